@@ -1,0 +1,196 @@
+"""The command line: Hydra composes, the schema checks, and every error is one plain line."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import logging
+import os
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import hydra
+from hydra.core.config_store import ConfigStore
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.utils import env_override
+from hydra.types import RunMode
+from hydra.errors import CompactHydraException, MissingConfigException, OverrideParseException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from nstrep.config import ExperimentConfig, check, explain, known_keys
+from nstrep.errors import InputError, NstrepError, ResultsError
+from nstrep.files import reason
+
+log = logging.getLogger(__name__)
+
+GROUPS = ("content", "style", "model", "recipe", "optimizer", "experiment")
+
+
+def config_folder() -> Path:
+    """configs/: inside the installed package, or beside it in a checkout."""
+    package = Path(__file__).parent
+    inside = package / "configs"
+    return inside if inside.is_dir() else package.parent / "configs"
+
+
+ConfigStore.instance().store(name="schema", node=ExperimentConfig)
+
+
+def job(composed: DictConfig) -> float:
+    """Run the experiment that Hydra composed; what a sweeper may minimise comes back.
+
+    Returns:
+        The total loss at the end.
+
+    """
+    directory = Path(HydraConfig.get().runtime.output_dir)
+    try:
+        config = check(again(composed))
+        absolute_paths(config)
+        from nstrep import experiment  # loads MXNet: only once the configuration is known good
+
+        return experiment.run(config, directory)["losses"]["total"]
+    except NstrepError as error:
+        if isinstance(error, InputError):
+            _leave_nothing(directory)
+        if HydraConfig.get().mode == RunMode.RUN:
+            raise _Refused(error) from error
+        raise
+
+
+class _Refused(BaseException):
+    """Carries a single run's error past Hydra, which would print lines of its own around it."""
+
+    def __init__(self, error: NstrepError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+def again(composed: DictConfig) -> DictConfig:
+    """With from_image: the configuration inside that picture, under what the user typed beside it.
+
+    Raises:
+        InputError: the picture holds no configuration, or a group cannot be combined with it.
+
+    """
+    path = composed.from_image
+    if path is None:
+        return composed
+    from nstrep import experiment
+
+    stored, inputs = experiment.from_image(path)
+    config = OmegaConf.create(stored)
+    for override in HydraConfig.get().overrides.task:
+        key = re.split("[=@]", override.lstrip("+~"))[0]
+        if key in ("recipe", "experiment", "optimizer"):
+            raise InputError(
+                f"{override}: cannot be combined with from_image, which holds these settings;"
+                " set single keys instead"
+            )
+        if key != "from_image":
+            OmegaConf.update(config, key, OmegaConf.select(composed, key), merge=False)
+    _warn_of_versions(inputs)
+    return config
+
+
+def _warn_of_versions(inputs: dict) -> None:
+    from nstrep import environment
+
+    now, then = environment.versions(), inputs.get("versions")
+    if not isinstance(then, dict):
+        return
+    changed = [
+        f"{name} {then[name]} then, {version} now"
+        for name, version in now.items()
+        if then.get(name, version) != version
+    ]
+    if changed:
+        log.warning("from_image: made with other versions: %s", "; ".join(changed))
+
+
+def absolute_paths(config: ExperimentConfig) -> None:
+    """Make files absolute, so that a result finds them again from any folder."""
+    for key in ("content_image", "style_image"):
+        value = getattr(config, key)
+        if value is not None:
+            setattr(config, key, str(Path(value).expanduser().absolute()))
+    if config.weights.path not in (None, "random"):
+        config.weights.path = str(Path(config.weights.path).expanduser().absolute())
+    if config.init not in ("content", "style", "noise"):
+        config.init = str(Path(config.init).expanduser().absolute())
+
+
+def _leave_nothing(directory: Path) -> None:
+    """Remove a run directory in which no run began, so that it does not look like a result."""
+    with contextlib.suppress(OSError):
+        if not any((directory / name).exists() for name in ("config.yaml", "curve.csv")):
+            shutil.rmtree(directory / ".hydra", ignore_errors=True)
+            for leftover in directory.glob("*.log"):
+                leftover.unlink()
+            directory.rmdir()
+
+
+def main() -> None:
+    """Run the command line; ends the process with the error's exit code."""
+    full = os.environ.get("HYDRA_FULL_ERROR") == "1"
+    command = hydra.main(
+        version_base="1.3", config_path=str(config_folder()), config_name="config"
+    )(job)
+    try:
+        with env_override({"HYDRA_FULL_ERROR": "1"}):  # so that errors reach the lines below
+            command()
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except (Exception, _Refused) as error:
+        if full:
+            raise
+        plain = plain_error(error.error if isinstance(error, _Refused) else error)
+        print(f"nstrep: error: {plain}", file=sys.stderr)
+        sys.exit(plain.exit_code)
+
+
+def plain_error(error: Exception) -> NstrepError:
+    """What to tell the user about an exception, in one line, with its exit code."""
+    if isinstance(error, NstrepError):
+        return error
+    if isinstance(error, MissingConfigException):
+        return InputError(_unknown_option(error))
+    if isinstance(error, OverrideParseException):
+        return InputError(f"{error.override}: cannot be read as KEY=VALUE ({reason(error)})")
+    if isinstance(error, CompactHydraException):
+        return InputError(_unknown_key(error))
+    if isinstance(error, OmegaConfBaseException):
+        return InputError(explain(error))
+    if isinstance(error, OSError):
+        return ResultsError(f"{error.filename or 'a file'}: cannot be used ({reason(error)})")
+    return NstrepError(
+        f"unexpected {type(error).__name__}: {reason(error)};"
+        " HYDRA_FULL_ERROR=1 in the environment shows where, please report it"
+    )
+
+
+def _unknown_option(error: MissingConfigException) -> str:
+    config = error.missing_cfg_file or ""
+    group, _, name = config.rpartition("/")
+    if not group:
+        return reason(error)
+    options = [option for option in (error.options or []) if option != "schema"]
+    near = difflib.get_close_matches(name, options, 1)
+    hint = f" (did you mean {near[0]}?)" if near else ""
+    return f"{group}={name}: must be one of {', '.join(options)}{hint}"
+
+
+def _unknown_key(error: CompactHydraException) -> str:
+    cause = error.__cause__
+    override = re.search(r"Could not override '([^']+)'", str(error))
+    if isinstance(cause, OmegaConfBaseException):
+        return explain(cause)
+    if override:
+        key = override.group(1)
+        near = difflib.get_close_matches(key, [*known_keys(), *GROUPS], 1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        return f"{key}: there is no such key{hint}"
+    return reason(error)

@@ -1,0 +1,364 @@
+"""The schema of an experiment: every key, its type and what is allowed, checked once.
+
+The values live in configs/ (one place for each default); here is only what they may be.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import typing
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+
+from nstrep import vgg
+from nstrep.errors import InputError
+
+MODELS = ("auto", *vgg.ARCHITECTURES)
+DENOISERS = ("tv", "gaussian")
+INITS = ("content", "style", "noise")
+DOWNLOADS = ("ask", "always", "never")
+BASES = ("pixels", "dct")
+
+
+def number(
+    about: str,
+    *,
+    above: float = -math.inf,
+    at_least: float = -math.inf,
+    at_most: float = math.inf,
+) -> Any:
+    """Declare a numeric key with its range."""
+    limits = {"above": above, "at_least": at_least, "at_most": at_most}
+    return field(metadata={"about": about, "limits": limits})
+
+
+def choice(about: str, options: tuple[str, ...]) -> Any:
+    """Declare a key that takes one of a few words."""
+    return field(metadata={"about": about, "options": options})
+
+
+def text(about: str) -> Any:
+    """Declare a key without a range."""
+    return field(metadata={"about": about})
+
+
+@dataclass
+class PictureConfig:
+    """A picture by name: where it may lie, and what stands in for it."""
+
+    name: str = text("what results call it")
+    title: str | None = text("title and maker of the work")
+    asset: str | None = text("file that download.sh fetches, relative to NSTREP_HOME")
+    builtin: str | None = text("picture that needs no file: from scikit-image, or starry_swirls")
+
+
+@dataclass
+class ModelConfig:
+    """A network by name."""
+
+    name: str = choice("which VGG; auto takes vgg19 when its weights are on disk", MODELS)
+
+
+@dataclass
+class WeightsConfig:
+    """Which weights a network gets."""
+
+    path: str | None = text("a weights file, or random; the network's own when null")
+    normalize: bool = text("rescale each filter to a mean activation of 1 (Gatys 2016, sec. 2)")
+
+
+@dataclass
+class AssetsConfig:
+    """What may be fetched."""
+
+    download: str = choice("fetch a missing file: ask on a terminal, always or never", DOWNLOADS)
+
+
+@dataclass
+class OptimizerConfig:
+    """One optimiser's settings; what an optimiser does not have is null."""
+
+    name: str = choice("which", ("sgd", "nag", "adam", "lbfgs"))
+    momentum: float | None = number("of SGD and NAG", at_least=0, at_most=1)
+    beta1: float | None = number("Adam: decay of the mean", at_least=0, at_most=1)
+    beta2: float | None = number("Adam: decay of the variance", at_least=0, at_most=1)
+    epsilon: float | None = number("Adam: added to the deviation", above=0)
+    weight_decay: float | None = number("pulls the pixels to the mean colour", at_least=0)
+    clip_gradient: float | None = number(
+        "each gradient entry is cut to [-c, c] before weight decay is added", above=0
+    )
+    clip_norm: Any = text(
+        "the gradient is rescaled to this norm when above it: a number, or size for the number"
+        " of the image's elements (as the MXNet example of 2016 does)"
+    )
+    relative_lr: bool | None = text(
+        "divide the gradient by its root mean square at the start: the first SGD step then moves"
+        " the pixels by lr grey levels, whatever the network, the losses and the size"
+    )
+    lr_decay: float | None = number("lr is multiplied with this", above=0, at_most=1)
+    lr_decay_every: int | None = number("after so many updates", at_least=1)
+    corrections: int | None = number("L-BFGS: past steps that describe the curvature", at_least=1)
+    line_search_steps: int | None = number("L-BFGS: evaluations at most for a step", at_least=1)
+
+
+@dataclass
+class RecipeConfig:
+    """What a recipe is called and where its numbers come from."""
+
+    name: str = text("file name in configs/recipe")
+    source: str = text("paper or program")
+
+
+@dataclass
+class LossForm:
+    """How a content or style loss is normalised: factor / (N^channels_power M^positions_power).
+
+    N is the number of channels and M of positions of the layer. Gatys, Ecker, Bethge 2015, eq. 4
+    (style) is factor 1/4 with powers 2 and 2; their eq. 1 (content) factor 1/2 with powers 0.
+    """
+
+    factor: float = number("multiplies the sum of squared differences", above=0)
+    channels_power: float = number("of N", at_least=0)
+    positions_power: float = number("of M", at_least=0)
+    divide_by: str = choice(
+        "size: N and M of the layer; image_size: N = 3 and M of the image; energy: the sum of the"
+        " squared target instead of powers, which makes the loss relative: 1 where everything"
+        " differs, 0 where nothing does, on any layer, network and size",
+        ("size", "image_size", "energy"),
+    )
+
+
+@dataclass
+class TvForm:
+    """Total variation: which differences of neighbours, over which grid, summed or averaged."""
+
+    form: str = choice(
+        "squared: sum(dx^2) + sum(dy^2); absolute: sum(|dx|) + sum(|dy|);"
+        " power: sum((dx^2 + dy^2)^1.25), which needs grid=crop",
+        ("squared", "absolute", "power"),
+    )
+    grid: str = choice(
+        "full: every pair of neighbours; crop: the common (H-1) x (W-1) grid; zero_padded: also"
+        " the pairs with a zero beyond the border",
+        ("full", "crop", "zero_padded"),
+    )
+    reduction: str = choice("over the differences", ("sum", "mean"))
+    factor: float = number("multiplies the result", above=0)
+
+
+@dataclass
+class LossesConfig:
+    """The formulas of a recipe."""
+
+    content: LossForm
+    style: LossForm
+    tv: TvForm
+
+
+@dataclass
+class PreprocessConfig:
+    """How pictures become the network's input."""
+
+    pixel_scale: float = number("white, before the mean is subtracted", above=0)
+    resize: str = choice("interpolation", ("lanczos", "skimage"))
+    rounding: str = choice("of the new size", ("nearest", "truncate"))
+    style_shape: str = choice("keep: its own; squash: the content's", ("keep", "squash"))
+    padding: str = choice("beyond the border of the first layer", vgg.PADDINGS)
+
+
+@dataclass
+class NoiseConfig:
+    """What init=noise starts from."""
+
+    distribution: str = choice("of the noise", ("uniform", "normal"))
+    scale: float = number("half-width or standard deviation, in grey levels", above=0)
+    blend: float = number("share of noise; the rest is the content", above=0, at_most=1)
+
+
+@dataclass
+class ExperimentConfig:
+    """One experiment, whole."""
+
+    content: PictureConfig
+    style: PictureConfig
+    content_image: str | None = text("a file instead of the content group")
+    style_image: str | None = text("a file instead of the style group")
+    model: ModelConfig
+    weights: WeightsConfig
+    assets: AssetsConfig
+    recipe: RecipeConfig
+    losses: LossesConfig
+    preprocess: PreprocessConfig
+    optimizer: OptimizerConfig
+    init_noise: NoiseConfig
+    content_weight: float = number("of the content loss", at_least=0)
+    style_weight: float = number("of the style loss", at_least=0)
+    tv_weight: float = number("of the total variation", at_least=0)
+    content_layers: list[str] = text("layers that the content loss compares")
+    style_layers: list[str] = text("layers whose Gram matrices the style loss compares")
+    content_layer_weights: Any = text("mean, sum, or one number a layer")
+    style_layer_weights: Any = text("mean, sum, or one number a layer")
+    pooling: str = choice("of the network", vgg.POOLINGS)
+    init: str = text("content, style, noise, or a picture file")
+    basis: str = choice("coordinates of the optimiser", BASES)
+    bounds: bool = text("keep pixels between black and white while optimising")
+    lr: float | None = number("learning rate; null for lbfgs, which has none", above=0)
+    stop_eps: float = number("stop when ||x_t - x_(t-1)|| / ||x_t|| is below", at_least=0)
+    stop_loss_change: float = number("stop when the loss's relative change is below", at_least=0)
+    stop_patience: int = number("for so many epochs in a row", at_least=1)
+    max_num_epochs: int = number("updates at most", at_least=1)
+    max_long_edge: int = number("long side of the result, in pixels", at_least=1, at_most=20000)
+    style_scale: float = number("size of the painting against the result's", above=0, at_most=10)
+    save_epochs: int = number("save a picture every so many epochs; 0 for never", at_least=0)
+    remove_noise: float = number(
+        "strength of the filter on what is saved: Chambolle's weight, or the Gaussian's sigma in"
+        " pixels; 0 for none",
+        at_least=0,
+    )
+    denoise: str = choice("which filter", DENOISERS)
+    seed: int = number("of noise and random weights", at_least=0, at_most=2**32 - 1)
+    gpu: int = number("which GPU; -1 for the CPU", at_least=-1)
+    from_image: str | None = text("a final.png whose experiment is run again")
+
+
+def check(config: DictConfig) -> ExperimentConfig:
+    """Turn a composed config into the typed one, or say what is wrong with it.
+
+    Raises:
+        InputError: one line naming the key, its value and what is allowed.
+
+    """
+    try:
+        experiment = OmegaConf.to_object(OmegaConf.merge(ExperimentConfig, config))
+    except MissingMandatoryValue as error:
+        raise InputError(f"{error.full_key}: no value is given") from None
+    except OmegaConfBaseException as error:
+        raise InputError(explain(error)) from None
+    for key, spec, value in walk(experiment):
+        _check_value(key, spec, value)
+    _check_together(experiment)
+    return experiment
+
+
+def walk(node: Any, prefix: str = "") -> Iterator[tuple[str, dict, Any]]:
+    """Every leaf of a config: dotted key, what its declaration says, value."""
+    for item in fields(node):
+        value, key = getattr(node, item.name), prefix + item.name
+        if is_dataclass(value):
+            yield from walk(value, key + ".")
+        else:
+            yield key, dict(item.metadata), value
+
+
+def _check_value(key: str, spec: dict, value: Any) -> None:
+    if value is None:
+        return
+    options = spec.get("options")
+    if options and value not in options:
+        near = difflib.get_close_matches(str(value), options, 1)
+        hint = f" (did you mean {near[0]}?)" if near else ""
+        raise InputError(f"{key}={value}: must be one of {', '.join(options)}{hint}")
+    limits = spec.get("limits")
+    if not limits:
+        return
+    if not math.isfinite(value):
+        raise InputError(f"{key}={value}: must be a finite number")
+    if value <= limits["above"]:
+        raise InputError(f"{key}={value:g}: must be above {limits['above']:g}")
+    if value < limits["at_least"]:
+        raise InputError(f"{key}={value:g}: must be at least {limits['at_least']:g}")
+    if value > limits["at_most"]:
+        raise InputError(f"{key}={value:g}: must be at most {limits['at_most']:g}")
+
+
+def _check_together(config: ExperimentConfig) -> None:
+    if config.losses.tv.form == "power" and config.losses.tv.grid != "crop":
+        raise InputError(f"losses.tv.grid={config.losses.tv.grid}: form=power needs grid=crop")
+    if not config.style_layers and not config.content_layers:
+        raise InputError("style_layers=[] and content_layers=[]: at least one layer must be named")
+    for branch, weight in (("style", config.style_weight), ("content", config.content_weight)):
+        layers = getattr(config, f"{branch}_layers")
+        if not layers and weight > 0:
+            raise InputError(
+                f"{branch}_layers=[]: must name a layer, or {branch}_weight must be 0"
+            )
+        if len(set(layers)) < len(layers):
+            raise InputError(f"{branch}_layers={_flat(layers)}: a layer is named twice")
+        layer_weights(config, branch)
+    if config.model.name != "auto":
+        architecture = vgg.ARCHITECTURES[config.model.name]
+        architecture.check_layers(config.style_layers, "style_layers")
+        architecture.check_layers(config.content_layers, "content_layers")
+    if config.content_weight == config.style_weight == config.tv_weight == 0:
+        raise InputError("content_weight, style_weight and tv_weight are all 0: nothing to do")
+    if config.bounds and config.basis != "pixels":
+        raise InputError(f"bounds=true: needs basis=pixels, not basis={config.basis}")
+    if config.optimizer.name != "lbfgs" and config.lr is None:
+        raise InputError(f"lr=null: optimizer={config.optimizer.name} needs a number above 0")
+    _check_clip_norm(config.optimizer.clip_norm)
+
+
+def _check_clip_norm(value: Any) -> None:
+    if value is None or value == "size":
+        return
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
+        raise InputError(f"optimizer.clip_norm={value}: must be a number above 0, size or null")
+
+
+def layer_weights(config: ExperimentConfig, branch: str) -> dict[str, float]:
+    """Weight of each layer of ``branch`` (content or style), the branch's own weight included.
+
+    Raises:
+        InputError: not mean, sum, or one finite number of at least 0 for each layer.
+
+    """
+    layers = getattr(config, f"{branch}_layers")
+    key = f"{branch}_layer_weights"
+    given = getattr(config, key)
+    if given == "mean":
+        each = [1 / len(layers)] * len(layers)
+    elif given == "sum":
+        each = [1.0] * len(layers)
+    elif isinstance(given, list):
+        if len(given) != len(layers):
+            raise InputError(
+                f"{key}={_flat(given)}: {len(given)} numbers for {len(layers)} {branch}_layers"
+            )
+        for value in given:
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= 0:
+                raise InputError(f"{key}={_flat(given)}: each must be a number of at least 0")
+        each = [float(value) for value in given]
+    else:
+        raise InputError(f"{key}={given}: must be mean, sum, or a list of numbers")
+    weight = getattr(config, f"{branch}_weight")
+    return {layer: weight * value for layer, value in zip(layers, each)}
+
+
+def _flat(values: list) -> str:
+    return "[" + ",".join(map(str, values)) + "]"
+
+
+def known_keys(node: Any = ExperimentConfig, prefix: str = "") -> Iterator[str]:
+    """Every dotted key that a user can set."""
+    hints = typing.get_type_hints(node)
+    for item in fields(node):
+        if is_dataclass(hints[item.name]):
+            yield from known_keys(hints[item.name], f"{prefix}{item.name}.")
+        else:
+            yield prefix + item.name
+
+
+def explain(error: OmegaConfBaseException) -> str:
+    """One plain line for what OmegaConf says over several."""
+    key, said = error.full_key or error.key, str(error.msg or error)
+    first = said.strip().splitlines()[0].replace("'", "")
+    if "not in" in first and key:
+        near = difflib.get_close_matches(str(key), list(known_keys()), 1, cutoff=0.5)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        return f"{key}: there is no such key{hint}"
+    return f"{key}: {first[0].lower()}{first[1:]}"

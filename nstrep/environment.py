@@ -1,0 +1,145 @@
+"""What must be settled before MXNet loads: threads, a NumPy that it can use, system libraries.
+
+``import nstrep`` calls :func:`prepare` first of all. Nothing here imports NumPy or MXNet eagerly,
+so that a machine that cannot work learns so in one line.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import logging
+import os
+import sys
+from importlib import metadata
+
+log = logging.getLogger(__name__)
+
+SYSTEM_LIBRARIES = ("libgomp.so.1", "libquadmath.so.0")
+"""What the MXNet wheel needs from the system and slim container images do not have."""
+
+THREAD_VARIABLE = "OMP_NUM_THREADS"
+
+DEFAULTS = {
+    # Sums over a picture's positions lose digits in float32: MXNet then accumulates in float64.
+    "MXNET_SAFE_ACCUMULATION": "1",
+    # One line on stderr for every bound graph otherwise.
+    "MXNET_SUBGRAPH_VERBOSE": "0",
+}
+
+
+def prepare() -> None:
+    """Make this process fit for MXNet 1.9.1, or say in one plain line why it cannot be.
+
+    What the user has set in the environment is left alone.
+
+    Raises:
+        ImportError: Python, NumPy or the system cannot run MXNet 1.9.1. Under ``python -m
+            nstrep...`` the process ends with the same line instead of a traceback.
+
+    """
+    try:
+        _check_python()
+        _check_numpy()
+        _set_defaults()
+        _check_libraries()
+    except ImportError as problem:
+        if sys.argv[:1] == ["-m"]:
+            raise SystemExit(f"nstrep: error: {problem}") from None
+        raise
+    _restore_numpy_bool()
+
+
+def _check_python() -> None:
+    if not (3, 10) <= sys.version_info[:2] <= (3, 12):
+        raise ImportError(
+            f"Python {sys.version_info.major}.{sys.version_info.minor} cannot run MXNet 1.9.1:"
+            " use Python 3.10, 3.11 or 3.12"
+        )
+    if not sys.platform.startswith("linux"):
+        raise ImportError(f"MXNet 1.9.1 has no wheel that works on {sys.platform}: use Linux")
+
+
+def _check_numpy() -> None:
+    try:
+        version = metadata.version("numpy")
+    except metadata.PackageNotFoundError:
+        raise ImportError("NumPy is not installed: run  pip install nstrep") from None
+    if int(version.split(".")[0]) >= 2:
+        raise ImportError(
+            f"NumPy {version} cannot work with MXNet 1.9.1: run  pip install 'numpy<2'"
+        )
+
+
+def _set_defaults() -> None:
+    for name, value in DEFAULTS.items():
+        os.environ.setdefault(name, value)
+    if THREAD_VARIABLE in os.environ or "MXNET_OMP_MAX_THREADS" in os.environ:
+        return
+    if _is_loaded("libgomp"):
+        log.warning(
+            "OpenMP was loaded before nstrep, so that MXNet will use half of the processors:"
+            " import nstrep first, or set %s in the shell",
+            THREAD_VARIABLE,
+        )
+        return
+    os.environ[THREAD_VARIABLE] = str(physical_cores())
+
+
+def physical_cores() -> int:
+    """Count the cores that this process may use: affinity and container limits obeyed.
+
+    MXNet on x86 takes half of the visible processors, which is right only where each core shows
+    twice (hyper-threads) and halves the speed everywhere else.
+    """
+    from joblib import cpu_count
+
+    return max(1, cpu_count(only_physical_cores=True))
+
+
+def _is_loaded(library: str) -> bool:
+    with contextlib.suppress(OSError), open("/proc/self/maps") as maps:
+        return any(library in line for line in maps)
+    return False
+
+
+def _check_libraries() -> None:
+    for library in SYSTEM_LIBRARIES:
+        try:
+            ctypes.CDLL(library)
+        except OSError:
+            raise ImportError(
+                f"the system library {library} is missing, which MXNet 1.9.1 needs:"
+                " run  apt-get install -y libgomp1 libquadmath0  (Debian, Ubuntu) or its like"
+            ) from None
+
+
+def _restore_numpy_bool() -> None:
+    """Give NumPy 1.24 and later the alias ``np.bool`` back, which MXNet 1.9.1 uses."""
+    import numpy as np
+
+    if "bool" not in np.__dict__:  # hasattr() would raise NumPy's FutureWarning
+        np.bool = bool
+
+
+def versions() -> dict[str, str]:
+    """Name and version of Python and of every package that can change a result."""
+    names = ("nstrep", "mxnet", "numpy", "scipy", "scikit-image", "pillow", "hydra-core")
+    found = {"python": ".".join(map(str, sys.version_info[:3]))}
+    for name in names:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:  # a checkout that was not installed
+            import nstrep
+
+            found[name] = nstrep.__version__ if name == "nstrep" else "missing"
+    return found
+
+
+def threads() -> int | None:
+    """How many threads MXNet computes with, as far as the environment says."""
+    for name in ("MXNET_OMP_MAX_THREADS", THREAD_VARIABLE):
+        value = os.environ.get(name, "")
+        if value.isdigit():
+            return int(value)
+    return None

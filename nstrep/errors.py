@@ -1,0 +1,31 @@
+"""The errors that a user can meet: each is one plain line and has its own exit code."""
+
+from __future__ import annotations
+
+
+class NstrepError(Exception):
+    """Base of every error whose message is written for the user, not for a debugger.
+
+    The message is one line that names the thing that is wrong (a key, a file, a layer), what was
+    found, and what is allowed or what to do. The command line prints it without a traceback.
+    """
+
+    exit_code = 1
+
+
+class InputError(NstrepError):
+    """A setting, a picture or a weights file cannot be used. Nothing has been computed yet."""
+
+    exit_code = 2
+
+
+class DivergedError(NstrepError):
+    """The optimisation produced NaN or infinity. The curve and the last good picture are kept."""
+
+    exit_code = 3
+
+
+class ResultsError(NstrepError):
+    """The results cannot be written: no permission, no space, or a folder that went away."""
+
+    exit_code = 4

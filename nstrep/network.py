@@ -1,0 +1,91 @@
+"""A VGG with its weights on a device: pictures in, features and Gram matrices out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import mxnet as mx
+import numpy as np
+
+from nstrep import losses, vgg
+from nstrep.vgg import Architecture
+from nstrep.weights import Weights
+
+
+@dataclass(frozen=True)
+class Network:
+    """An architecture, its weights, and the choices that change its features."""
+
+    architecture: Architecture
+    weights: Weights
+    pooling: str = "avg"
+    padding: str = "zero"
+    context: mx.Context = field(default_factory=mx.cpu)
+
+    def __post_init__(self) -> None:
+        on_device = {
+            name: mx.nd.array(array, ctx=self.context)
+            for name, array in self.weights.arrays.items()
+        }
+        object.__setattr__(self, "_parameters", on_device)
+
+    def taps(self, image: mx.sym.Symbol, layers: Iterable[str]) -> dict[str, mx.sym.Symbol]:
+        """Symbols of ``layers`` over ``image``; see :func:`nstrep.vgg.taps`."""
+        return vgg.taps(
+            self.architecture, layers, image, pooling=self.pooling, padding=self.padding
+        )
+
+    def channels(self, layer: str) -> int:
+        """N: how many feature maps a layer has."""
+        block = int(layer[len("conv")])  # conv, relu and pool have the same length
+        return self.architecture.widths[block - 1]
+
+    def positions(self, layer: str, height: int, width: int) -> int:
+        """M: how many positions a layer has over a picture of ``height`` x ``width``."""
+        stride = self.architecture.layers[layer]
+        return (height // stride) * (width // stride)
+
+    def bind(
+        self, symbol: mx.sym.Symbol, arguments: dict[str, mx.nd.NDArray], gradient=None
+    ) -> mx.executor.Executor:
+        """Bind a symbol over ``image`` and other ``arguments`` with this network's weights.
+
+        Args:
+            symbol: what to compute.
+            arguments: every argument of the symbol that is not a weight.
+            gradient: where the gradient to ``image`` goes; None for a forward pass alone.
+
+        """
+        known = {**self._parameters, **arguments}
+        used = {name: known[name] for name in symbol.list_arguments()}
+        if gradient is None:
+            return symbol.bind(self.context, used, grad_req="null")
+        requests = {name: "write" if name == "image" else "null" for name in used}
+        return symbol.bind(self.context, used, args_grad={"image": gradient}, grad_req=requests)
+
+    def features(self, image: np.ndarray, layers: Iterable[str]) -> dict[str, np.ndarray]:
+        """Features of ``layers``, each (1, N, H, W), of a ``vgg_input`` image (1, 3, H, W)."""
+        tapped = self.taps(mx.sym.Variable("image"), layers)
+        return self._forward(tapped, image)
+
+    def grams(self, image: np.ndarray, layers: Iterable[str]) -> dict[str, np.ndarray]:
+        """Gram matrices per position of ``layers``, each (N, N)."""
+        height, width = image.shape[2:]
+        tapped = {
+            layer: losses.gram(
+                features, self.channels(layer), self.positions(layer, height, width)
+            )
+            for layer, features in self.taps(mx.sym.Variable("image"), layers).items()
+        }
+        return self._forward(tapped, image)
+
+    def _forward(
+        self, symbols: dict[str, mx.sym.Symbol], image: np.ndarray
+    ) -> dict[str, np.ndarray]:
+        if not symbols:
+            return {}
+        arguments = {"image": mx.nd.array(image, ctx=self.context)}
+        executor = self.bind(mx.sym.Group(list(symbols.values())), arguments)
+        outputs = executor.forward(is_train=False)
+        return {name: output.asnumpy() for name, output in zip(symbols, outputs)}

@@ -1,0 +1,135 @@
+"""The objective: an image in; named losses and the gradient out. One bound MXNet executor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import mxnet as mx
+import numpy as np
+
+from nstrep import losses
+from nstrep.config import LossesConfig
+from nstrep.losses import Term
+from nstrep.network import Network
+
+
+@dataclass(frozen=True)
+class LayerWeights:
+    """What each term is multiplied with; the overall weights are already in."""
+
+    content: Mapping[str, float]
+    style: Mapping[str, float]
+    tv: float
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The objective at one image.
+
+    ``losses`` holds every weighted term by its name in the tree, ``style_loss.relu3_1``, the sums
+    of the branches, ``style_loss``, and ``total``. ``gradient`` is a view that the next evaluation
+    overwrites: (1, 3, H, W) on the objective's device.
+    """
+
+    losses: dict[str, float]
+    gradient: mx.nd.NDArray
+
+    @property
+    def total(self) -> float:
+        """The value to minimise."""
+        return self.losses["total"]
+
+
+class Objective:
+    """Weighted content, style and total-variation losses of an image, and their gradient."""
+
+    def __init__(
+        self,
+        network: Network,
+        content: np.ndarray,
+        style: np.ndarray,
+        weights: LayerWeights,
+        forms: LossesConfig,
+    ) -> None:
+        """Compute the targets and bind the graph.
+
+        Args:
+            network: features.
+            content: ``vgg_input`` of the photo, (1, 3, H, W): the shape of the result.
+            style: ``vgg_input`` of the painting, (1, 3, any, any).
+            weights: layers in use, with their weights.
+            forms: the recipe's formulas.
+
+        """
+        self.network = network
+        self.shape = content.shape
+        height, width = content.shape[2:]
+        features = network.features(content, weights.content)
+        grams = network.grams(style, weights.style)
+        image = mx.sym.Variable("image")
+        tapped = network.taps(image, [*weights.content, *weights.style])
+        targets: dict[str, np.ndarray] = {}
+        terms: list[Term] = []
+
+        def size(layer: str) -> tuple[int, int, int]:
+            positions = network.positions(layer, height, width)
+            return network.channels(layer), positions, height * width
+
+        for layer, weight in weights.content.items():
+            name = f"content_loss.{layer}"
+            targets[name] = features[layer]
+            value = losses.content(tapped[layer], mx.sym.Variable(name))
+            unit = losses.content_coefficient(forms.content, *size(layer), energy(features[layer]))
+            terms.append(Term(name, value, weight * unit))
+        for layer, weight in weights.style.items():
+            name = f"style_loss.{layer}"
+            targets[name] = grams[layer]
+            channels, positions, _ = size(layer)
+            value = losses.style(tapped[layer], mx.sym.Variable(name), channels, positions)
+            unit = losses.style_coefficient(forms.style, *size(layer), energy(grams[layer]))
+            terms.append(Term(name, value, weight * unit, head_gradient=2.0))
+        sums = losses.total_variation(image, forms.tv.form, forms.tv.grid)
+        counts = losses.difference_counts(height, width, forms.tv.grid)
+        for value, count in zip(sums, counts):
+            unit = forms.tv.factor / (count if forms.tv.reduction == "mean" else 1)
+            terms.append(Term("tv_loss", value, weights.tv * unit))
+
+        self.terms = terms
+        self._image = mx.nd.zeros(self.shape, ctx=network.context)
+        self._gradient = mx.nd.zeros(self.shape, ctx=network.context)
+        self._heads = [
+            mx.nd.array([term.coefficient * term.head_gradient], ctx=network.context)
+            for term in terms
+        ]
+        arguments = {name: mx.nd.array(array, ctx=network.context) for name, array in targets.items()}
+        self._executor = network.bind(
+            mx.sym.Group([term.value for term in terms]),
+            {"image": self._image, **arguments},
+            self._gradient,
+        )
+
+    def __call__(self, image: mx.nd.NDArray | np.ndarray) -> Evaluation:
+        """Evaluate at an image of the content's shape, in ``vgg_input`` units."""
+        self._image[:] = image
+        outputs = self._executor.forward(is_train=True)
+        self._executor.backward(self._heads)
+        raw = mx.nd.concat(*outputs, dim=0).asnumpy().astype(np.float64)
+        named: dict[str, float] = {}
+        for term, value in zip(self.terms, raw):
+            named[term.name] = named.get(term.name, 0.0) + term.coefficient * float(value)
+        return Evaluation(with_sums(named), self._gradient)
+
+
+def energy(target: np.ndarray) -> float:
+    """Sum of the squares in float64; 1 for a target that is all zero, which scales nothing."""
+    return float(np.sum(np.square(target, dtype=np.float64))) or 1.0
+
+
+def with_sums(named: Mapping[str, float]) -> dict[str, float]:
+    """Put the total and the branches' sums before the terms, in the order of the CSV columns."""
+    sums = {"content_loss": 0.0, "style_loss": 0.0, "tv_loss": 0.0}
+    for name, value in named.items():
+        sums[name.split(".")[0]] += value
+    leaves = {name: value for name, value in named.items() if "." in name}
+    return {"total": sum(sums.values()), **sums, **leaves}

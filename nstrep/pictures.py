@@ -1,0 +1,155 @@
+"""From the configuration to the two pictures, and from a picture to the network's input."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from nstrep import assets, images
+from nstrep.config import ExperimentConfig, PictureConfig, PreprocessConfig
+from nstrep.errors import InputError
+from nstrep.images import Picture
+from nstrep.painting import starry_swirls
+from nstrep.vgg import RGB_MEAN, Architecture
+
+log = logging.getLogger(__name__)
+
+DRAWN = {"starry_swirls": starry_swirls}
+"""Pictures that this project draws itself."""
+
+
+def load_pictures(config: ExperimentConfig) -> tuple[Picture, Picture]:
+    """The photo and the painting that the configuration names, at full size.
+
+    A style or content whose file has not been fetched is replaced by its built-in stand-in; the
+    log says so, and so does the picture's ``stand_in_for``.
+
+    Raises:
+        InputError: a file cannot be used, or a name has neither a file nor a stand-in.
+
+    """
+    return tuple(
+        images.load_picture(file, key=f"{role}_image")
+        if (file := getattr(config, f"{role}_image")) is not None
+        else load_named(getattr(config, role), key=role, download=config.assets.download)
+        for role in ("content", "style")
+    )
+
+
+def load_named(named: PictureConfig, *, key: str, download: str = "never") -> Picture:
+    """A picture of the content or style group: its file, or what stands in for it."""
+    if named.asset is not None:
+        path = assets.ensure(Path(named.asset).name, download)
+        if path is not None:
+            return replace(images.load_picture(path, key=key), name=named.name)
+        if named.builtin is None:
+            raise InputError(
+                f"{key}={named.name}: {named.asset} is not on disk; "
+                f"fetch it with  python -m nstrep.assets {Path(named.asset).name}"
+            )
+    picture = replace(_builtin(named.builtin, key), name=named.name)
+    if named.asset is None:
+        return picture
+    log.warning(
+        "%s=%s: %s is not on disk, so the built-in %s stands in for it;"
+        " fetch the real one with  python -m nstrep.assets %s",
+        key,
+        named.name,
+        named.title,
+        named.builtin,
+        Path(named.asset).name,
+    )
+    return replace(picture, stand_in_for=named.title)
+
+
+@lru_cache(maxsize=8)
+def _builtin(name: str, key: str) -> Picture:
+    if name in DRAWN:
+        rgb01 = DRAWN[name]().astype(np.float32) / 255
+        return images.picture_from_array(name, rgb01, source=f"nstrep.painting.{name}")
+    return images.builtin(name, key=key)
+
+
+def scaled_pair(
+    content: Picture, style: Picture, config: ExperimentConfig
+) -> tuple[np.ndarray, np.ndarray]:
+    """Both pictures at the sizes that the experiment works on, ``rgb01``, (H, W, 3)."""
+    rules = config.preprocess
+    how = {"method": rules.resize}
+    photo = images.resize_long_edge(
+        content.rgb, config.max_long_edge, rounding=rules.rounding, **how
+    )
+    if rules.style_shape == "squash":
+        height, width = (max(1, round(side * config.style_scale)) for side in photo.shape[:2])
+        return photo, images.resize_to(style.rgb, height, width, **how)
+    edge = max(1, round(config.max_long_edge * config.style_scale))
+    return photo, images.resize_long_edge(style.rgb, edge, rounding=rules.rounding, **how)
+
+
+def check_size(
+    rgb01: np.ndarray, architecture: Architecture, layers: list[str], key: str
+) -> None:
+    """Raise :class:`InputError` if the deepest layer would have no position left."""
+    deepest = architecture.deepest(layers)
+    least = architecture.layers[deepest]
+    height, width = rgb01.shape[:2]
+    if min(height, width) < least:
+        raise InputError(
+            f"{key}: {deepest} needs a picture of at least {least} x {least} pixels,"
+            f" this one would be {width} x {height}"
+        )
+
+
+def to_vgg_input(rgb01: np.ndarray, pixel_scale: float) -> np.ndarray:
+    """``rgb01`` (H, W, 3) to ``vgg_input`` (1, 3, H, W), float32: scaled, minus the mean."""
+    pixels = rgb01 * pixel_scale - np.array(RGB_MEAN)
+    return np.ascontiguousarray(pixels.transpose(2, 0, 1)[None], dtype=np.float32)
+
+
+def to_rgb01(vgg_input: np.ndarray, pixel_scale: float) -> np.ndarray:
+    """Inverse of :func:`to_vgg_input`; values beyond [0, 1] are kept."""
+    pixels = vgg_input[0].transpose(1, 2, 0) + np.array(RGB_MEAN, dtype=np.float32)
+    return pixels / np.float32(pixel_scale)
+
+
+def pixel_bounds(pixel_scale: float) -> tuple[np.ndarray, np.ndarray]:
+    """The ``vgg_input`` of black and of white, each (1, 3, 1, 1)."""
+    black = -np.array(RGB_MEAN).reshape(1, 3, 1, 1)
+    return black, black + pixel_scale
+
+
+def start_image(
+    config: ExperimentConfig, photo: np.ndarray, painting: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    """The ``vgg_input`` that the optimisation starts from, of the photo's shape.
+
+    Args:
+        config: init, init_noise and preprocess decide.
+        photo: ``rgb01`` at working size.
+        painting: ``rgb01`` at working size.
+        rng: source of the noise.
+
+    """
+    height, width = photo.shape[:2]
+    rules: PreprocessConfig = config.preprocess
+    if config.init == "content":
+        return to_vgg_input(photo, rules.pixel_scale)
+    if config.init == "style":
+        fitted = images.resize_to(painting, height, width, method=rules.resize)
+        return to_vgg_input(fitted, rules.pixel_scale)
+    if config.init == "noise":
+        noise = config.init_noise
+        draw = {
+            "uniform": lambda size: rng.uniform(-noise.scale, noise.scale, size),
+            "normal": lambda size: rng.normal(0.0, noise.scale, size),
+        }[noise.distribution]
+        base = to_vgg_input(photo, rules.pixel_scale)
+        return (noise.blend * draw(base.shape) + (1 - noise.blend) * base).astype(np.float32)
+    given = images.load_picture(config.init, key="init")
+    return to_vgg_input(
+        images.resize_to(given.rgb, height, width, method=rules.resize), rules.pixel_scale
+    )

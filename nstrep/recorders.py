@@ -1,0 +1,121 @@
+"""What is written and shown while an experiment runs: the curve, the bar, the snapshots."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from nstrep import images
+from nstrep.config import ExperimentConfig
+from nstrep.errors import ResultsError
+from nstrep.files import reason
+from nstrep.optimize import Step
+
+COLUMNS = (
+    "epoch", "evaluations", "seconds", "lr", "eps", "loss_change", "gradient_norm",
+)  # fmt: skip
+"""First columns of curve.csv; every named loss follows, ``total`` first."""
+
+
+class Curve:
+    """curve.csv: one row an epoch, on disk as soon as it is known. What is not defined is empty."""
+
+    def __init__(self, path: Path) -> None:
+        self.rows = 0
+        self._path = path
+        self._file = path.open("w", newline="")
+        self._writer = csv.writer(self._file, lineterminator="\n")
+
+    def __call__(self, step: Step) -> None:
+        """Append a row.
+
+        Raises:
+            ResultsError: the disk is full, or the folder is gone.
+
+        """
+        try:
+            if not self.rows:
+                self._writer.writerow([*COLUMNS, *step.losses])
+            values = [getattr(step, column) for column in COLUMNS] + list(step.losses.values())
+            self._writer.writerow(map(_cell, values))
+            self._file.flush()
+        except OSError as error:
+            raise ResultsError(f"{self._path}: cannot be written ({reason(error)})") from None
+        self.rows += 1
+
+    def close(self) -> None:
+        """Close the file; errors were reported by the row that met them."""
+        try:
+            self._file.close()
+        except OSError as error:
+            raise ResultsError(f"{self._path}: cannot be written ({reason(error)})") from None
+
+
+def _cell(value: float) -> str:
+    if isinstance(value, int):
+        return str(value)
+    return "" if math.isnan(value) else f"{value:.9g}"
+
+
+class Bar:
+    """A live bar with epoch, loss, eps and time left; nothing where nobody watches."""
+
+    def __init__(self, epochs: int) -> None:
+        self._bar = tqdm(total=epochs, unit="epoch", disable=None, leave=False, dynamic_ncols=True)
+
+    def __call__(self, step: Step) -> None:
+        """Advance to a step."""
+        eps = "-" if math.isnan(step.eps) else f"{step.eps:.4f}"
+        self._bar.set_postfix_str(f"loss {step.losses['total']:.4g}, eps {eps}", refresh=False)
+        self._bar.update(step.epoch - self._bar.n)
+
+    def close(self) -> None:
+        """Take the bar off the terminal."""
+        self._bar.close()
+
+
+class Snapshots:
+    """snapshots/epoch_00050.png, ... every so many epochs."""
+
+    def __init__(
+        self, folder: Path, every: int, finish: Callable[[np.ndarray], np.ndarray]
+    ) -> None:
+        self._folder, self._every, self._finish = folder, every, finish
+
+    def __call__(self, step: Step) -> None:
+        """Save the picture if its turn has come."""
+        if self._every and step.epoch and step.epoch % self._every == 0:
+            self._folder.mkdir(exist_ok=True)
+            images.save_png(
+                self._folder / f"epoch_{step.epoch:05d}.png", self._finish(step.image)
+            )
+
+
+class StopRule:
+    """Decides when a run ends, and says why."""
+
+    def __init__(self, config: ExperimentConfig) -> None:
+        self._config = config
+        self._recent: dict[str, deque[bool]] = {
+            key: deque(maxlen=config.stop_patience) for key in ("stop_eps", "stop_loss_change")
+        }
+
+    def __call__(self, step: Step) -> str | None:
+        """The key that ends the run after this step, or None.
+
+        eps tests the size of a step, not the quality of the picture: a falling learning rate
+        passes it whatever the loss does. Read it beside the loss change.
+        """
+        config = self._config
+        self._recent["stop_eps"].append(step.eps < config.stop_eps)
+        self._recent["stop_loss_change"].append(step.loss_change < config.stop_loss_change)
+        for key, recent in self._recent.items():
+            if len(recent) == config.stop_patience and all(recent):
+                return key
+        return "max_num_epochs" if step.epoch >= config.max_num_epochs else None

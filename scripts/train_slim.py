@@ -1,0 +1,723 @@
+#!/usr/bin/env python3
+"""Train vgg19_slim: the small VGG-19 that nstrep ships, from a folder of photographs alone.
+
+The network has VGG-19's layers up to conv5_1, at a fraction of the width and with average
+pooling. It learns without labels: every photograph is a class of its own, and the network has to
+name the photograph that a distorted crop was cut from (Exemplar-CNN, Dosovitskiy et al. 2014;
+that a handful of pictures is enough for the early layers: Asano et al. 2020). Three additions
+serve style transfer, which matches Gram matrices by following the gradient down to the pixels:
+
+* texture heads: small classifiers on the Gram matrices of relu2_1, relu3_1 and relu4_1, so that
+  the statistics which style transfer matches tell pictures apart at every level;
+* noise, blur and a one-step adversarial perturbation of the crops (Goodfellow et al. 2015; after
+  random noise as in Wong et al. 2020): a network that a faint speckle can deceive paints speckle;
+* crops that grow during training, from small and quick to large ones with larger structures.
+
+At the export batch norm is folded into the filters, and every filter is scaled so that its mean
+activation over a fixed set of pictures is 1 (Gatys et al. 2016). The fixed set comes with
+scikit-image, so the scale can be reproduced without any download. The card beside the weights
+records the data, the settings and the versions.
+
+    python scripts/train_slim.py ~/photos --minutes 80
+    python scripts/train_slim.py photos.tar --steps 8000 --out slim.npz
+    python scripts/train_slim.py photos.tar --resume slim.ckpt --out slim.npz
+
+Requirements: pip install -e '.[train]' (torch, tqdm, pillow, numpy, scikit-image).
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import copy
+import hashlib
+import io
+import json
+import math
+import os
+import platform
+import sys
+import tarfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, fields
+from importlib import metadata
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image, ImageOps
+from torch import Tensor, nn
+from tqdm import tqdm
+
+CONVOLUTIONS = (2, 2, 4, 4, 1)  # in each block of VGG-19, as far as style transfer looks
+LAYERS = tuple(f"conv{b}_{i}" for b, n in enumerate(CONVOLUTIONS, 1) for i in range(1, n + 1))
+TEXTURE_LAYERS = ("conv2_1", "conv3_1", "conv4_1")
+TEXTURE_RANK = 48
+
+PIXEL_MEAN = (123.68, 116.779, 103.939)  # what VGG's users subtract from RGB 0..255
+PIXEL_SCALE = 58.0  # a photograph's usual deviation; folded into conv1_1 at the export
+
+PHOTO_SIDE = 224
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
+
+# The colour pictures inside scikit-image's wheel; its other pictures would have to be downloaded.
+SCALE_PICTURES = (
+    "astronaut.png",
+    "chelsea.png",
+    "coffee.png",
+    "hubble_deep_field.jpg",
+    "ihc.png",
+    "motorcycle_left.png",
+    "retina.jpg",
+    "rocket.jpg",
+)
+SCALE_LONG_EDGE = 256
+DEAD = 1e-6  # a filter that never fires has no scale to set
+
+# (share of the budget at which the stage begins, side of the crops in pixels)
+CROP_STAGES = ((0.0, 64), (0.45, 96), (0.9, 128))
+
+
+class TrainError(Exception):
+    """Something the user can mend; its text is the one line that is shown."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All that decides the result, kept in the checkpoint and on the card.
+
+    ``batch`` is the number of 64-pixel crops in a step; larger crops come in smaller batches of
+    as many pixels. ``noise`` and ``attack`` are root-mean-square grey levels of 255, the largest
+    that are drawn. Shares are of the crops in a batch.
+    """
+
+    channels: tuple[int, ...] = (16, 32, 96, 192, 192)
+    minutes: float | None = 80.0
+    steps: int | None = None
+    seed: int = 0
+    batch: int = 128
+    lr: float = 0.08
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    warmup_steps: int = 200
+    label_smoothing: float = 0.1
+    texture_weight: float = 0.3
+    ema_decay: float = 0.998
+    crop_share: tuple[float, float] = (0.25, 1.0)
+    noise: float = 30.0
+    noise_share: float = 0.5
+    blur_share: float = 0.25
+    attack: float = 6.0
+    attack_share: float = 0.5
+    attack_begin: float = 0.1
+    attack_full: float = 0.5
+
+
+# ---------------------------------------------------------------------------------------- photos
+
+
+@dataclass(frozen=True)
+class Photos:
+    """Square photographs at halving sizes, uint8 (N, 3, side, side), largest first."""
+
+    levels: tuple[Tensor, ...]
+    skipped: int
+    sha256: str
+
+    def __len__(self) -> int:
+        return len(self.levels[0])
+
+
+def iter_files(source: Path) -> Iterator[tuple[str, bytes]]:
+    """Yield (name, content) of the pictures in a folder (with subfolders) or a tar, by name."""
+    if source.is_dir():
+        for path in sorted(p for p in source.rglob("*") if p.suffix.lower() in SUFFIXES):
+            if path.is_file():
+                yield str(path.relative_to(source)), path.read_bytes()
+        return
+    with tarfile.open(source) as archive:
+        members = [m for m in archive if m.isfile() and Path(m.name).suffix.lower() in SUFFIXES]
+        for member in sorted(members, key=lambda m: m.name):
+            stream = archive.extractfile(member)
+            assert stream is not None  # extractfile gives None only for what is no file
+            yield member.name, stream.read()
+
+
+def read_square(content: bytes, side: int = PHOTO_SIDE) -> np.ndarray:
+    """Decode a picture to its centre square, uint8 (side, side, 3)."""
+    with Image.open(io.BytesIO(content)) as image:
+        image = ImageOps.exif_transpose(image).convert("RGB")
+        return np.asarray(ImageOps.fit(image, (side, side), Image.Resampling.LANCZOS))
+
+
+def load_photos(source: Path) -> Photos:
+    """Read every picture of a folder or a tar; those that cannot be decoded are counted only."""
+    squares: list[np.ndarray] = []
+    skipped = 0
+    digest = hashlib.sha256()
+    try:
+        for _, content in tqdm(iter_files(source), desc="photos", disable=None, leave=False):
+            try:
+                squares.append(read_square(content))
+            except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+                skipped += 1
+                continue
+            digest.update(hashlib.sha256(content).digest())
+    except (OSError, tarfile.TarError) as error:
+        raise TrainError(f"cannot read photographs from {source}: {error}") from error
+    if len(squares) < 2:
+        raise TrainError(f"at least 2 photographs are needed, {source} has {len(squares)}")
+    level = torch.from_numpy(np.stack(squares)).permute(0, 3, 1, 2).contiguous()
+    levels = [level]
+    while level.shape[-1] >= 2 * CROP_STAGES[0][1] // 2:
+        # In slices: the float copy of all photographs at once would be four times their size.
+        halves = [F.avg_pool2d(part.float(), 2).round().byte() for part in level.split(64)]
+        level = torch.cat(halves)
+        levels.append(level)
+    return Photos(tuple(levels), skipped, digest.hexdigest())
+
+
+# ----------------------------------------------------------------------------------------- crops
+
+
+def uniform(batch: int, low: float, high: float, channels: int = 1) -> Tensor:
+    """Random numbers for a batch of pictures, (batch, channels, 1, 1)."""
+    return torch.empty(batch, channels, 1, 1).uniform_(low, high)
+
+
+def chance(batch: int, share: float) -> Tensor:
+    """Pick about ``share`` of a batch: bool (batch,)."""
+    return torch.rand(batch) < share
+
+
+def cut(photos: Photos, index: Tensor, side: int, share: tuple[float, float]) -> Tensor:
+    """Cut a rotated, mirrored crop out of each photograph: float (batch, 3, side, side), 0..255.
+
+    ``share`` bounds the crop's part of the photograph's side. Every crop is sampled from the
+    level nearest to its size: bilinear sampling of a much larger picture would alias, and teach
+    the network to live with speckle.
+    """
+    batch = len(index)
+    scale = torch.empty(batch).uniform_(*share)
+    angle = torch.empty(batch).uniform_(-0.35, 0.35)
+    stretch = torch.empty(batch).uniform_(-0.15, 0.15).exp()
+    mirror = torch.where(chance(batch, 0.5), -1.0, 1.0)
+    cos, sin = scale * angle.cos(), scale * angle.sin()
+    theta = torch.zeros(batch, 2, 3)
+    theta[:, 0, 0], theta[:, 0, 1] = cos * mirror * stretch, -sin / stretch
+    theta[:, 1, 0], theta[:, 1, 1] = sin * mirror * stretch, cos / stretch
+    theta[:, :, 2] = torch.empty(batch, 2).uniform_(-1, 1) * (1 - scale)[:, None]
+    grid = F.affine_grid(theta, [batch, 3, side, side], align_corners=False)
+
+    shrink = (scale * photos.levels[0].shape[-1] / side / 1.25).clamp(min=1)
+    level = shrink.log2().ceil().long().clamp(max=len(photos.levels) - 1)
+    out = torch.empty(batch, 3, side, side)
+    for number, pictures in enumerate(photos.levels):
+        chosen = (level == number).nonzero().squeeze(1)
+        if len(chosen):
+            out[chosen] = F.grid_sample(
+                pictures[index[chosen]].float(),
+                grid[chosen],
+                padding_mode="reflection",
+                align_corners=False,
+            )
+    return out
+
+
+def recolour(x: Tensor) -> Tensor:
+    """Change saturation, contrast, brightness and the balance of the channels."""
+    batch = len(x)
+    grey = (x * torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)).sum(1, keepdim=True)
+    saturation = uniform(batch, 0.0, 1.6)
+    saturation[chance(batch, 0.15)] = 0.0
+    x = grey + (x - grey) * saturation
+    mean = x.mean((1, 2, 3), keepdim=True)
+    x = (x - mean) * uniform(batch, 0.5, 1.5) + mean * uniform(batch, 0.6, 1.4)
+    return (x * uniform(batch, 0.75, 1.25, channels=3)).clamp(0, 255)
+
+
+def degrade(x: Tensor, settings: Settings) -> Tensor:
+    """Blur some of the crops, then add noise to some."""
+    batch = len(x)
+    blurred = chance(batch, settings.blur_share)
+    for _ in range(2):  # two 3 x 3 boxes: nearly a Gaussian of 1.15 pixels
+        x[blurred] = F.avg_pool2d(x[blurred], 3, stride=1, padding=1, count_include_pad=False)
+    sigma = uniform(batch, 0.0, settings.noise)
+    sigma[~chance(batch, settings.noise_share)] = 0.0
+    return x + sigma * torch.randn_like(x)
+
+
+def draw(photos: Photos, batch: int, side: int, settings: Settings) -> tuple[Tensor, Tensor]:
+    """Draw clean crops, 0..255, and the numbers of the photographs they come from."""
+    index = torch.randint(len(photos), (batch,))
+    return recolour(cut(photos, index, side, settings.crop_share)), index
+
+
+def to_input(x: Tensor) -> Tensor:
+    """Bring pixels of 0..255 to the scale that the network is trained at."""
+    x = (x - torch.tensor(PIXEL_MEAN).view(1, 3, 1, 1)) / PIXEL_SCALE
+    return x.contiguous(memory_format=torch.channels_last)
+
+
+# --------------------------------------------------------------------------------------- network
+
+
+class TextureHead(nn.Module):
+    """Name the photograph from the Gram matrix of a feature map (bilinear pooling).
+
+    A wide map is first projected to TEXTURE_RANK random directions. They stay fixed, so that the
+    features themselves have to carry the information.
+    """
+
+    def __init__(self, channels: int, classes: int) -> None:
+        super().__init__()
+        rank = min(channels, TEXTURE_RANK)
+        directions = torch.linalg.qr(torch.randn(channels, rank)).Q.T
+        self.register_buffer("directions", directions.contiguous())
+        self.register_buffer("upper", torch.triu_indices(rank, rank))
+        pairs = rank * (rank + 1) // 2
+        self.norm = nn.BatchNorm1d(pairs)
+        self.classifier = nn.Linear(pairs, classes)
+
+    def forward(self, features: Tensor) -> Tensor:
+        with torch.autocast("cpu", enabled=False):  # differences of squares need the precision
+            projected = self.directions @ features.float().flatten(2)
+            gram = projected @ projected.transpose(1, 2) / projected.shape[-1]
+            pairs = gram[:, self.upper[0], self.upper[1]]
+            signed_root = pairs / (pairs.abs() + 1e-3).sqrt()  # tames the squares' heavy tail
+            return self.classifier(self.norm(signed_root))
+
+
+class SlimNet(nn.Module):
+    """VGG-19 to relu5_1 with batch norm and average pooling, a classifier and texture heads."""
+
+    def __init__(self, channels: tuple[int, ...], classes: int) -> None:
+        super().__init__()
+        self.layers = nn.ModuleDict()
+        before = 3
+        for name in LAYERS:
+            width = channels[int(name[4]) - 1]
+            self.layers[name] = nn.Sequential(
+                nn.Conv2d(before, width, 3, padding=1, bias=False),
+                nn.BatchNorm2d(width),
+                nn.ReLU(inplace=True),
+            )
+            before = width
+        self.classifier = nn.Linear(before, classes)
+        self.heads = nn.ModuleDict(
+            {n: TextureHead(channels[int(n[4]) - 1], classes) for n in TEXTURE_LAYERS}
+        )
+
+    def forward(self, x: Tensor, texture: bool = True) -> list[Tensor]:
+        """Return the logits of the classifier, then those of the texture heads if wanted."""
+        from_textures: list[Tensor] = []
+        for name, layer in self.layers.items():
+            if starts_block(name):
+                x = F.avg_pool2d(x, 2)
+            x = layer(x)
+            if texture and name in TEXTURE_LAYERS:
+                from_textures.append(self.heads[name](x))
+        return [self.classifier(x.mean((2, 3))), *from_textures]
+
+
+def starts_block(name: str) -> bool:
+    """Tell whether a pooling layer stands before this convolution."""
+    return name.endswith("_1") and name != LAYERS[0]
+
+
+def autocast(enabled: bool) -> torch.autocast:
+    return torch.autocast("cpu", dtype=torch.bfloat16, enabled=enabled)
+
+
+# -------------------------------------------------------------------------------------- training
+
+
+class Trainer:
+    """The state of a training run: one call of ``step`` is one update of the weights."""
+
+    def __init__(self, settings: Settings, photos: Photos, bfloat16: bool) -> None:
+        torch.manual_seed(settings.seed)
+        self.settings = settings
+        self.photos = photos
+        self.bfloat16 = bfloat16
+        self.net = SlimNet(settings.channels, len(photos)).to(memory_format=torch.channels_last)
+        self.average = copy.deepcopy(self.net).requires_grad_(False)
+        self.optimizer = torch.optim.SGD(
+            self.net.parameters(),
+            lr=settings.lr,
+            momentum=settings.momentum,
+            weight_decay=settings.weight_decay,
+            nesterov=True,
+        )
+        self.steps = 0
+        self.seconds = 0.0
+        self.loss = float("nan")
+        self.accuracy = 0.0
+
+    @property
+    def progress(self) -> float:
+        """The share of the budget that is spent, 0..1; all schedules follow it."""
+        spent = [0.0]
+        if self.settings.steps is not None:
+            spent.append(self.steps / self.settings.steps)
+        if self.settings.minutes is not None:
+            spent.append(self.seconds / 60 / self.settings.minutes)
+        return min(1.0, max(spent))
+
+    @property
+    def side(self) -> int:
+        """The side of the crops at this point of the run."""
+        return max(side for begin, side in CROP_STAGES if self.progress >= begin)
+
+    @property
+    def lr(self) -> float:
+        """A linear rise, then half a cosine."""
+        rise = min(1.0, (self.steps + 1) / self.settings.warmup_steps)
+        return self.settings.lr * rise * 0.5 * (1 + math.cos(math.pi * self.progress))
+
+    @property
+    def attack(self) -> float:
+        """The largest perturbation at this point of the run, in grey levels."""
+        s = self.settings
+        ramp = (self.progress - s.attack_begin) / (s.attack_full - s.attack_begin)
+        return s.attack * min(1.0, max(0.0, ramp))
+
+    def objective(self, x: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
+        """The classifiers' weighted cross-entropy, and the logits of the deepest."""
+        with autocast(self.bfloat16):
+            deepest, *textures = self.net(x)
+        smoothing = self.settings.label_smoothing
+        loss = F.cross_entropy(deepest.float(), index, label_smoothing=smoothing)
+        for logits in textures:
+            texture_loss = F.cross_entropy(logits.float(), index, label_smoothing=smoothing)
+            loss = loss + self.settings.texture_weight * texture_loss
+        return loss, deepest
+
+    def perturb(self, x: Tensor, index: Tensor) -> Tensor:
+        """Move the crops up the loss: one step of a random length, alike in every direction."""
+        x = x.detach().requires_grad_()
+        (slope,) = torch.autograd.grad(self.objective(x, index)[0], x)
+        rms = slope.square().mean((1, 2, 3), keepdim=True).sqrt().clamp(min=1e-20)
+        length = uniform(len(x), 0.0, self.attack / PIXEL_SCALE)
+        return (x + length * slope / rms).detach()
+
+    def step(self) -> None:
+        """Draw a batch and update the weights once."""
+        begin = time.perf_counter()
+        s = self.settings
+        side, lr = self.side, self.lr
+        batch = max(8, round(s.batch * (CROP_STAGES[0][1] / side) ** 2 / 8) * 8)
+        clean, index = draw(self.photos, batch, side, s)
+        x = to_input(degrade(clean, s))
+        attacked = round(batch * s.attack_share) if self.attack > 0 else 0
+        if attacked:
+            x[:attacked] = self.perturb(x[:attacked], index[:attacked])
+        loss, logits = self.objective(x, index)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr
+        self.optimizer.step()
+        self.steps += 1
+        # Early on the average follows quickly, or it would drag the random start along.
+        decay = min(s.ema_decay, self.steps / (self.steps + 10))
+        with torch.no_grad():
+            for mean, value in zip(self.average.parameters(), self.net.parameters(), strict=True):
+                mean.lerp_(value, 1 - decay)
+        hits = (logits.argmax(1) == index).float().mean().item()
+        self.accuracy += (hits - self.accuracy) / min(self.steps, 100)
+        self.loss = loss.item()
+        if not math.isfinite(self.loss):
+            raise TrainError(f"the loss is {self.loss} at step {self.steps}; try a smaller --lr")
+        self.seconds += time.perf_counter() - begin
+
+    def averaged(self, batches: int = 30) -> tuple[SlimNet, float]:
+        """The network with averaged weights, in eval mode, and its accuracy on fresh clean crops.
+
+        The batch norms' statistics are measured anew: those of the run belong to other weights
+        and, in part, to attacked crops. The run's random numbers are not touched.
+        """
+        net = copy.deepcopy(self.average)
+        norms = [m for m in net.modules() if isinstance(m, nn.BatchNorm2d)]
+        for norm in norms:
+            norm.reset_running_stats()
+            norm.momentum = None  # a plain mean over the batches
+        with torch.random.fork_rng(devices=[]), torch.no_grad():
+            torch.manual_seed(self.settings.seed + 1)
+            net.train()
+            for _ in range(batches):
+                net(to_input(draw(self.photos, 32, 128, self.settings)[0]), texture=False)
+            net.eval()
+            hits = []
+            for _ in range(batches):
+                clean, index = draw(self.photos, 32, 128, self.settings)
+                logits = net(to_input(clean), texture=False)[0]
+                hits.append((logits.argmax(1) == index).float().mean().item())
+        return net, float(np.mean(hits))
+
+    def save(self, path: Path) -> None:
+        """Write all that ``load`` needs to go on as if nothing had happened."""
+        state = {
+            "settings": asdict(self.settings),
+            "photos": self.photos.sha256,
+            "net": self.net.state_dict(),
+            "average": self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "rng": torch.get_rng_state(),
+            "steps": self.steps,
+            "seconds": self.seconds,
+            "accuracy": self.accuracy,
+        }
+        write_atomically(path, lambda stream: torch.save(state, stream))
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Take up the state of an earlier run of the same photographs."""
+        if state["photos"] != self.photos.sha256:
+            raise TrainError("the checkpoint belongs to other photographs")
+        self.net.load_state_dict(state["net"])
+        self.average.load_state_dict(state["average"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.steps, self.seconds = state["steps"], state["seconds"]
+        self.accuracy = state["accuracy"]
+        torch.set_rng_state(state["rng"])
+
+
+# ---------------------------------------------------------------------------------------- export
+
+
+def fold(net: SlimNet) -> dict[str, Tensor]:
+    """Fold batch norm and the input's scale into plain filters: {conv1_1_weight: ..., ...}."""
+    arrays: dict[str, Tensor] = {}
+    for name, (conv, norm, _) in net.layers.items():
+        gain = norm.weight / (norm.running_var + norm.eps).sqrt()
+        weight = conv.weight * gain.view(-1, 1, 1, 1)
+        arrays[f"{name}_weight"] = weight / PIXEL_SCALE if name == LAYERS[0] else weight
+        arrays[f"{name}_bias"] = norm.bias - norm.running_mean * gain
+    return {name: array.detach().double() for name, array in arrays.items()}
+
+
+def read_scale_pictures() -> list[Tensor]:
+    """The fixed pictures, as network input of (1, 3, height, width)."""
+    import skimage.data  # here alone: a run can be tried without it until the export
+
+    folder = Path(skimage.data.__file__).parent
+    pictures = []
+    for name in SCALE_PICTURES:
+        with Image.open(folder / name) as image:
+            image = image.convert("RGB")
+            shrink = SCALE_LONG_EDGE / max(image.size)
+            size = (round(image.width * shrink), round(image.height * shrink))
+            pixels = np.asarray(image.resize(size, Image.Resampling.BICUBIC), dtype=np.float64)
+        pictures.append(torch.from_numpy(pixels - PIXEL_MEAN).permute(2, 0, 1)[None])
+    return pictures
+
+
+def normalise(arrays: dict[str, Tensor], pictures: list[Tensor]) -> dict[str, Tensor]:
+    """Scale every filter to a mean activation of 1 over the pictures (Gatys et al. 2016).
+
+    A filter is divided by its mean activation m, the next layer's weights for it are multiplied
+    by m: ReLU and average pooling commute with a positive scale, so the network stays the same
+    but for the scale of its activations.
+    """
+    arrays = dict(arrays)
+    before = torch.ones(3, dtype=torch.float64)
+    maps = pictures
+    for name in LAYERS:
+        weight = arrays[f"{name}_weight"] * before.view(1, -1, 1, 1)
+        bias = arrays[f"{name}_bias"]
+        if starts_block(name):
+            maps = [F.avg_pool2d(x, 2) for x in maps]
+        maps = [F.conv2d(x, weight, bias, padding=1).relu() for x in maps]
+        mean = torch.stack([x.mean((0, 2, 3)) for x in maps]).mean(0)
+        mean = torch.where(mean > DEAD, mean, torch.ones_like(mean))
+        maps = [x / mean.view(1, -1, 1, 1) for x in maps]
+        arrays[f"{name}_weight"] = weight / mean.view(-1, 1, 1, 1)
+        arrays[f"{name}_bias"] = bias / mean
+        before = mean
+    return arrays
+
+
+def export(trainer: Trainer, path: Path) -> None:
+    """Write the float16 weights and, beside them, their card."""
+    net, accuracy = trainer.averaged()
+    arrays = normalise(fold(net), read_scale_pictures())
+    halves = {name: array.numpy().astype(np.float16) for name, array in arrays.items()}
+    broken = [name for name, array in halves.items() if not np.isfinite(array).all()]
+    if broken:
+        raise TrainError(f"not exported: {', '.join(broken)} do not fit float16")
+    buffer = io.BytesIO()
+    np.savez(buffer, **halves)
+    write_atomically(path, lambda stream: stream.write(buffer.getvalue()))
+    card = {
+        "name": "vgg19_slim",
+        "description": "VGG-19's layers to conv5_1 at a fraction of the width, average pooling, "
+        "trained to tell photographs apart without labels, for style transfer",
+        "made_by": "scripts/train_slim.py",
+        "file": path.name,
+        "sha256": hashlib.sha256(buffer.getvalue()).hexdigest(),
+        "dtype": "float16",
+        "channels": trainer.settings.channels,
+        "input": {"colour": "RGB", "range": [0, 255], "subtract": PIXEL_MEAN},
+        "pooling": "average",
+        "normalisation": {
+            "method": "mean activation of each filter after ReLU is 1 (Gatys et al. 2016)",
+            "pictures": SCALE_PICTURES,
+            "from": "scikit-image, the files inside its wheel",
+            "long_edge": SCALE_LONG_EDGE,
+        },
+        "data": {
+            "photographs": len(trainer.photos),
+            "skipped": trainer.photos.skipped,
+            "sha256": trainer.photos.sha256,
+            "sha256_of": "the SHA-256 digests of the files, joined in the order of their names",
+        },
+        "training": {
+            "finished": trainer.progress >= 1,
+            "steps": trainer.steps,
+            "minutes": round(trainer.seconds / 60, 1),
+            "accuracy_clean_crops": round(accuracy, 4),
+            "accuracy_training_crops": round(trainer.accuracy, 4),
+            "bfloat16": trainer.bfloat16,
+            "threads": torch.get_num_threads(),
+            "crop_stages": CROP_STAGES,
+            "settings": asdict(trainer.settings),
+        },
+        "versions": {
+            "python": platform.python_version(),
+            **{p: metadata.version(p) for p in ("torch", "numpy", "pillow", "scikit-image")},
+        },
+    }
+    text = json.dumps(card, indent=2) + "\n"
+    write_atomically(path.with_suffix(".json"), lambda stream: stream.write(text.encode()))
+
+
+def write_atomically(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
+    """Write a file beside its place and move it there, so that nobody reads half of one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with partial.open("wb") as stream:
+            write(stream)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+# ---------------------------------------------------------------------------------- command line
+
+
+def train(trainer: Trainer, out: Path, checkpoint: Path, log_steps: int, save_min: float) -> None:
+    """Train until the budget is spent; save and export every ``save_min`` minutes and at the end."""
+    saved = trainer.seconds
+    bar = tqdm(total=100, initial=int(100 * trainer.progress), unit="%", disable=None)
+    with bar:
+        while trainer.progress < 1:
+            trainer.step()
+            bar.update(int(100 * trainer.progress) - bar.n)
+            if trainer.steps % log_steps == 0:
+                tqdm.write(
+                    f"step {trainer.steps}  {trainer.seconds / 60:.1f} min  "
+                    f"{trainer.side} px  lr {trainer.lr:.4f}  attack {trainer.attack:.1f}  "
+                    f"loss {trainer.loss:.3f}  accuracy {trainer.accuracy:.3f}"
+                )
+                sys.stdout.flush()
+            if trainer.seconds - saved >= 60 * save_min:
+                saved = trainer.seconds
+                trainer.save(checkpoint)
+                export(trainer, out)
+    trainer.save(checkpoint)
+    export(trainer, out)
+
+
+def parse_channels(text: str) -> tuple[int, ...]:
+    try:
+        channels = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        channels = ()
+    if len(channels) != len(CONVOLUTIONS) or min(channels) < 1:
+        raise argparse.ArgumentTypeError("expected five positive numbers, such as 16,32,64,128,128")
+    return channels
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    root = Path(__file__).resolve().parents[1]
+    parser = argparse.ArgumentParser(
+        description="Train vgg19_slim from a folder of photographs.",
+        epilog="Defaults are those of the shipped weights; see their card for the result.",
+    )
+    # Settings default to None here: what is not given comes from Settings, or the checkpoint.
+    add = parser.add_argument
+    add("photos", type=Path, help="folder (with subfolders) or .tar of photographs")
+    add("--minutes", type=float, help="budget of training time (default: 80, without --steps)")
+    add("--steps", type=int, help="budget of steps; with --minutes, whichever is spent first")
+    add("--channels", type=parse_channels, help="widths of the five blocks (16,32,96,192,192)")
+    add("--batch", type=int, help="crops in a step, at the smallest crop size (128)")
+    add("--lr", type=float, help="highest learning rate (0.08)")
+    add("--noise", type=float, help="largest noise on the crops, grey levels of 255 (30)")
+    add("--attack", type=float, help="largest adversarial perturbation, likewise; 0: none (6)")
+    add("--seed", type=int, help="seed of every random number (0)")
+    add(
+        "--out",
+        type=Path,
+        default=root / "nstrep" / "networks" / "vgg19_slim.npz",
+        help="weights to write, with the card beside them (%(default)s)",
+    )
+    add("--checkpoint", type=Path, help="checkpoint to write (--out with the suffix .ckpt)")
+    add("--resume", type=Path, metavar="CHECKPOINT", help="go on from a checkpoint")
+    add("--save-minutes", type=float, default=10.0, help="between exports (%(default)g)")
+    add("--log-steps", type=int, default=100, help="between lines of the log (%(default)d)")
+    add("--threads", type=int, help="CPU threads (PyTorch's default)")
+    add("--float32", action="store_true", help="do without bfloat16 (several times slower)")
+    return parser.parse_args(argv)
+
+
+def choose_settings(args: argparse.Namespace, base: Settings) -> Settings:
+    """Take over what the command line gives; a budget on it replaces the whole budget."""
+    given = {f.name: getattr(args, f.name, None) for f in fields(Settings)}
+    given = {name: value for name, value in given.items() if value is not None}
+    if "steps" in given or "minutes" in given:
+        given = {"steps": None, "minutes": None, **given}
+    for name in ("minutes", "steps", "batch", "lr"):
+        if given.get(name) is not None and not given[name] > 0:
+            raise TrainError(f"--{name} must be positive, got {given[name]}")
+    for name in ("noise", "attack"):
+        if name in given and not given[name] >= 0:
+            raise TrainError(f"--{name} must not be negative, got {given[name]}")
+    return Settings(**{**asdict(base), **given})
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parse_args(argv)
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    try:
+        state: dict[str, Any] | None = None
+        base = Settings()
+        if args.resume:
+            try:
+                state = torch.load(args.resume, weights_only=True)
+                base = Settings(**state["settings"])
+            except Exception as error:  # a file that is no checkpoint fails in many ways
+                raise TrainError(f"cannot resume from {args.resume}: {error}") from error
+        settings = choose_settings(args, base)
+        photos = load_photos(args.photos)
+        print(f"{len(photos)} photographs, {photos.skipped} skipped as unreadable", flush=True)
+        trainer = Trainer(settings, photos, bfloat16=not args.float32)
+        if state is not None:
+            trainer.load(state)
+        checkpoint = args.checkpoint or args.out.with_suffix(".ckpt")
+        train(trainer, args.out, checkpoint, args.log_steps, args.save_minutes)
+    except TrainError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    print(f"wrote {args.out}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -48,7 +48,7 @@ def pictures(long_edge: int) -> list[np.ndarray]:
             ) from error
         scale = long_edge / max(picture.size)
         size = tuple(max(1, round(side * scale)) for side in picture.size)
-        pixels = np.asarray(picture.resize(size, Image.Resampling.LANCZOS), np.float32)
+        pixels = np.asarray(picture.resize(size, Image.Resampling.BICUBIC), np.float32)
         found.append((pixels - np.float32(RGB_MEAN)).transpose(2, 0, 1)[None].copy())
     return found
 
@@ -96,6 +96,8 @@ def walk(
 
 
 def channel_means(arrays: list[np.ndarray]) -> np.ndarray:
-    """Return the mean (channels,) in float64 over pictures and positions of (1, channels, h, w)."""
-    total = sum(array.sum(axis=(0, 2, 3), dtype=np.float64) for array in arrays)
-    return total / sum(array[0, 0].size for array in arrays)
+    """Return the mean (channels,) over positions, then over pictures, of (1, channels, h, w).
+
+    Each picture counts the same, whatever its shape. In float64.
+    """
+    return np.mean([array.mean(axis=(0, 2, 3), dtype=np.float64) for array in arrays], axis=0)

@@ -296,7 +296,9 @@ def open_hdf5(path: Path) -> Iterator[dict[str, Stored]]:
         ) from None
     found: dict[str, Stored] = {}
 
-    def visit(name: str, item: object) -> None:
+    def visit(name: str | bytes, item: object) -> None:
+        if isinstance(name, bytes):  # not UTF-8
+            name = name.decode("utf-8", errors="replace")
         # An external or virtual data set would read another file.
         if isinstance(item, h5py.Dataset) and not (item.external or item.is_virtual):
             found[name] = Stored(item.shape or (), item.dtype.name, lambda: _hdf5_array(item))

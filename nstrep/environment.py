@@ -20,6 +20,13 @@ SYSTEM_LIBRARIES = ("libgomp.so.1", "libquadmath.so.0")
 
 THREAD_VARIABLE = "OMP_NUM_THREADS"
 
+REQUIRED = {
+    # MXNet fuses a convolution with its rectifier in forward-only graphs, and computes the
+    # rectified layer wrongly where both are asked for (conv1_1 and relu1_1, say).
+    "MXNET_DISABLE_MKLDNN_FUSE_CONV_RELU": "1",
+}
+"""Set whatever the user says: results are wrong otherwise."""
+
 DEFAULTS = {
     # Sums over a picture's positions lose digits in float32: MXNet then accumulates in float64.
     "MXNET_SAFE_ACCUMULATION": "1",
@@ -72,6 +79,7 @@ def _check_numpy() -> None:
 
 
 def _set_defaults() -> None:
+    os.environ.update(REQUIRED)
     for name, value in DEFAULTS.items():
         os.environ.setdefault(name, value)
     if THREAD_VARIABLE in os.environ or "MXNET_OMP_MAX_THREADS" in os.environ:

@@ -8,6 +8,7 @@ import os
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -32,14 +33,20 @@ def sha256_of(path: str | os.PathLike[str]) -> str:
 
     Raises InputError, naming the file and the reason, if it cannot be read.
     """
-    digest = hashlib.sha256()
-    # hashlib.file_digest does this too, but only from Python 3.11 on.
     try:
         with open(path, "rb") as stream:
-            while block := stream.read(1 << 20):
-                digest.update(block)
+            return sha256_of_stream(stream)
     except (OSError, ValueError) as error:
         raise InputError(f"{shown(path)}: cannot be read ({reason(error)})") from error
+
+
+def sha256_of_stream(stream: BinaryIO) -> str:
+    """SHA-256 of all of an open, seekable file, from its first byte."""
+    digest = hashlib.sha256()
+    stream.seek(0)
+    # hashlib.file_digest does this too, but only from Python 3.11 on.
+    while block := stream.read(1 << 20):
+        digest.update(block)
     return digest.hexdigest()
 
 

@@ -27,7 +27,7 @@ import tifffile
 from PIL import Image, ImageCms, PngImagePlugin
 
 from nstrep.errors import InputError
-from nstrep.files import atomic_write, reason, sha256_of, shown
+from nstrep.files import atomic_write, reason, sha256_of_stream, shown
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +38,7 @@ FORMATS = "JPEG, PNG, TIFF, WebP, BMP or GIF"
 _PIL_FORMATS = ["JPEG", "PNG", "TIFF", "WEBP", "BMP", "GIF"]  # JPEG brings MPO, of many cameras
 _TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _ORIENTATION = 0x0112
+_NO_OPTIMIZE = 0x0100  # cmsFLAGS_NOOPTIMIZE
 
 # The colour pictures that ship inside the scikit-image wheel, by the name of the function in
 # skimage.data. Read from the wheel: skimage.data itself may download.
@@ -160,14 +161,13 @@ def load_picture(
         with _quiet(), _open(path) as stream:
             decoded = _decode(stream, max_pixels)
             rgb = _finish(decoded, shown(path))
-        return Picture(Path(path).stem, rgb, sha256_of(path), os.fspath(path))
+            sha256 = sha256_of_stream(stream)  # of what was decoded, should the file be replaced
+        return Picture(Path(path).stem, rgb, sha256, os.fspath(path))
     except _Refused as error:
         message = str(error)
     except Image.DecompressionBombError as error:
         count = re.search(r"(\d+) pixels", str(error))
         message = _too_large(f"{count[1] if count else 'too many'} pixels", max_pixels)
-    except InputError as error:  # the file went away between decoding and hashing
-        message = reason(error)
     except Exception as error:  # decoders raise almost anything for a damaged file
         log.debug("decoding failed", exc_info=True)
         message = (f"found a damaged or unsupported file ({reason(error)}); "
@@ -201,16 +201,21 @@ def _open(path: str | os.PathLike[str]) -> BinaryIO:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep PIL's warnings and tifffile's log lines away: what matters is raised or logged here."""
-    logger = logging.getLogger("tifffile")
-    before = logger.disabled
-    logger.disabled = True
+    """Keep the libraries' warnings and log lines away: what matters is raised or logged here.
+
+    Not caught: libtiff, in C, prints a line of its own about some damaged compressed TIFFs.
+    """
+    loggers = [logging.getLogger(name) for name in ("tifffile", "PIL.TiffImagePlugin")]
+    before = [logger.disabled for logger in loggers]
+    for logger in loggers:
+        logger.disabled = True
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        logger.disabled = before
+        for logger, disabled in zip(loggers, before, strict=True):
+            logger.disabled = disabled
 
 
 def _decode(stream: BinaryIO, max_pixels: int) -> _Decoded:
@@ -251,7 +256,9 @@ def _check_size(width: int, height: int, max_pixels: int) -> None:
 
 
 def _orientation(image: Image.Image) -> int:
-    # After loading: PIL has by then turned a TIFF itself and dropped the tag.
+    """The EXIF orientation still to be applied to a picture that has been loaded."""
+    if image.format == "TIFF":  # turned by PIL itself; older versions keep the tag all the same
+        return 1
     try:
         return int(image.getexif().get(_ORIENTATION, 1))
     except Exception as error:  # PIL raises almost anything for broken EXIF
@@ -261,7 +268,9 @@ def _orientation(image: Image.Image) -> int:
 
 def _scaled(samples: np.ndarray) -> np.ndarray:
     """Unsigned integers of any width as float32 in [0, 1]."""
-    return samples.astype(np.float32) / np.float32(np.iinfo(samples.dtype).max)
+    data = samples.astype(np.float32)
+    data /= np.float32(np.iinfo(samples.dtype).max)
+    return data
 
 
 def _bands(image: Image.Image) -> np.ndarray:
@@ -416,8 +425,9 @@ def _finish(decoded: _Decoded, label: str) -> np.ndarray:
         colour = np.divide(colour, alpha, out=np.zeros_like(colour), where=alpha > 0)
     if decoded.icc:
         colour = _to_srgb(colour, decoded.icc, label)
-    if alpha.size:
-        colour = colour * alpha + (1 - alpha)
+    if alpha.size:  # in place: these are the largest arrays of the program
+        colour *= alpha
+        colour += 1 - alpha
     rgb = np.repeat(colour, 3, axis=2) if colour.shape[2] == 1 else colour
     # EXIF orientation: how the stored rows and columns must be turned to be seen upright.
     turn = {
@@ -429,7 +439,8 @@ def _finish(decoded: _Decoded, label: str) -> np.ndarray:
         7: lambda a: np.rot90(a, 2).swapaxes(0, 1),
         8: lambda a: np.rot90(a, 1),
     }.get(decoded.orientation, lambda a: a)
-    return np.array(np.clip(turn(rgb), 0, 1), dtype=np.float32, order="C")
+    rgb = np.ascontiguousarray(turn(rgb), dtype=np.float32)
+    return np.clip(rgb, 0, 1, out=rgb)
 
 
 def _to_srgb(colour: np.ndarray, icc: bytes, label: str) -> np.ndarray:
@@ -452,13 +463,17 @@ def _to_srgb(colour: np.ndarray, icc: bytes, label: str) -> np.ndarray:
 
 
 def _converted(image: Image.Image, icc: bytes, label: str = "picture") -> Image.Image | None:
-    """An L, RGB or CMYK picture through its profile to 8-bit sRGB; None if the profile is bad."""
+    """L (a ramp), RGB or CMYK through its profile to 8-bit sRGB; None if the profile is bad."""
     try:
         profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
-        if image.mode == "L" and profile.profile.xcolor_space.strip() == "RGB":
+        grey = image.mode == "L"
+        if grey and profile.profile.xcolor_space.strip() == "RGB":
             image = image.convert("RGB")
+        # LittleCMS tabulates grey coarsely, up to 5 levels off in the dark. Grey comes here only
+        # as a ramp of 256 values, so every value can be computed in full.
+        flags = _NO_OPTIMIZE if grey else 0
         transform = ImageCms.buildTransform(
-            profile, ImageCms.createProfile("sRGB"), image.mode, "RGB"
+            profile, ImageCms.createProfile("sRGB"), image.mode, "RGB", flags=flags
         )
         return ImageCms.applyTransform(image, transform)
     except Exception as error:  # PyCMSError, but also OSError and ValueError for odd ones

@@ -173,7 +173,7 @@ def _load(
 ) -> np.ndarray:
     """Check one array's shape and type before it is loaded, and its values after."""
     there = layout.names[name]
-    shown = name if there == name else f"{there} ({name})"
+    shown = name if there == name else f"{there if there.isprintable() else ascii(there)} ({name})"
     axes = layout.kernel_axes if len(shape) == 4 else (0,)
     due = tuple(shape[axes.index(axis)] for axis in range(len(shape)))
     if there not in stored:

@@ -2,8 +2,8 @@
 
 The picture is made as a painter makes it. First a plan: at each point, what is there, how light
 it is and which way the brush runs. Then strokes over the plan, from back to front and from broad
-to fine, each with its own paint, its bristle lines and its relief. No picture is read, so the
-result is free of any right, and every random draw comes from one seeded generator.
+to fine, each with its own paint, its bristle lines and its relief. No picture is read, what is
+drawn is in the public domain, and every random draw comes from one seeded generator.
 
 The composition and the palette were chosen by eye after Van Gogh's The Starry Night (1889).
 """
@@ -25,15 +25,15 @@ CERULEAN, PALE_BLUE, BLUE_GREEN = (84, 150, 196), (138, 196, 218), (176, 218, 20
 CREAM, LEMON, CHROME = (242, 244, 218), (244, 230, 132), (240, 190, 52)
 OCHRE, ORANGE, SAGE, CYPRESS_GREEN = (196, 150, 58), (228, 138, 30), (150, 168, 120), (38, 62, 44)
 
-# What a point of the canvas shows, from back to front.
-SKY, FLAME, HILL, BUSH, WALL, ROOF, CYPRESS = range(7)
+# What a point of the canvas shows, from back to front; GOLD is the moon and the hearts of stars.
+SKY, GOLD, HILL, BUSH, WALL, ROOF, CYPRESS = range(7)
 
 # Each subject has a cool and a warm row of paints, both from dark to light.
 # fmt: off
 PAINTS = {
     SKY: ((PRUSSIAN, MIDNIGHT, ULTRAMARINE, COBALT, CERULEAN, PALE_BLUE, CREAM),
           (OCHRE, SAGE, CHROME, LEMON, LEMON, CREAM, CREAM)),
-    FLAME: ((OCHRE, ORANGE, ORANGE, CHROME), (ORANGE, CHROME, CHROME, LEMON)),
+    GOLD: ((OCHRE, ORANGE, ORANGE, CHROME), (ORANGE, CHROME, CHROME, LEMON)),
     HILL: ((GREEN_BLACK, PRUSSIAN, MIDNIGHT, ULTRAMARINE, COBALT, CERULEAN),
            (PRUSSIAN, CYPRESS_GREEN, COBALT, BLUE_GREEN)),
     BUSH: ((GREEN_BLACK, PRUSSIAN, MIDNIGHT, COBALT, PALE_BLUE),
@@ -93,7 +93,7 @@ HOUSES = (  # left edge, foot, width, height of the wall, height of the roof; th
     (0.575, 0.955, 0.070, 0.042, 0.036), (0.79, 0.955, 0.080, 0.046, 0.036),
     (0.685, 0.975, 0.062, 0.042, 0.034),
 )
-FLAMES = (  # foot, tip, half width at the foot, sway, phase: the tongues of the cypress
+TONGUES = (  # foot, tip, half width at the foot, sway, phase: the tongues of the cypress
     (0.085, 0.62, 0.055, 0.020, 1.0), (0.390, 0.72, 0.060, -0.022, 2.0),
     (0.130, 0.33, 0.070, 0.022, 0.0), (0.335, 0.50, 0.075, -0.026, 4.0),
     (0.225, 0.03, 0.100, 0.026, 3.0), (0.170, 0.47, 0.060, -0.024, 1.5),
@@ -118,7 +118,7 @@ LAYERS = (
     Layer(5.5, 33, 1.8, 0.23),
 )
 # The widest brush that a small subject is painted with; the others take every layer.
-WIDEST = {FLAME: 8, BUSH: 8, WALL: 6, ROOF: 6, CYPRESS: 8}
+WIDEST = {GOLD: 8, BUSH: 8, WALL: 6, ROOF: 6, CYPRESS: 8}
 POINTS = 13  # points along a stroke
 SUPERSAMPLE = 2  # strokes are drawn this many times larger, which smooths their edges
 PLAN_ROWS = 400  # a finer plan would not show under the strokes
@@ -185,11 +185,11 @@ def _lay_sky(plan: Plan, x: np.ndarray, y: np.ndarray) -> None:
     angle = np.angle(pull) / 2
     plan.put(y > 0, SKY, tone, warmth, (np.cos(angle), np.sin(angle)))
     for star in STARS:
-        plan.put(np.hypot(x - star.x, y - star.y) < 0.22 * star.radius, FLAME, 0.4, 0.4)
+        plan.put(np.hypot(x - star.x, y - star.y) < 0.22 * star.radius, GOLD, 0.4, 0.4)
     disc = np.hypot(x - MOONLIGHT.x, y - MOONLIGHT.y) < 0.085
     bite = np.hypot(x - MOONLIGHT.x - 0.042, y - MOONLIGHT.y + 0.024) < 0.068
     plan.put(disc & bite, SKY, 0.55, 0.95)
-    plan.put(disc & ~bite, FLAME, 0.45, 0.35)
+    plan.put(disc & ~bite, GOLD, 0.45, 0.35)
 
 
 def _lay_hills(plan: Plan, x: np.ndarray, y: np.ndarray) -> None:
@@ -238,7 +238,7 @@ def _lay_village(plan: Plan, x: np.ndarray, y: np.ndarray) -> None:
 
 def _lay_cypress(plan: Plan, x: np.ndarray, y: np.ndarray) -> None:
     """Dark flames, lighter and browner in the middle of each tongue."""
-    for foot, tip, half_width, sway, phase in FLAMES:
+    for foot, tip, half_width, sway, phase in TONGUES:
         s = np.clip((y - tip) / (1 - tip), 1e-3, 1)  # 0 at the tip, 1 at the foot
         centre = foot + sway * np.sin(6.0 * s + phase)
         half = half_width * s**0.8 * (1 + 0.16 * np.sin(15 * s + phase))

@@ -80,9 +80,9 @@ class Architecture:
                 )
 
     def deepest(self, names: Iterable[str]) -> str:
-        """The one of ``names`` that lies furthest from the image."""
+        """The one of ``names`` that lies furthest from the image; the first layer if none."""
         order = list(self.layers)
-        return max(names, key=order.index)
+        return max(names, key=order.index, default=order[0])
 
 
 ARCHITECTURES = {
@@ -127,6 +127,8 @@ def taps(
     import mxnet as mx
 
     wanted = set(layers)
+    if not wanted:
+        return {}
     architecture.check_layers(wanted, "layers")
     last = architecture.deepest(wanted)
     found: dict[str, mx.sym.Symbol] = {}

@@ -28,7 +28,6 @@ Requirements: pip install -e '.[train]' (torch, tqdm, pillow, numpy, scikit-imag
 from __future__ import annotations
 
 import argparse
-import contextlib
 import copy
 import hashlib
 import io
@@ -94,7 +93,7 @@ class Settings:
     that are drawn. Shares are of the crops in a batch.
     """
 
-    channels: tuple[int, ...] = (16, 32, 96, 192, 192)
+    channels: tuple[int, ...] = (16, 32, 80, 160, 160)
     minutes: float | None = 80.0
     steps: int | None = None
     seed: int = 0
@@ -110,10 +109,11 @@ class Settings:
     noise: float = 30.0
     noise_share: float = 0.5
     blur_share: float = 0.25
-    attack: float = 6.0
+    attack: float = 8.0
     attack_share: float = 0.5
-    attack_begin: float = 0.1
-    attack_full: float = 0.5
+    attack_begin: float = 0.05
+    attack_full: float = 0.35
+    threshold: float = 0.7
 
 
 # ---------------------------------------------------------------------------------------- photos
@@ -231,12 +231,12 @@ def recolour(x: Tensor) -> Tensor:
     """Change saturation, contrast, brightness and the balance of the channels."""
     batch = len(x)
     grey = (x * torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)).sum(1, keepdim=True)
-    saturation = uniform(batch, 0.0, 1.6)
-    saturation[chance(batch, 0.15)] = 0.0
+    saturation = uniform(batch, 0.3, 1.6)
+    saturation[chance(batch, 0.1)] = 0.0
     x = grey + (x - grey) * saturation
     mean = x.mean((1, 2, 3), keepdim=True)
     x = (x - mean) * uniform(batch, 0.5, 1.5) + mean * uniform(batch, 0.6, 1.4)
-    return (x * uniform(batch, 0.75, 1.25, channels=3)).clamp(0, 255)
+    return (x * uniform(batch, 0.8, 1.2, channels=3)).clamp(0, 255)
 
 
 def degrade(x: Tensor, settings: Settings) -> Tensor:
@@ -292,9 +292,14 @@ class TextureHead(nn.Module):
 
 
 class SlimNet(nn.Module):
-    """VGG-19 to relu5_1 with batch norm and average pooling, a classifier and texture heads."""
+    """VGG-19 to relu5_1 with batch norm and average pooling, a classifier and texture heads.
 
-    def __init__(self, channels: tuple[int, ...], classes: int) -> None:
+    ``threshold`` is subtracted, at the start of the training, from the normalised activations.
+    It makes them sparse: where most filters are on most of the time, the Gram matrix holds little
+    but their means.
+    """
+
+    def __init__(self, channels: tuple[int, ...], classes: int, threshold: float) -> None:
         super().__init__()
         self.layers = nn.ModuleDict()
         before = 3
@@ -305,6 +310,7 @@ class SlimNet(nn.Module):
                 nn.BatchNorm2d(width),
                 nn.ReLU(inplace=True),
             )
+            nn.init.constant_(self.layers[name][1].bias, -threshold)
             before = width
         self.classifier = nn.Linear(before, classes)
         self.heads = nn.ModuleDict(
@@ -343,10 +349,14 @@ class Trainer:
         self.settings = settings
         self.photos = photos
         self.bfloat16 = bfloat16
-        self.net = SlimNet(settings.channels, len(photos)).to(memory_format=torch.channels_last)
+        net = SlimNet(settings.channels, len(photos), settings.threshold)
+        self.net = net.to(memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.net).requires_grad_(False)
+        # Decay is for matrices and filters: on batch norm it would undo the threshold.
+        weights = [p for p in net.parameters() if p.ndim > 1]
+        others = [p for p in net.parameters() if p.ndim == 1]
         self.optimizer = torch.optim.SGD(
-            self.net.parameters(),
+            [{"params": weights}, {"params": others, "weight_decay": 0.0}],
             lr=settings.lr,
             momentum=settings.momentum,
             weight_decay=settings.weight_decay,
@@ -434,7 +444,7 @@ class Trainer:
             raise TrainError(f"the loss is {self.loss} at step {self.steps}; try a smaller --lr")
         self.seconds += time.perf_counter() - begin
 
-    def averaged(self, batches: int = 30) -> tuple[SlimNet, float]:
+    def averaged(self, batches: int = 20) -> tuple[SlimNet, float]:
         """The network with averaged weights, in eval mode, and its accuracy on fresh clean crops.
 
         The batch norms' statistics are measured anew: those of the run belong to other weights
@@ -445,7 +455,7 @@ class Trainer:
         for norm in norms:
             norm.reset_running_stats()
             norm.momentum = None  # a plain mean over the batches
-        with torch.random.fork_rng(devices=[]), torch.no_grad():
+        with torch.random.fork_rng(devices=[]), torch.no_grad(), autocast(self.bfloat16):
             torch.manual_seed(self.settings.seed + 1)
             net.train()
             for _ in range(batches):
@@ -500,7 +510,11 @@ def fold(net: SlimNet) -> dict[str, Tensor]:
 
 
 def read_scale_pictures() -> list[Tensor]:
-    """The fixed pictures, as network input of (1, 3, height, width)."""
+    """The fixed pictures, as network input of (1, 3, height, width).
+
+    Each comes with its colour channels in all three rotations: the pictures hold little blue and
+    violet, and a filter for a rare hue would be scaled up until it dominated the Gram matrix.
+    """
     import skimage.data  # here alone: a run can be tried without it until the export
 
     folder = Path(skimage.data.__file__).parent
@@ -511,7 +525,9 @@ def read_scale_pictures() -> list[Tensor]:
             shrink = SCALE_LONG_EDGE / max(image.size)
             size = (round(image.width * shrink), round(image.height * shrink))
             pixels = np.asarray(image.resize(size, Image.Resampling.BICUBIC), dtype=np.float64)
-        pictures.append(torch.from_numpy(pixels - PIXEL_MEAN).permute(2, 0, 1)[None])
+        for turn in range(3):
+            turned = np.roll(pixels, turn, axis=2) - PIXEL_MEAN
+            pictures.append(torch.from_numpy(turned).permute(2, 0, 1)[None])
     return pictures
 
 
@@ -567,6 +583,7 @@ def export(trainer: Trainer, path: Path) -> None:
             "pictures": SCALE_PICTURES,
             "from": "scikit-image, the files inside its wheel",
             "long_edge": SCALE_LONG_EDGE,
+            "channel_rotations": 3,
         },
         "data": {
             "photographs": len(trainer.photos),
@@ -610,7 +627,7 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
 
 
 def train(trainer: Trainer, out: Path, checkpoint: Path, log_steps: int, save_min: float) -> None:
-    """Train until the budget is spent; save and export every ``save_min`` minutes and at the end."""
+    """Train until the budget is spent; save and export every ``save_min`` minutes and after it."""
     saved = trainer.seconds
     bar = tqdm(total=100, initial=int(100 * trainer.progress), unit="%", disable=None)
     with bar:
@@ -653,11 +670,11 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add("photos", type=Path, help="folder (with subfolders) or .tar of photographs")
     add("--minutes", type=float, help="budget of training time (default: 80, without --steps)")
     add("--steps", type=int, help="budget of steps; with --minutes, whichever is spent first")
-    add("--channels", type=parse_channels, help="widths of the five blocks (16,32,96,192,192)")
+    add("--channels", type=parse_channels, help="widths of the five blocks (16,32,80,160,160)")
     add("--batch", type=int, help="crops in a step, at the smallest crop size (128)")
     add("--lr", type=float, help="highest learning rate (0.08)")
     add("--noise", type=float, help="largest noise on the crops, grey levels of 255 (30)")
-    add("--attack", type=float, help="largest adversarial perturbation, likewise; 0: none (6)")
+    add("--attack", type=float, help="largest adversarial perturbation, likewise; 0: none (8)")
     add("--seed", type=int, help="seed of every random number (0)")
     add(
         "--out",

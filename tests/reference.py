@@ -1,0 +1,72 @@
+"""VGG features and the objective's formulas in float64 NumPy, written from the papers alone.
+
+Nothing here knows MXNet or shares code with the package: it is what the package is tested against.
+"""
+
+import numpy as np
+
+def convolution(x, weight, bias, mode="constant"):
+    """3 x 3 correlation of x (C, H, W), border of one pixel: constant (zero) or edge."""
+    height, width = x.shape[1:]
+    padded = np.pad(x, ((0, 0), (1, 1), (1, 1)), mode=mode)
+    out = np.zeros((len(bias), height, width))
+    for row in range(3):
+        for column in range(3):
+            window = padded[:, row : row + height, column : column + width]
+            out += np.tensordot(weight[:, :, row, column], window, axes=1)
+    return out + bias[:, None, None]
+
+
+def pool(x, kind):
+    """2 x 2 pooling of x (C, H, W), an odd last row or column dropped."""
+    height, width = (side // 2 * 2 for side in x.shape[1:])
+    blocks = x[:, :height, :width].reshape(len(x), height // 2, 2, width // 2, 2)
+    return blocks.mean((2, 4)) if kind == "avg" else blocks.max((2, 4))
+
+
+def features(depths, arrays, image, pooling="avg", padding="zero"):
+    """Every layer of a VGG over image (3, H, W), by name."""
+    found, x = {}, image
+    for block, depth in enumerate(depths, start=1):
+        for index in range(1, depth + 1):
+            name = f"conv{block}_{index}"
+            mode = "edge" if padding == "replicate" and name == "conv1_1" else "constant"
+            weight, bias = (
+                arrays[f"{name}_{kind}"].astype(np.float64) for kind in ("weight", "bias")
+            )
+            found[name] = convolution(x, weight, bias, mode)
+            x = found[f"relu{block}_{index}"] = np.maximum(found[name], 0)
+        if min(x.shape[1:]) >= 2:
+            x = found[f"pool{block}"] = pool(x, pooling)
+    return found
+
+
+def raw_gram(f):
+    """F F^T of features (N, H, W)."""
+    flat = f.reshape(len(f), -1)
+    return flat @ flat.T
+
+
+def gatys_style(f, a):
+    """E_l of Gatys, Ecker, Bethge 2015, eq. 4, for two feature maps of one shape."""
+    n, m = len(f), f[0].size
+    return np.sum((raw_gram(f) - raw_gram(a)) ** 2) / (4 * n**2 * m**2)
+
+
+def relative_style(f, a):
+    """||G - A||^2 / ||A||^2 of Gram matrices per position; the shapes may differ."""
+    g, b = raw_gram(f) / f[0].size, raw_gram(a) / a[0].size
+    return np.sum((g - b) ** 2) / np.sum(b**2)
+
+
+def tv(x, form, grid):
+    """Total variation of an image (3, H, W), summed."""
+    if grid == "zero_padded":
+        x = np.pad(x, ((0, 0), (1, 1), (1, 1)))
+    dx, dy = np.diff(x, axis=2), np.diff(x, axis=1)
+    if grid == "crop":
+        dx, dy = dx[:, :-1], dy[:, :, :-1]
+    if form == "power":
+        return np.sum((dx**2 + dy**2) ** 1.25)
+    power = {"squared": 2, "absolute": 1}[form]
+    return np.sum(np.abs(dx) ** power) + np.sum(np.abs(dy) ** power)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 import typing
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, is_dataclass
@@ -284,9 +285,7 @@ def _check_together(config: ExperimentConfig) -> None:
     for branch, weight in (("style", config.style_weight), ("content", config.content_weight)):
         layers = getattr(config, f"{branch}_layers")
         if not layers and weight > 0:
-            raise InputError(
-                f"{branch}_layers=[]: must name a layer, or {branch}_weight must be 0"
-            )
+            raise InputError(f"{branch}_layers=[]: must name a layer, or {branch}_weight must be 0")
         if len(set(layers)) < len(layers):
             raise InputError(f"{branch}_layers={_flat(layers)}: a layer is named twice")
         layer_weights(config, branch)
@@ -353,10 +352,18 @@ def known_keys(node: Any = ExperimentConfig, prefix: str = "") -> Iterator[str]:
             yield prefix + item.name
 
 
+KINDS = {"float": "a number", "integer": "a whole number", "bool": "true or false"}
+
+
 def explain(error: OmegaConfBaseException) -> str:
     """One plain line for what OmegaConf says over several."""
     key, said = error.full_key or error.key, str(error.msg or error)
     first = said.strip().splitlines()[0].replace("'", "")
+    wrong = re.match(
+        r"Value (.*?) (?:of type \w+ )?(?:could not be converted to|is not a valid) (\w+)", first
+    )
+    if wrong and wrong.group(2).lower() in KINDS:
+        return f"{key}={wrong.group(1)}: must be {KINDS[wrong.group(2).lower()]}"
     if "not in" in first and key:
         near = difflib.get_close_matches(str(key), list(known_keys()), 1, cutoff=0.5)
         hint = f"; did you mean {near[0]}?" if near else ""

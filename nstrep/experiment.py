@@ -7,7 +7,7 @@ import logging
 import math
 import resource
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -320,7 +320,9 @@ def from_image(path: str) -> tuple[dict[str, Any], dict[str, Any]]:
         config = yaml.safe_load(text[CONFIG_TEXT])
         inputs = json.loads(text.get(INPUTS_TEXT, "{}"))
     except (yaml.YAMLError, ValueError) as error:
-        raise InputError(f"from_image={path}: its configuration is damaged ({reason(error)})") from None
+        raise InputError(
+            f"from_image={path}: its configuration is damaged ({reason(error)})"
+        ) from None
     if not isinstance(config, dict) or not isinstance(inputs, dict):
         raise InputError(f"from_image={path}: its configuration is damaged (not a mapping)")
     return config, inputs

@@ -159,7 +159,7 @@ def load_picture(
     """
     try:
         with _quiet(), _open(path) as stream:
-            decoded = _decode(stream, max_pixels)
+            decoded = _decode(stream, max_pixels, shown(path))
             rgb = _finish(decoded, shown(path))
             sha256 = sha256_of_stream(stream)  # of what was decoded, should the file be replaced
         return Picture(Path(path).stem, rgb, sha256, os.fspath(path))
@@ -218,7 +218,7 @@ def _quiet() -> Iterator[None]:
             logger.disabled = disabled
 
 
-def _decode(stream: BinaryIO, max_pixels: int) -> _Decoded:
+def _decode(stream: BinaryIO, max_pixels: int, label: str) -> _Decoded:
     head = stream.read(26)
     stream.seek(0)
     if head[:4] in _TIFF_MAGIC:
@@ -229,10 +229,10 @@ def _decode(stream: BinaryIO, max_pixels: int) -> _Decoded:
     image = _open_image(stream, max_pixels)
     # PIL keeps 8 bits of a 16-bit colour PNG; the depth stands in the header chunk, IHDR.
     deep_png = image.format == "PNG" and head[24] == 16
-    data = _both_bytes(stream, image) if deep_png else _bands(image)
+    data = _both_bytes(stream, image) if deep_png else _bands(image, label)
     if deep_png:
         data = _with_key_colour(data, image.info.get("transparency"))
-    return _Decoded(data, _orientation(image), image.info.get("icc_profile"))
+    return _Decoded(data, _orientation(image, label), image.info.get("icc_profile"))
 
 
 def _open_image(stream: BinaryIO, max_pixels: int) -> Image.Image:
@@ -255,14 +255,14 @@ def _check_size(width: int, height: int, max_pixels: int) -> None:
         raise _Refused(_too_large(f"{width} x {height} = {width * height} pixels", max_pixels))
 
 
-def _orientation(image: Image.Image) -> int:
+def _orientation(image: Image.Image, label: str) -> int:
     """The EXIF orientation still to be applied to a picture that has been loaded."""
     if image.format == "TIFF":  # turned by PIL itself; older versions keep the tag all the same
         return 1
     try:
         return int(image.getexif().get(_ORIENTATION, 1))
     except Exception as error:  # PIL raises almost anything for broken EXIF
-        log.warning("EXIF data that cannot be read are ignored (%s)", reason(error))
+        log.warning("%s: unreadable EXIF data are ignored (%s)", label, reason(error))
         return 1
 
 
@@ -273,13 +273,13 @@ def _scaled(samples: np.ndarray) -> np.ndarray:
     return data
 
 
-def _bands(image: Image.Image) -> np.ndarray:
+def _bands(image: Image.Image, label: str) -> np.ndarray:
     """An 8-bit (or less) PIL picture as (H, W, 1 to 4): grey, grey+alpha, RGB or RGB+alpha."""
     image.load()
     grey = image.mode in ("1", "L")
     if image.mode == "CMYK":
         icc = image.info.pop("icc_profile", None)
-        image = (_converted(image, icc) if icc else None) or image.convert("RGB")
+        image = (_converted(image, icc, label) if icc else None) or image.convert("RGB")
     elif image.mode in ("PA", "RGBa") or "transparency" in image.info:
         image = image.convert("RGBA")
     elif image.mode in ("1", "La"):
@@ -462,7 +462,7 @@ def _to_srgb(colour: np.ndarray, icc: bytes, label: str) -> np.ndarray:
     return colour if image is None else _scaled(np.asarray(image))
 
 
-def _converted(image: Image.Image, icc: bytes, label: str = "picture") -> Image.Image | None:
+def _converted(image: Image.Image, icc: bytes, label: str) -> Image.Image | None:
     """L (a ramp), RGB or CMYK through its profile to 8-bit sRGB; None if the profile is bad."""
     try:
         profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))

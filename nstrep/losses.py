@@ -17,6 +17,7 @@ import mxnet as mx
 
 from nstrep.config import LossForm
 
+
 @dataclass(frozen=True)
 class Term:
     """One named scalar of the objective: ``coefficient`` x ``value``.

@@ -73,9 +73,7 @@ class Network:
         """Gram matrices per position of ``layers``, each (N, N)."""
         height, width = image.shape[2:]
         tapped = {
-            layer: losses.gram(
-                features, self.channels(layer), self.positions(layer, height, width)
-            )
+            layer: losses.gram(features, self.channels(layer), self.positions(layer, height, width))
             for layer, features in self.taps(mx.sym.Variable("image"), layers).items()
         }
         return self._forward(tapped, image)

@@ -102,7 +102,9 @@ class Objective:
             mx.nd.array([term.coefficient * term.head_gradient], ctx=network.context)
             for term in terms
         ]
-        arguments = {name: mx.nd.array(array, ctx=network.context) for name, array in targets.items()}
+        arguments = {
+            name: mx.nd.array(array, ctx=network.context) for name, array in targets.items()
+        }
         self._executor = network.bind(
             mx.sym.Group([term.value for term in terms]),
             {"image": self._image, **arguments},

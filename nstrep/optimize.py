@@ -20,6 +20,7 @@ from nstrep.config import OptimizerConfig
 from nstrep.errors import DivergedError
 from nstrep.objective import Objective
 
+
 @dataclass(frozen=True)
 class Step:
     """What a recorder sees after each update; also once for the start, as epoch 0."""

@@ -90,9 +90,7 @@ def scaled_pair(
     return photo, images.resize_long_edge(style.rgb, edge, rounding=rules.rounding, **how)
 
 
-def check_size(
-    rgb01: np.ndarray, architecture: Architecture, layers: list[str], key: str
-) -> None:
+def check_size(rgb01: np.ndarray, architecture: Architecture, layers: list[str], key: str) -> None:
     """Raise :class:`InputError` if the deepest layer would have no position left."""
     deepest = architecture.deepest(layers)
     least = architecture.layers[deepest]

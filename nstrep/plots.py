@@ -39,7 +39,8 @@ def plot_curve(curve: pd.DataFrame, path: Path, *, title: str, stop_eps: float) 
     left, right = figure.subplots(1, 2)
     figure.suptitle(title)
     for name, colour in zip(("total", "content_loss", "style_loss", "tv_loss"), COLOURS):
-        values = curve[name].where(curve[name] > 0)
+        # From the photo, the content loss starts at rounding error: not worth ten decades of axis.
+        values = curve[name].where(curve[name] > 1e-6 * curve["total"].max())
         if values.notna().any():
             left.plot(curve["epoch"], values, color=colour, label=LABELS[name])
     left.set_title("weighted losses")

@@ -92,9 +92,7 @@ class Snapshots:
         """Save the picture if its turn has come."""
         if self._every and step.epoch and step.epoch % self._every == 0:
             self._folder.mkdir(exist_ok=True)
-            images.save_png(
-                self._folder / f"epoch_{step.epoch:05d}.png", self._finish(step.image)
-            )
+            images.save_png(self._folder / f"epoch_{step.epoch:05d}.png", self._finish(step.image))
 
 
 class StopRule:

@@ -11,6 +11,7 @@ import io
 import math
 import pickletools
 import struct
+import warnings
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -178,7 +179,9 @@ def unpickle(stream: io.BytesIO, storages: dict[str, Storage] | None = None) -> 
 
     """
     try:
-        return _Machine({} if storages is None else storages).run(stream)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of damaged text in an instruction
+            return _Machine({} if storages is None else storages).run(stream)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, struct.error):
         raise FormatError("is a damaged or cut PyTorch file") from None
 

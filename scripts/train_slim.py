@@ -45,6 +45,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
+import skimage.data
 import torch
 import torch.nn.functional as F
 from PIL import Image, ImageOps
@@ -90,7 +91,11 @@ class Settings:
 
     ``batch`` is the number of 64-pixel crops in a step; larger crops come in smaller batches of
     as many pixels. ``noise`` and ``attack`` are root-mean-square grey levels of 255, the largest
-    that are drawn. Shares are of the crops in a batch.
+    that are drawn. Shares are of the crops in a batch. ``threshold`` is what the normalised activations
+    are lowered by in the course of the training. It makes them sparse: where most filters are on
+    most of the time, a Gram matrix holds little but their means. ``ramp`` bounds the part of the
+    budget in which attack and threshold grow from zero; with either from the start, the network
+    hardly learns.
     """
 
     channels: tuple[int, ...] = (16, 32, 80, 160, 160)
@@ -111,9 +116,8 @@ class Settings:
     blur_share: float = 0.25
     attack: float = 8.0
     attack_share: float = 0.5
-    attack_begin: float = 0.05
-    attack_full: float = 0.35
-    threshold: float = 0.7
+    threshold: float = 0.5
+    ramp: tuple[float, float] = (0.06, 0.4)
 
 
 # ---------------------------------------------------------------------------------------- photos
@@ -131,19 +135,24 @@ class Photos:
         return len(self.levels[0])
 
 
-def iter_files(source: Path) -> Iterator[tuple[str, bytes]]:
-    """Yield (name, content) of the pictures in a folder (with subfolders) or a tar, by name."""
+def iter_files(source: Path) -> Iterator[bytes]:
+    """Yield the files with a picture's suffix in a folder (and below) or a tar, by name.
+
+    A file that cannot be read comes as no bytes at all, which no decoder takes.
+    """
     if source.is_dir():
         for path in sorted(p for p in source.rglob("*") if p.suffix.lower() in SUFFIXES):
-            if path.is_file():
-                yield str(path.relative_to(source)), path.read_bytes()
+            try:
+                yield path.read_bytes()
+            except OSError:
+                yield b""
         return
     with tarfile.open(source) as archive:
         members = [m for m in archive if m.isfile() and Path(m.name).suffix.lower() in SUFFIXES]
         for member in sorted(members, key=lambda m: m.name):
             stream = archive.extractfile(member)
             assert stream is not None  # extractfile gives None only for what is no file
-            yield member.name, stream.read()
+            yield stream.read()
 
 
 def read_square(content: bytes, side: int = PHOTO_SIDE) -> np.ndarray:
@@ -159,15 +168,17 @@ def load_photos(source: Path) -> Photos:
     skipped = 0
     digest = hashlib.sha256()
     try:
-        for _, content in tqdm(iter_files(source), desc="photos", disable=None, leave=False):
+        for content in tqdm(iter_files(source), desc="photos", disable=None, leave=False):
             try:
                 squares.append(read_square(content))
             except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
                 skipped += 1
                 continue
             digest.update(hashlib.sha256(content).digest())
+    except FileNotFoundError as error:
+        raise TrainError(f"no such folder or tar: {source}") from error
     except (OSError, tarfile.TarError) as error:
-        raise TrainError(f"cannot read photographs from {source}: {error}") from error
+        raise TrainError(f"{source} is neither a folder nor a readable tar") from error
     if len(squares) < 2:
         raise TrainError(f"at least 2 photographs are needed, {source} has {len(squares)}")
     level = torch.from_numpy(np.stack(squares)).permute(0, 3, 1, 2).contiguous()
@@ -292,14 +303,9 @@ class TextureHead(nn.Module):
 
 
 class SlimNet(nn.Module):
-    """VGG-19 to relu5_1 with batch norm and average pooling, a classifier and texture heads.
+    """VGG-19 to relu5_1 with batch norm and average pooling, a classifier and texture heads."""
 
-    ``threshold`` is subtracted, at the start of the training, from the normalised activations.
-    It makes them sparse: where most filters are on most of the time, the Gram matrix holds little
-    but their means.
-    """
-
-    def __init__(self, channels: tuple[int, ...], classes: int, threshold: float) -> None:
+    def __init__(self, channels: tuple[int, ...], classes: int) -> None:
         super().__init__()
         self.layers = nn.ModuleDict()
         before = 3
@@ -310,7 +316,6 @@ class SlimNet(nn.Module):
                 nn.BatchNorm2d(width),
                 nn.ReLU(inplace=True),
             )
-            nn.init.constant_(self.layers[name][1].bias, -threshold)
             before = width
         self.classifier = nn.Linear(before, classes)
         self.heads = nn.ModuleDict(
@@ -349,12 +354,11 @@ class Trainer:
         self.settings = settings
         self.photos = photos
         self.bfloat16 = bfloat16
-        net = SlimNet(settings.channels, len(photos), settings.threshold)
-        self.net = net.to(memory_format=torch.channels_last)
+        self.net = SlimNet(settings.channels, len(photos)).to(memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.net).requires_grad_(False)
         # Decay is for matrices and filters: on batch norm it would undo the threshold.
-        weights = [p for p in net.parameters() if p.ndim > 1]
-        others = [p for p in net.parameters() if p.ndim == 1]
+        weights = [p for p in self.net.parameters() if p.ndim > 1]
+        others = [p for p in self.net.parameters() if p.ndim == 1]
         self.optimizer = torch.optim.SGD(
             [{"params": weights}, {"params": others, "weight_decay": 0.0}],
             lr=settings.lr,
@@ -389,11 +393,15 @@ class Trainer:
         return self.settings.lr * rise * 0.5 * (1 + math.cos(math.pi * self.progress))
 
     @property
+    def ramp(self) -> float:
+        """The share of the full attack and of the full threshold at this point of the run."""
+        begin, full = self.settings.ramp
+        return min(1.0, max(0.0, (self.progress - begin) / (full - begin)))
+
+    @property
     def attack(self) -> float:
         """The largest perturbation at this point of the run, in grey levels."""
-        s = self.settings
-        ramp = (self.progress - s.attack_begin) / (s.attack_full - s.attack_begin)
-        return s.attack * min(1.0, max(0.0, ramp))
+        return self.settings.attack * self.ramp
 
     def objective(self, x: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
         """The classifiers' weighted cross-entropy, and the logits of the deepest."""
@@ -418,7 +426,7 @@ class Trainer:
         """Draw a batch and update the weights once."""
         begin = time.perf_counter()
         s = self.settings
-        side, lr = self.side, self.lr
+        side, lr, ramp = self.side, self.lr, self.ramp
         batch = max(8, round(s.batch * (CROP_STAGES[0][1] / side) ** 2 / 8) * 8)
         clean, index = draw(self.photos, batch, side, s)
         x = to_input(degrade(clean, s))
@@ -443,6 +451,13 @@ class Trainer:
         if not math.isfinite(self.loss):
             raise TrainError(f"the loss is {self.loss} at step {self.steps}; try a smaller --lr")
         self.seconds += time.perf_counter() - begin
+        self.lower(s.threshold * (self.ramp - ramp))
+
+    def lower(self, amount: float) -> None:
+        """Lower the normalised activations of every filter."""
+        for net in (self.net, self.average):
+            for _, norm, _ in net.layers.values():
+                norm.bias.data -= amount
 
     def averaged(self, batches: int = 20) -> tuple[SlimNet, float]:
         """The network with averaged weights, in eval mode, and its accuracy on fresh clean crops.
@@ -515,8 +530,6 @@ def read_scale_pictures() -> list[Tensor]:
     Each comes with its colour channels in all three rotations: the pictures hold little blue and
     violet, and a filter for a rare hue would be scaled up until it dominated the Gram matrix.
     """
-    import skimage.data  # here alone: a run can be tried without it until the export
-
     folder = Path(skimage.data.__file__).parent
     pictures = []
     for name in SCALE_PICTURES:
@@ -717,8 +730,10 @@ def main(argv: list[str] | None = None) -> int:
             try:
                 state = torch.load(args.resume, weights_only=True)
                 base = Settings(**state["settings"])
-            except Exception as error:  # a file that is no checkpoint fails in many ways
-                raise TrainError(f"cannot resume from {args.resume}: {error}") from error
+            except FileNotFoundError as error:
+                raise TrainError(f"no such checkpoint: {args.resume}") from error
+            except Exception as error:  # a file of another kind fails in many ways
+                raise TrainError(f"{args.resume} is no checkpoint of this script") from error
         settings = choose_settings(args, base)
         photos = load_photos(args.photos)
         print(f"{len(photos)} photographs, {photos.skipped} skipped as unreadable", flush=True)

@@ -5,6 +5,7 @@ Nothing here knows MXNet or shares code with the package: it is what the package
 
 import numpy as np
 
+
 def convolution(x, weight, bias, mode="constant"):
     """3 x 3 correlation of x (C, H, W), border of one pixel: constant (zero) or edge."""
     height, width = x.shape[1:]

@@ -425,9 +425,12 @@ def test_exif_orientation(tmp_path, orientation):
     check(tmp_path / "a.jpg", ORIENTED[orientation](quarters / 255), 4 / 255)
 
 
-def test_broken_exif_is_ignored(tmp_path):
-    Image.fromarray(RGB8).save(tmp_path / "a.png", exif=b"Exif\0\0II*\0\xff\xff\xff\xff")
+def test_broken_exif_is_ignored(tmp_path, caplog):
+    Image.fromarray(RGB8).save(tmp_path / "a.png", exif=b"Exif\0\0rubbish")
     check(tmp_path / "a.png", RGB8 / 255)
+    assert f"{tmp_path}/a.png: unreadable EXIF data are ignored" in caplog.text
+    Image.fromarray(RGB8).save(tmp_path / "b.png", exif=b"Exif\0\0II*\0\xff\xff\xff\xff")
+    check(tmp_path / "b.png", RGB8 / 255)
 
 
 def profile(space, gamma):
@@ -505,7 +508,7 @@ def test_a_bad_profile_is_ignored_with_a_warning(tmp_path, caplog, icc):
 def test_a_cmyk_picture_with_a_bad_profile_is_still_read(tmp_path, caplog):
     Image.new("CMYK", (4, 4), (255, 0, 0, 0)).save(tmp_path / "a.tif", icc_profile=b"rubbish")
     check(tmp_path / "a.tif", np.broadcast_to([0.0, 1, 1], (4, 4, 3)))
-    assert "the ICC profile is ignored" in caplog.text
+    assert f"{tmp_path}/a.tif: the ICC profile is ignored" in caplog.text
 
 
 # ------------------------------------------------------------------------------------ bad files

@@ -25,8 +25,10 @@ def expected_losses(arrays, x, content, style, weights, forms, pooling):
     for layer, weight in weights.content.items():
         difference = np.sum((fx[layer] - fc[layer]) ** 2)
         form, n, m = forms.content, len(fx[layer]), fx[layer][0].size
-        scale = 1 / np.sum(fc[layer] ** 2) if form.divide_by == "energy" else 1 / (
-            n**form.channels_power * m**form.positions_power
+        scale = (
+            1 / np.sum(fc[layer] ** 2)
+            if form.divide_by == "energy"
+            else 1 / (n**form.channels_power * m**form.positions_power)
         )
         found[f"content_loss.{layer}"] = weight * form.factor * scale * difference
     for layer, weight in weights.style.items():
@@ -147,7 +149,9 @@ def test_mean_total_variation_is_the_same_at_any_size(tiny, image):
     weights = LayerWeights({}, {"relu1_1": 0.0}, tv=1.0)
     x = np.zeros((1, 3, 6, 8), dtype=np.float32)
     x[..., ::2] = 10  # every horizontal difference is 10, every vertical one 0
-    assert Objective(Network(*tiny), x, x, weights, forms)(x).losses["tv_loss"] == pytest.approx(100)
+    assert Objective(Network(*tiny), x, x, weights, forms)(x).losses["tv_loss"] == pytest.approx(
+        100
+    )
 
 
 def test_the_content_itself_has_no_content_loss(tiny, image):

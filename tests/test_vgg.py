@@ -19,7 +19,13 @@ def test_the_tables_are_vgg_19_and_16():
             "conv1_1_bias": (64,),
         }
         assert architecture.convolutions[-1].out_channels == 512
-        assert list(architecture.layers)[:5] == ["conv1_1", "relu1_1", "conv1_2", "relu1_2", "pool1"]
+        assert list(architecture.layers)[:5] == [
+            "conv1_1",
+            "relu1_1",
+            "conv1_2",
+            "relu1_2",
+            "pool1",
+        ]
         assert architecture.layers["pool5"] == 32
 
 
@@ -58,7 +64,9 @@ def test_the_graph_ends_at_the_deepest_wanted_layer():
 
 
 def test_an_unknown_layer_is_refused_by_name():
-    with pytest.raises(InputError, match="style_layers: vgg16 has no layer 'relu3_4'; it has conv1_1"):
+    with pytest.raises(
+        InputError, match="style_layers: vgg16 has no layer 'relu3_4'; it has conv1_1"
+    ):
         ARCHITECTURES["vgg16"].check_layers(["relu1_1", "relu3_4"], "style_layers")
 
 

@@ -1,0 +1,203 @@
+import math
+from dataclasses import replace
+
+import mxnet as mx
+import numpy as np
+import pytest
+
+from nstrep.basis import Dct, Pixels
+from nstrep.config import OptimizerConfig
+from nstrep.errors import DivergedError
+from nstrep.objective import Evaluation
+from nstrep.optimize import Problem, clip_norm, minimize, relative_step
+
+NONE = OptimizerConfig(*[None] * 13)
+SGD = replace(NONE, name="sgd", momentum=0.9, weight_decay=0.0, relative_lr=False)
+ADAM = replace(NONE, name="adam", beta1=0.9, beta2=0.999, epsilon=1e-8, relative_lr=False)
+LBFGS = replace(NONE, name="lbfgs", corrections=10, line_search_steps=20)
+
+
+class Bowl:
+    """sum(curvature * (x - target)^2) / 2: an objective whose optimum is known."""
+
+    class network:  # noqa: N801
+        context = mx.cpu()
+
+    def __init__(self, shape=(1, 3, 6, 8), seed=5):
+        rng = np.random.Generator(np.random.PCG64(seed))
+        self.target = rng.normal(0, 50, shape).astype(np.float32)
+        self.curvature = np.exp(rng.uniform(0, 3, shape)).astype(np.float32)
+
+    def gradient(self, x):
+        return self.curvature * (x - self.target)
+
+    def __call__(self, x):
+        with np.errstate(over="ignore"):
+            value = float(np.sum(self.curvature * (x - self.target) ** 2, dtype=np.float64) / 2)
+            return Evaluation({"total": value}, mx.nd.array(self.gradient(x)))
+
+
+def trajectory(bowl, start, settings, lr, epochs, basis=None, bounds=None):
+    """The images of every step, and the steps."""
+    images, steps = [], []
+
+    def observe(step):
+        images.append(step.image.copy())
+        steps.append(step)
+        return step.epoch >= epochs
+
+    said = minimize(Problem(bowl, basis or Pixels()), start, settings, lr, observe, bounds=bounds)
+    return images, steps, said
+
+
+@pytest.fixture
+def start(rng):
+    return rng.normal(0, 50, (1, 3, 6, 8)).astype(np.float32)
+
+
+def test_sgd_with_everything_on(start):
+    """Element-wise clipping before weight decay, heavy-ball momentum, a step schedule."""
+    settings = replace(SGD, weight_decay=0.005, clip_gradient=10.0, lr_decay=0.5, lr_decay_every=3)
+    bowl = Bowl()
+    images, steps, _ = trajectory(bowl, start, settings, 0.01, 10)
+    x, velocity = start.astype(float), 0.0
+    for epoch in range(1, 11):
+        lr = 0.01 * 0.5 ** ((epoch - 1) // 3)
+        gradient = np.clip(bowl.gradient(x), -10, 10) + 0.005 * x
+        velocity = 0.9 * velocity - lr * gradient
+        x = x + velocity
+        assert steps[epoch].lr == pytest.approx(lr)
+        np.testing.assert_allclose(images[epoch], x, rtol=1e-4, atol=1e-4)
+
+
+def test_nag_looks_ahead(start):
+    settings = replace(SGD, name="nag", weight_decay=1e-4)
+    bowl = Bowl()
+    images, _, _ = trajectory(bowl, start, settings, 0.001, 10)
+    x, velocity = start.astype(float), 0.0
+    for epoch in range(1, 11):
+        gradient = bowl.gradient(x) + 1e-4 * x
+        velocity = 0.9 * velocity - 0.001 * gradient
+        x = x + 0.9 * velocity - 0.001 * gradient
+        np.testing.assert_allclose(images[epoch], x, rtol=1e-4, atol=1e-4)
+
+
+def test_adam(start):
+    bowl = Bowl()
+    images, _, _ = trajectory(bowl, start, ADAM, 2.0, 10)
+    x, mean, square = start.astype(float), 0.0, 0.0
+    for epoch in range(1, 11):
+        gradient = bowl.gradient(x)
+        mean = 0.9 * mean + 0.1 * gradient
+        square = 0.999 * square + 0.001 * gradient**2
+        rate = 2.0 * math.sqrt(1 - 0.999**epoch) / (1 - 0.9**epoch)
+        x = x - rate * mean / (np.sqrt(square) + 1e-8)
+        np.testing.assert_allclose(images[epoch], x, rtol=1e-4, atol=1e-3)
+
+
+def test_norm_clipping_only_shortens(rng):
+    gradient = rng.normal(size=(1, 3, 4, 5))
+    norm = np.linalg.norm(gradient)
+    np.testing.assert_array_equal(clip_norm(gradient, norm * 2), gradient)
+    assert np.linalg.norm(clip_norm(gradient, norm / 2)) == pytest.approx(norm / 2)
+    assert np.linalg.norm(clip_norm(gradient * 1e6, "size")) == pytest.approx(60)
+    np.testing.assert_array_equal(clip_norm(gradient, None), gradient)
+
+
+def test_a_relative_learning_rate_is_in_grey_levels(start):
+    for scale in (1e-6, 1e6):
+        bowl = Bowl()
+        bowl.curvature = bowl.curvature * np.float32(scale)
+        images, _, _ = trajectory(bowl, start, replace(SGD, relative_lr=True), 0.25, 1)
+        assert np.sqrt(np.mean((images[1] - start) ** 2)) == pytest.approx(0.25, rel=1e-3)
+
+
+@pytest.mark.parametrize("basis", [Pixels(), Dct(6, 8)])
+@pytest.mark.parametrize("scale", [1e-9, 1.0, 1e9])
+def test_lbfgs_finds_the_bottom_of_any_scale(start, basis, scale):
+    bowl = Bowl()
+    bowl.curvature = bowl.curvature * np.float32(scale)
+    images, steps, _ = trajectory(bowl, start, LBFGS, math.nan, 60, basis)
+    totals = [step.losses["total"] for step in steps]
+    assert all(after <= before for before, after in zip(totals, totals[1:]))
+    assert totals[-1] < 1e-6 * totals[0]
+    np.testing.assert_allclose(images[-1], bowl.target, atol=0.5)
+
+
+def test_lbfgs_goes_the_way_of_scipy(start):
+    """The same steps as SciPy's own driver on the same function in the same units."""
+    from scipy import optimize
+
+    bowl, unit = Bowl(), math.sqrt(start.size)
+    images, _, _ = trajectory(bowl, start, LBFGS, math.nan, 8)
+    path = []
+
+    def function(v):
+        x = (v * unit).reshape(start.shape).astype(np.float32)
+        found = bowl(x)
+        return found.losses["total"], found.gradient.asnumpy().ravel().astype(float) * unit
+
+    optimize.minimize(
+        function, start.ravel().astype(float) / unit, jac=True, method="L-BFGS-B",
+        callback=lambda v: path.append(v * unit),
+        options={"maxiter": 8, "maxcor": 10, "ftol": 0, "gtol": 0},
+    )  # fmt: skip
+    for image, expected in zip(images[1:], path, strict=True):
+        np.testing.assert_allclose(image.ravel(), expected, rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize("settings", [SGD, LBFGS])
+def test_bounds_hold(start, settings):
+    low, high = np.full((1, 3, 1, 1), -20.0), np.full((1, 3, 1, 1), 30.0)
+    inside = np.clip(start, -20, 30)
+    images, _, _ = trajectory(Bowl(), inside, settings, 0.01, 15, bounds=(low, high))
+    for image in images:
+        assert image.min() >= -20 - 1e-4
+        assert image.max() <= 30 + 1e-4
+    wanted = np.clip(Bowl().target, -20, 30)
+    assert np.abs(images[-1] - wanted).mean() < np.abs(inside - wanted).mean()
+
+
+def test_rows_describe_the_image_after_the_update(start):
+    bowl = Bowl()
+    images, steps, _ = trajectory(bowl, start, SGD, 0.001, 4)
+    assert [step.epoch for step in steps] == [0, 1, 2, 3, 4]
+    np.testing.assert_array_equal(images[0], start)
+    assert math.isnan(steps[0].eps)
+    for before, after, image, last in zip(steps, steps[1:], images[1:], images):
+        total = bowl(image).losses["total"]
+        assert after.losses["total"] == pytest.approx(total)
+        assert after.eps == pytest.approx(np.linalg.norm(image - last) / np.linalg.norm(image))
+        change = abs(total - before.losses["total"]) / before.losses["total"]
+        assert after.loss_change == pytest.approx(change)
+        norm = np.linalg.norm(bowl.gradient(image))
+        assert after.gradient_norm == pytest.approx(norm, rel=1e-5)
+    assert steps[-1].evaluations == 5
+
+
+def test_relative_step_of_a_black_image_is_infinite():
+    assert relative_step(np.zeros(4), np.ones(4)) == math.inf
+
+
+def test_divergence_is_an_error_that_names_epoch_and_cause(start):
+    with pytest.raises(DivergedError, match=r"epoch \d+: .*NaN or infinite; .*lr=1e\+20 too high"):
+        trajectory(Bowl(), start, SGD, 1e20, 50)
+
+
+class TestDct:
+    def test_it_is_invertible(self, rng):
+        x = rng.normal(size=(1, 3, 7, 10))
+        basis = Dct(7, 10)
+        np.testing.assert_allclose(basis.to_image(basis.to_coefficients(x)), x, atol=1e-6)
+
+    def test_the_pulled_back_gradient_is_the_transpose(self, rng):
+        z, g = rng.normal(size=(2, 1, 3, 7, 10))
+        basis = Dct(7, 10)
+        left, right = np.sum(basis.to_image(z) * g), np.sum(z * basis.pull_back(g))
+        assert left == pytest.approx(right, rel=1e-6)
+
+    def test_coarse_structures_move_further_than_fine_ones(self):
+        scale = Dct(16, 16).scale
+        assert scale[0, 0] == pytest.approx(1 / math.sqrt(0.02))
+        assert np.all(np.diff(scale[0]) < 0)
+        assert np.all(np.diff(scale[:, 0]) < 0)

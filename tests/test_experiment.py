@@ -78,7 +78,7 @@ def test_the_metrics_are_those_of_the_files(done):
 def test_the_raw_result_is_the_unfiltered_one(done):
     from nstrep.postfilter import remove_noise
 
-    folder, _, config = done
+    folder, _, _ = done
     raw = np.load(folder / "raw.npz")["rgb01"]
     final = np.asarray(Image.open(folder / "final.png"))
     assert raw.shape == final.shape == (32, 48, 3)
@@ -206,3 +206,22 @@ def test_the_filter_removes_specks_and_keeps_the_mean(rng, method):
     np.testing.assert_array_equal(
         remove_noise(noisy * 3 - 1, 0, method), np.clip(noisy * 3 - 1, 0, 1)
     )
+
+
+def test_a_result_is_filtered_again_without_optimising(done, capsys):
+    from nstrep import denoise
+
+    folder, _, _ = done
+    denoise.main([str(folder), "--tv", "0.1", "0.3", "--gaussian", "1"])
+    assert len(capsys.readouterr().out.splitlines()) == 3
+    same = np.asarray(Image.open(folder / "denoised/tv_0.1.png"))
+    np.testing.assert_array_equal(same, np.asarray(Image.open(folder / "final.png")))
+    stronger = np.asarray(Image.open(folder / "denoised/tv_0.3.png"), dtype=float)
+    assert (
+        np.abs(np.diff(stronger, axis=1)).mean()
+        < np.abs(np.diff(same.astype(float), axis=1)).mean()
+    )
+    with pytest.raises(SystemExit) as caught:
+        denoise.main([str(folder / "snapshots"), "--tv", "0.1"])
+    assert caught.value.code == 2
+    assert "raw.npz: is not the raw result of a run" in capsys.readouterr().err

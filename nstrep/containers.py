@@ -27,13 +27,9 @@ import numpy as np
 
 from nstrep.files import reason
 
-MXNET_MAGIC = struct.pack("<Q", 0x112)
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 ZIP_MAGICS = (b"PK\x03\x04", b"PK\x05\x06")
 
-MAX_ARRAYS = 10_000
-MAX_DIMENSIONS = 8
-MAX_NAME_BYTES = 1_000
 MAX_NPY_HEADER_BYTES = 1_024  # NumPy writes 118 for an array of any shape met here
 
 # What the standard library raises for damaged zip members, beside its own BadZipFile.
@@ -119,16 +115,16 @@ def open_arrays(path: Path) -> Iterator[Mapping[str, Stored]]:
     if not stat.S_ISREG(path.stat().st_mode):
         # A pipe or a device would keep the reader waiting.
         raise FormatError("is not a regular file, expected a weights file")
-    # Here and not above: statedict builds on this module.
-    from nstrep import statedict
+    # Here and not above: these build on this module.
+    from nstrep import params, statedict
 
     with path.open("rb") as file:
         reader = Reader(file)
         head = reader.at(0, min(32, reader.length))
         if not head:
             raise FormatError("is empty, expected a weights file")
-        if head.startswith(MXNET_MAGIC):
-            yield read_params(reader)
+        if head.startswith(params.MAGIC):
+            yield params.read_params(reader)
         elif head.startswith(statedict.LEGACY_MAGIC):
             yield statedict.read_legacy(reader)
         elif head.startswith(HDF5_MAGIC):
@@ -149,70 +145,6 @@ def open_arrays(path: Path) -> Iterator[Mapping[str, Stored]]:
                 f"is no weights file: it begins with {head[:12]!r}, expected an MXNet .params, "
                 "NumPy .npz, PyTorch .pth or Keras .h5 file"
             )
-
-
-# --- MXNet ---------------------------------------------------------------------------------------
-
-# mshadow's type flags; the others (bfloat16 = 12) have no NumPy type.
-MXNET_DTYPES = dict(
-    enumerate(("float32", "float64", "float16", "uint8", "int32", "int8", "int64", "bool"))
-)
-MXNET_V1, MXNET_V2, MXNET_V3 = 0xF993FAC8, 0xF993FAC9, 0xF993FACA
-MXNET_DENSE = 0
-
-
-def read_params(reader: Reader) -> dict[str, Stored]:
-    """List a file of ``mx.nd.save``: each version of MXNet's format from 2015 (none) to V3."""
-    reader.skip(len(MXNET_MAGIC))
-    _reserved, count = reader.unpack("QQ")
-    if count > MAX_ARRAYS:
-        raise FormatError(f"is damaged: its header announces {count} arrays")
-    arrays = [_mxnet_array(reader) for _ in range(count)]
-    (names,) = reader.unpack("Q")
-    if names != count:
-        raise FormatError(f"has {count} arrays and {names} names, expected a name for each")
-    found = {}
-    for stored in arrays:
-        (size,) = reader.unpack("Q")
-        if size > MAX_NAME_BYTES:
-            raise FormatError(f"is damaged: a name of {size} bytes")
-        name = reader.take(size).decode("utf-8", errors="replace")
-        if stored is not None:
-            found[name.removeprefix("arg:")] = stored
-    return found
-
-
-def _mxnet_array(reader: Reader) -> Stored | None:
-    # src/ndarray/ndarray.cc of MXNet 1.9.1: NDArray::Load and, for the two oldest layouts,
-    # NDArray::LegacyLoad. In the oldest the first word is no magic but the number of dimensions.
-    (magic,) = reader.unpack("I")
-    if magic in (MXNET_V2, MXNET_V3):
-        (storage,) = reader.unpack("i")
-        if storage != MXNET_DENSE:
-            raise FormatError(f"has an array of storage type {storage}, expected dense arrays (0)")
-    if magic in (MXNET_V1, MXNET_V2, MXNET_V3):
-        (dimensions,) = reader.unpack("i")
-        word = "q"
-    else:
-        dimensions, word = magic, "I"
-    if dimensions == (-1 if magic == MXNET_V3 else 0):
-        return None  # an array without a value: nothing follows
-    if not 0 <= dimensions <= MAX_DIMENSIONS:
-        raise FormatError(f"is damaged: an array of {dimensions} dimensions")
-    shape = reader.unpack(f"{dimensions}{word}")
-    if min(shape, default=0) < 0:
-        raise FormatError(f"is damaged: an array of shape {shape}")
-    _device, _device_id, flag = reader.unpack("iii")
-    if flag not in MXNET_DTYPES:
-        raise FormatError(f"has an array of MXNet type {flag}, expected 0 (float32)")
-    dtype = np.dtype(MXNET_DTYPES[flag])
-    size = math.prod(shape) * dtype.itemsize
-    start = reader.skip(size)
-    return Stored(
-        shape,
-        dtype.name,
-        lambda: np.frombuffer(reader.at(start, size), dtype.newbyteorder("<")).reshape(shape),
-    )
 
 
 # --- NumPy ---------------------------------------------------------------------------------------

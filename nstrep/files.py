@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import os
 import secrets
 from collections.abc import Iterator
@@ -100,6 +101,8 @@ def save_npz(path: str | os.PathLike[str], /, **arrays: np.ndarray) -> None:
     for name, array in arrays.items():
         if np.asarray(array).dtype.hasobject:
             raise ValueError(f"array {name!r} holds Python objects")
-    # A stream, because numpy appends ".npz" to a path that does not end so.
-    with atomic_write(path) as temporary, open(temporary, "wb") as stream:
-        np.savez_compressed(stream, **arrays)
+    # In memory first: a zip archive that meets a full disk prints a traceback when it is dropped.
+    packed = io.BytesIO()
+    np.savez_compressed(packed, **arrays)
+    with atomic_write(path) as temporary:
+        temporary.write_bytes(packed.getbuffer())

@@ -16,7 +16,7 @@ from nstrep.errors import InputError
 from nstrep.files import reason, sha256_of, shown
 from nstrep.vgg import Architecture, Convolution
 
-NETWORKS = Path(__file__).with_name("networks")
+NETWORKS = Path(__file__).resolve().with_name("networks")
 """The folder of the networks that ship with the package."""
 
 RANDOM_LONG_EDGE = 128  # pixels of the calibration pictures

@@ -91,11 +91,11 @@ class Settings:
 
     ``batch`` is the number of 64-pixel crops in a step; larger crops come in smaller batches of
     as many pixels. ``noise`` and ``attack`` are root-mean-square grey levels of 255, the largest
-    that are drawn. Shares are of the crops in a batch. ``threshold`` is what the normalised activations
-    are lowered by in the course of the training. It makes them sparse: where most filters are on
-    most of the time, a Gram matrix holds little but their means. ``ramp`` bounds the part of the
-    budget in which attack and threshold grow from zero; with either from the start, the network
-    hardly learns.
+    that are drawn. Shares are of the crops in a batch. ``threshold`` is how far the normalised
+    activations are lowered in the course of the training. It makes them sparse: where most
+    filters are on most of the time, a Gram matrix holds little but their means. ``ramp`` bounds
+    the part of the budget in which attack and threshold grow from zero: with the full threshold
+    from the start the network hardly learns.
     """
 
     channels: tuple[int, ...] = (16, 32, 80, 160, 160)

@@ -12,7 +12,14 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from weight_files import (
+
+from nstrep import calibration, vgg
+from nstrep.errors import InputError
+from nstrep.files import sha256_of
+from nstrep.layouts import IMAGENET_MEAN, IMAGENET_STD
+from nstrep.vgg import ARCHITECTURES, RGB_MEAN, Architecture
+from nstrep.weights import NETWORKS, Weights, load_weights, normalized, random_weights
+from tests.weight_files import (
     TINY,
     draw,
     keras_file,
@@ -24,13 +31,6 @@ from weight_files import (
     torch_zip,
     unfold,
 )
-
-from nstrep import calibration, vgg
-from nstrep.errors import InputError
-from nstrep.files import sha256_of
-from nstrep.layouts import IMAGENET_MEAN, IMAGENET_STD
-from nstrep.vgg import ARCHITECTURES, RGB_MEAN, Architecture
-from nstrep.weights import NETWORKS, Weights, load_weights, normalized, random_weights
 
 ARRAYS = draw()
 TORCH_ARRAYS = {torch_names()[name]: array for name, array in unfold(ARRAYS).items()}

@@ -165,7 +165,8 @@ def plain_error(error: Exception) -> NstrepError:
     if isinstance(error, OmegaConfBaseException):
         return InputError(explain(error))
     if isinstance(error, OSError):
-        return ResultsError(f"{error.filename or 'the results folder'}: cannot be used ({reason(error)})")
+        place = error.filename or "the results folder"
+        return ResultsError(f"{place}: cannot be used ({reason(error)})")
     return NstrepError(
         f"unexpected {type(error).__name__}: {reason(error)};"
         " HYDRA_FULL_ERROR=1 in the environment shows where, please report it"

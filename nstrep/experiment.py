@@ -279,8 +279,6 @@ def compare(picture: np.ndarray, photo: np.ndarray) -> dict[str, float | None]:
 def _save(config, prepared, watch, metrics, directory: Path, finish) -> None:
     if watch.last is not None:
         image = watch.last.image
-        raw = pictures.to_rgb01(image, config.preprocess.pixel_scale).astype(np.float32)
-        save_npz(directory / RAW, rgb01=raw)
         inputs = {key: metrics[key] for key in ("content", "style", "model", "versions")}
         text = {
             "Software": f"nstrep {metrics['versions']['nstrep']}",
@@ -289,6 +287,8 @@ def _save(config, prepared, watch, metrics, directory: Path, finish) -> None:
         }
         name = LAST_GOOD if metrics["status"] == "diverged" else FINAL
         images.save_png(directory / name, finish(image), text)
+        raw = pictures.to_rgb01(image, config.preprocess.pixel_scale).astype(np.float32)
+        save_npz(directory / RAW, rgb01=raw)
         plots.plot_curve(
             pd.read_csv(directory / CURVE),
             directory / LOSS,

@@ -17,10 +17,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from nstrep import assets, catalogue
-from nstrep.catalogue import CATALOGUE, Asset, Source
+from nstrep import assets
+from nstrep.assets import __main__ as command
+from nstrep.assets import catalogue
+from nstrep.assets.catalogue import CATALOGUE, Asset, Source
+from nstrep.assets.transfer import Limits
 from nstrep.errors import InputError
-from nstrep.transfer import Limits
 
 ROOT = Path(__file__).parents[1]
 CONTENT = bytes(range(256)) * 400
@@ -443,23 +445,23 @@ def test_command(server, add, capsys, place):
     server.pages["/a"] = CONTENT
     add(Source(f"{server.url}/a", SHA256))
     add(Source(f"{server.url}/b", SHA256), name="gone.bin")
-    assert assets.main(["net.bin"]) == 0
+    assert command.main(["net.bin"]) == 0
     assert capsys.readouterr().out == f"net.bin: {place / 'models/net.bin'} (0.1 MB, checked)\n"
-    assert assets.main(["gone.bin", "net.bin"]) == 2
+    assert command.main(["gone.bin", "net.bin"]) == 2
     captured = capsys.readouterr()
     assert captured.err.startswith("nstrep: error: gone.bin could not be fetched")
     assert captured.out.startswith("net.bin: ")
-    assert assets.main(["nothing"]) == 2
+    assert command.main(["nothing"]) == 2
     assert "there is no asset 'nothing'" in capsys.readouterr().err
 
 
 def test_command_without_names(add, monkeypatch):
     asked = []
-    monkeypatch.setattr(assets, "obtain", lambda name: asked.append(name) or Path(__file__))
-    assert assets.main([]) == 0
+    monkeypatch.setattr(command, "obtain", lambda name: asked.append(name) or Path(__file__))
+    assert command.main([]) == 0
     assert asked == ["vgg19.params", "IMG_4343.jpg", "starry_night.jpg"]
     asked.clear()
-    assert assets.main(["--all"]) == 0
+    assert command.main(["--all"]) == 0
     assert {"vgg19.params", "vgg16.params", "the_scream.jpg"} < set(asked)
     assert "vgg19-dcbb9e9d.pth" not in asked
 
@@ -469,7 +471,7 @@ def test_list(add, place, capsys):
     (place / "models").mkdir()
     (place / "models/net.bin").write_bytes(CONTENT)
     (place / "models/vgg19.params").write_bytes(b"no")
-    assert assets.main(["--list"]) == 0
+    assert command.main(["--list"]) == 0
     out = capsys.readouterr().out
     assert f"net.bin\n  here: {place / 'models/net.bin'}\n  A title\n  A licence\n  {SHA256}" in out
     assert "vgg19.params\n  WRONG, is not the published file: git:" in out

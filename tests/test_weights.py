@@ -13,12 +13,12 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from nstrep import calibration, vgg
+from nstrep import vgg
 from nstrep.errors import InputError
 from nstrep.files import sha256_of
-from nstrep.layouts import IMAGENET_MEAN, IMAGENET_STD
 from nstrep.vgg import ARCHITECTURES, RGB_MEAN, Architecture
-from nstrep.weights import NETWORKS, Weights, load_weights, normalized, random_weights
+from nstrep.weights import NETWORKS, Weights, calibration, load_weights, normalized, random_weights
+from nstrep.weights.layouts import IMAGENET_MEAN, IMAGENET_STD
 from tests.weight_files import (
     TINY,
     draw,

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 
-from nstrep.catalogue import Asset, Source, home
+from nstrep.assets.catalogue import Asset, Source, home
 from nstrep.errors import InputError
 from nstrep.files import atomic_write, sha256_of, shown
 

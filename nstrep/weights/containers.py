@@ -3,7 +3,7 @@
 A reader checks every size in a file against the file's own length, lists what the file holds
 without loading it, and loads an array only when it is asked for. So a damaged or hostile file
 costs no memory, runs nothing, and ends in a :class:`FormatError`. What the arrays mean is the
-business of :mod:`nstrep.layouts`.
+business of :mod:`nstrep.weights.layouts`.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ def open_arrays(path: Path) -> Iterator[Mapping[str, Stored]]:
         # A pipe or a device would keep the reader waiting.
         raise FormatError("is not a regular file, expected a weights file")
     # Here and not above: these build on this module.
-    from nstrep import params, statedict
+    from nstrep.weights import params, statedict
 
     with path.open("rb") as file:
         reader = Reader(file)

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import numpy as np
 
-from nstrep import calibration, layouts
-from nstrep.containers import FormatError, open_arrays
 from nstrep.errors import InputError
 from nstrep.files import reason, sha256_of, shown
 from nstrep.vgg import Architecture, Convolution
+from nstrep.weights import calibration, layouts
+from nstrep.weights.containers import FormatError, open_arrays
 
-NETWORKS = Path(__file__).resolve().with_name("networks")
+NETWORKS = Path(__file__).resolve().parents[1] / "networks"
 """The folder of the networks that ship with the package."""
 
 RANDOM_LONG_EDGE = 128  # pixels of the calibration pictures
@@ -40,7 +40,7 @@ class Weights:
 def load_weights(
     path: str | Path, architecture: Architecture, *, key: str = "weights.path"
 ) -> Weights:
-    """Read a network from a file, in any layout that :mod:`nstrep.layouts` knows.
+    """Read a network from a file, in any layout that :mod:`nstrep.weights.layouts` knows.
 
     Args:
         path: an MXNet ``.params``, NumPy ``.npz``, PyTorch ``.pth`` or Keras ``.h5`` file; the

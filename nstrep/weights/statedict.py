@@ -13,8 +13,8 @@ from pathlib import PurePosixPath
 
 import numpy as np
 
-from nstrep.containers import FormatError, Reader, Stored, read_member
-from nstrep.statepickle import Storage, Tensor, unpickle
+from nstrep.weights.containers import FormatError, Reader, Stored, read_member
+from nstrep.weights.statepickle import Storage, Tensor, unpickle
 
 LEGACY_MAGIC = b"\x80\x02\x8a\x0a" + (0x1950A86A20F9469CFC6C).to_bytes(10, "little") + b"."
 MAX_PICKLE_BYTES = 1 << 20  # VGG-19's is 4 KB

@@ -7,7 +7,7 @@ import struct
 
 import numpy as np
 
-from nstrep.containers import FormatError, Reader, Stored
+from nstrep.weights.containers import FormatError, Reader, Stored
 
 MAGIC = struct.pack("<Q", 0x112)
 MAX_ARRAYS = 10_000

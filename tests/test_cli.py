@@ -152,3 +152,13 @@ def test_a_machine_that_cannot_work_is_told_in_one_line(monkeypatch, patch, mess
     monkeypatch.setattr(sys, "argv", ["-m"])
     with pytest.raises(SystemExit, match="nstrep: error: "):
         environment.prepare()
+
+
+def test_the_readmes_table_of_keys_is_that_of_the_schema(config):
+    import importlib.util
+
+    spec = importlib.util.spec_from_file_location("readme", ROOT / "scripts/readme.py")
+    readme = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(readme)
+    text = (ROOT / "README.md").read_text()
+    assert readme.replaced(text, "keys", readme.keys_table(config())) == text

@@ -128,9 +128,24 @@ class LossForm:
     positions_power: float = number("of M", at_least=0)
     divide_by: str = choice(
         "size: N and M of the layer; image_size: N = 3 and M of the image; energy: the sum of the"
-        " squared target instead of powers, which makes the loss relative: 1 where everything"
-        " differs, 0 where nothing does, on any layer, network and size",
+        " squared target instead of powers, so that the loss is relative, 0 where nothing differs,"
+        " on any layer, network and size",
         ("size", "image_size", "energy"),
+    )
+
+
+@dataclass
+class StyleForm(LossForm):
+    """What a style loss has besides: which part of the Gram matrix counts how much."""
+
+    mean_share: float = number(
+        "the Gram matrix is the filters' covariance plus this times the product of their means:"
+        " 1 is the papers' Gram matrix, less gives the strokes more weight against the palette",
+        at_least=0,
+    )
+    equal_filters: bool = text(
+        "scale every filter to the same energy on the painting first, so that faint filters"
+        " (colours, fine strokes) count as much as strong ones"
     )
 
 
@@ -157,7 +172,7 @@ class LossesConfig:
     """The formulas of a recipe."""
 
     content: LossForm
-    style: LossForm
+    style: StyleForm
     tv: TvForm
 
 

@@ -11,11 +11,17 @@ N is the number of a layer's channels, M the number of its positions (height x w
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import mxnet as mx
+import numpy as np
 
-from nstrep.config import LossForm
+from nstrep.config import LossForm, StyleForm
+
+FAINT = 0.05
+"""Share of the layer's mean energy that every filter is taken to have at least, when filters are
+scaled to equal energy: one that hardly fires on the painting must not decide the picture."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +44,12 @@ def sum_of_squares(x: mx.sym.Symbol) -> mx.sym.Symbol:
 
 
 def gram(
-    features: mx.sym.Symbol, channels: int, positions: int, *, constant_factor: bool = False
+    features: mx.sym.Symbol,
+    channels: int,
+    positions: int,
+    *,
+    mean_share: float = 1.0,
+    constant_factor: bool = False,
 ) -> mx.sym.Symbol:
     """Gram matrix F F^T / M (Gatys, Ecker, Bethge 2015, eq. 3, per position), shape (N, N).
 
@@ -46,11 +57,18 @@ def gram(
         features: shape (1, N, H, W).
         channels: N.
         positions: M = H * W.
+        mean_share: F F^T / M is the covariance plus the outer product of the means; this is the
+            latter's weight.
         constant_factor: hold the second F constant. The value is the same and the gradient of
             any symmetric use is half of the true one, for one matrix product less.
 
     """
     flat = mx.sym.reshape(features, shape=(channels, -1))
+    if mean_share != 1:
+        mean = mx.sym.mean(flat, axis=1, keepdims=True)
+        # One column more holds the means, so that one product still does it all.
+        column = mean * math.sqrt(positions * mean_share)
+        flat = mx.sym.concat(mx.sym.broadcast_sub(flat, mean), column, dim=1)
     other = mx.sym.BlockGrad(flat) if constant_factor else flat
     # The fastest of MXNet's five ways to write this product, forward and backward.
     product = mx.sym.FullyConnected(flat, other, num_hidden=channels, no_bias=True)
@@ -58,10 +76,39 @@ def gram(
 
 
 def style(
-    features: mx.sym.Symbol, target: mx.sym.Symbol, channels: int, positions: int
+    features: mx.sym.Symbol,
+    target: mx.sym.Symbol,
+    channels: int,
+    positions: int,
+    *,
+    mean_share: float = 1.0,
+    scale: mx.sym.Symbol | None = None,
 ) -> mx.sym.Symbol:
-    """sum((G - A)^2) of the Gram matrices per position; its gradient must be doubled."""
-    return sum_of_squares(gram(features, channels, positions, constant_factor=True) - target)
+    """sum((S (G - A))^2) of the Gram matrices per position; its gradient must be doubled.
+
+    Args:
+        features: of the image, (1, N, H, W).
+        target: A, of the painting, (N, N).
+        channels: N.
+        positions: M of the image.
+        mean_share: see :func:`gram`.
+        scale: S, multiplied element by element, (N, N); None for ones.
+
+    """
+    found = gram(features, channels, positions, mean_share=mean_share, constant_factor=True)
+    difference = found - target
+    return sum_of_squares(difference if scale is None else difference * scale)
+
+
+def filter_scale(target: np.ndarray) -> np.ndarray:
+    """What brings every filter of a Gram matrix (N, N) to the same energy, (N, N) float32.
+
+    Entry (i, j) is 1 / sqrt(A_ii A_jj), with A_ii at least :data:`FAINT` of the diagonal's mean
+    more.
+    """
+    diagonal = np.diag(target).astype(np.float64)
+    each = 1 / np.sqrt(diagonal + FAINT * (diagonal.mean() or 1.0))
+    return np.outer(each, each).astype(np.float32)
 
 
 def content(features: mx.sym.Symbol, target: mx.sym.Symbol) -> mx.sym.Symbol:
@@ -104,7 +151,7 @@ def difference_counts(height: int, width: int, grid: str) -> tuple[int, int]:
 
 
 def style_coefficient(
-    form: LossForm, channels: int, positions: int, image_positions: int, energy: float
+    form: StyleForm, channels: int, positions: int, image_positions: int, energy: float
 ) -> float:
     """What turns :func:`style` into the recipe's loss at weight 1.
 

@@ -69,11 +69,18 @@ class Network:
         tapped = self.taps(mx.sym.Variable("image"), layers)
         return self._forward(tapped, image)
 
-    def grams(self, image: np.ndarray, layers: Iterable[str]) -> dict[str, np.ndarray]:
-        """Gram matrices per position of ``layers``, each (N, N)."""
+    def grams(
+        self, image: np.ndarray, layers: Iterable[str], mean_share: float = 1.0
+    ) -> dict[str, np.ndarray]:
+        """Gram matrices per position of ``layers``, each (N, N); see :func:`losses.gram`."""
         height, width = image.shape[2:]
         tapped = {
-            layer: losses.gram(features, self.channels(layer), self.positions(layer, height, width))
+            layer: losses.gram(
+                features,
+                self.channels(layer),
+                self.positions(layer, height, width),
+                mean_share=mean_share,
+            )
             for layer, features in self.taps(mx.sym.Variable("image"), layers).items()
         }
         return self._forward(tapped, image)

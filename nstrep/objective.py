@@ -66,7 +66,7 @@ class Objective:
         self.shape = content.shape
         height, width = content.shape[2:]
         features = network.features(content, weights.content)
-        grams = network.grams(style, weights.style)
+        grams = network.grams(style, weights.style, forms.style.mean_share)
         image = mx.sym.Variable("image")
         tapped = network.taps(image, [*weights.content, *weights.style])
         targets: dict[str, np.ndarray] = {}
@@ -85,9 +85,20 @@ class Objective:
         for layer, weight in weights.style.items():
             name = f"style_loss.{layer}"
             targets[name] = grams[layer]
-            channels, positions, _ = size(layer)
-            value = losses.style(tapped[layer], mx.sym.Variable(name), channels, positions)
-            unit = losses.style_coefficient(forms.style, *size(layer), energy(grams[layer]))
+            scale = None
+            strength = energy(grams[layer])
+            if forms.style.equal_filters:
+                targets[f"scale.{name}"] = losses.filter_scale(grams[layer])
+                strength = energy(grams[layer] * targets[f"scale.{name}"])
+                scale = mx.sym.Variable(f"scale.{name}")
+            value = losses.style(
+                tapped[layer],
+                mx.sym.Variable(name),
+                *size(layer)[:2],
+                mean_share=forms.style.mean_share,
+                scale=scale,
+            )
+            unit = losses.style_coefficient(forms.style, *size(layer), strength)
             terms.append(Term(name, value, weight * unit, head_gradient=2.0))
         sums = losses.total_variation(image, forms.tv.form, forms.tv.grid)
         counts = losses.difference_counts(height, width, forms.tv.grid)

@@ -91,9 +91,9 @@ ARCHITECTURES = {
         # Simonyan and Zisserman 2014 (arXiv 1409.1556), table 1, configurations E and D.
         Architecture("vgg19", depths=(2, 2, 4, 4, 4), widths=(64, 128, 256, 512, 512)),
         Architecture("vgg16", depths=(2, 2, 3, 3, 3), widths=(64, 128, 256, 512, 512)),
-        # VGG-19 to relu5_1 at a quarter of its width: trained by this project, shipped with it.
+        # VGG-19 to relu5_1, a quarter to a third as wide: trained by this project, shipped with it.
         Architecture(
-            "vgg19_slim", depths=(2, 2, 4, 4, 1), widths=(16, 32, 64, 128, 128), last_pool=False
+            "vgg19_slim", depths=(2, 2, 4, 4, 1), widths=(16, 32, 80, 160, 160), last_pool=False
         ),
     )
 }

@@ -54,9 +54,19 @@ def gatys_style(f, a):
     return np.sum((raw_gram(f) - raw_gram(a)) ** 2) / (4 * n**2 * m**2)
 
 
-def relative_style(f, a):
-    """||G - A||^2 / ||A||^2 of Gram matrices per position; the shapes may differ."""
-    g, b = raw_gram(f) / f[0].size, raw_gram(a) / a[0].size
+def relative_style(f, a, mean_share=1.0, equal_filters=False):
+    """||S (G - A)||^2 / ||S A||^2 of Gram matrices per position; the shapes may differ."""
+
+    def statistic(x):
+        flat = x.reshape(len(x), -1)
+        mean = flat.mean(1)
+        return np.cov(flat, bias=True) + mean_share * np.outer(mean, mean)
+
+    g, b = statistic(f), statistic(a)
+    if equal_filters:
+        energy = np.diag(b) + 0.05 * np.diag(b).mean()
+        scale = 1 / np.sqrt(np.outer(energy, energy))
+        g, b = g * scale, b * scale
     return np.sum((g - b) ** 2) / np.sum(b**2)
 
 

@@ -1,20 +1,22 @@
 import numpy as np
 import pytest
 
-from nstrep.config import LossesConfig, LossForm, TvForm
+from nstrep.config import LossesConfig, LossForm, StyleForm, TvForm
 from nstrep.network import Network
 from nstrep.objective import LayerWeights, Objective
 from tests import reference
 from tests.conftest import TINY
 
-GATYS = LossForm(0.25, 2, 2, "size"), LossForm(0.5, 0, 0, "size")
-RELATIVE = LossForm(1.0, 0, 0, "energy"), LossForm(1.0, 0, 0, "energy")
+GATYS = StyleForm(0.25, 2, 2, "size", 1.0, False), LossForm(0.5, 0, 0, "size")
+RELATIVE = StyleForm(1.0, 0, 0, "energy", 1.0, False), LossForm(1.0, 0, 0, "energy")
+# This project's own: relative, the means down-weighted, every filter alike.
+NSTREP = StyleForm(1.0, 0, 0, "energy", 0.1, True), LossForm(0.005, 0, 0, "energy")
 # ||G - A||^2 / (N^2 M) and the plain sum: the MXNet example of 2016.
-MXNET = LossForm(1.0, 2, 1, "size"), LossForm(1.0, 0, 0, "size")
+MXNET = StyleForm(1.0, 2, 1, "size", 1.0, False), LossForm(1.0, 0, 0, "size")
 # Mean squared error of G / (N M), and of the features: jcjohnson/neural-style.
-JOHNSON = LossForm(1.0, 4, 2, "size"), LossForm(1.0, 1, 1, "size")
+JOHNSON = StyleForm(1.0, 4, 2, "size", 1.0, False), LossForm(1.0, 1, 1, "size")
 # fchollet's Keras example: 3 channels and the image's area instead of the layer's.
-KERAS = LossForm(0.25, 2, 2, "image_size"), LossForm(1.0, 0, 0, "size")
+KERAS = StyleForm(0.25, 2, 2, "image_size", 1.0, False), LossForm(1.0, 0, 0, "size")
 
 
 def expected_losses(arrays, x, content, style, weights, forms, pooling):
@@ -34,7 +36,9 @@ def expected_losses(arrays, x, content, style, weights, forms, pooling):
     for layer, weight in weights.style.items():
         form, n, m = forms.style, len(fx[layer]), fx[layer][0].size
         if form.divide_by == "energy":
-            value = reference.relative_style(fx[layer], fs[layer])
+            value = reference.relative_style(
+                fx[layer], fs[layer], form.mean_share, form.equal_filters
+            )
         else:
             if form.divide_by == "image_size":
                 n, m = 3, x[0, 0].size
@@ -61,7 +65,7 @@ def make(tiny, content, style, forms, pooling, tv="squared", grid="full"):
 
 
 @pytest.mark.parametrize("pooling", ["avg", "max"])
-@pytest.mark.parametrize("forms", [GATYS, RELATIVE, MXNET, JOHNSON, KERAS])
+@pytest.mark.parametrize("forms", [GATYS, RELATIVE, NSTREP, MXNET, JOHNSON, KERAS])
 @pytest.mark.parametrize("sizes", [((12, 16), (12, 16)), ((13, 17), (21, 10))])
 def test_losses_equal_float64_numpy(tiny, image, pooling, forms, sizes):
     content, style, x = image(*sizes[0]), image(*sizes[1]), image(*sizes[0])
@@ -89,7 +93,7 @@ def test_gatys_equation_4(tiny, image):
 
 
 @pytest.mark.parametrize("pooling", ["avg", "max"])
-@pytest.mark.parametrize("forms", [GATYS, RELATIVE])
+@pytest.mark.parametrize("forms", [GATYS, RELATIVE, NSTREP])
 def test_the_gradient_equals_finite_differences(tiny, image, rng, pooling, forms):
     content, style, x = image(12, 16), image(9, 14), image(12, 16)
     objective, weights, losses = make(tiny, content, style, forms, pooling)

@@ -110,3 +110,19 @@ def test_layer_weights(config):
     assert total == {"relu1_1": 6, "conv2_1": 6, "pool3": 6}
     given = config(three, "style_weight=2", "style_layer_weights=[1,0.5,0]")
     assert layer_weights(given, "style") == {"relu1_1": 2, "conv2_1": 1, "pool3": 0}
+
+
+@pytest.mark.parametrize("group", ["content", "style"])
+def test_every_named_picture_can_be_had(config, group):
+    """From inside the packages, or from the catalogue of what can be fetched."""
+    from nstrep import images, pictures
+    from nstrep.assets.catalogue import CATALOGUE
+
+    for file in (config_folder() / group).glob("*.yaml"):
+        named = getattr(config(f"{group}={file.stem}"), group)
+        assert named.name == file.stem
+        if named.builtin is not None:
+            assert named.builtin in {**pictures.DRAWN, **images.BUILTIN}
+        if named.asset is not None:
+            assert CATALOGUE[named.asset.split("/")[-1]].path == named.asset
+        assert named.builtin or named.asset

@@ -20,13 +20,11 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from nstrep.config import ExperimentConfig, check, explain, known_keys
+from nstrep.config import ExperimentConfig, check, explain, unknown_key
 from nstrep.errors import InputError, NstrepError, ResultsError
 from nstrep.files import reason
 
 log = logging.getLogger(__name__)
-
-GROUPS = ("content", "style", "model", "recipe", "optimizer", "experiment")
 
 
 def config_folder() -> Path:
@@ -190,8 +188,8 @@ def _unknown_key(error: CompactHydraException) -> str:
     if isinstance(cause, OmegaConfBaseException):
         return explain(cause)
     if override:
-        key = override.group(1)
-        near = difflib.get_close_matches(key, [*known_keys(), *GROUPS], 1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        return f"{key}: there is no such key{hint}"
+        return unknown_key(override.group(1))
+    several = re.search(r"Ambiguous value for argument '([^']+)'", str(error))
+    if several:
+        return f"{several.group(1)}: several values need --multirun"
     return reason(error)

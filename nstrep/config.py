@@ -19,6 +19,9 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from nstrep import vgg
 from nstrep.errors import InputError
 
+GROUPS = ("content", "style", "model", "recipe", "optimizer", "experiment")
+"""Folders of configs/: each holds the options of one word on the command line."""
+
 MODELS = ("auto", *vgg.ARCHITECTURES)
 DENOISERS = ("tv", "gaussian")
 INITS = ("content", "style", "noise")
@@ -250,7 +253,9 @@ def check(config: DictConfig) -> ExperimentConfig:
 
     """
     try:
-        experiment = OmegaConf.to_object(OmegaConf.merge(ExperimentConfig, config))
+        # As plain data, or keys that were added with + would pass.
+        plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+        experiment = OmegaConf.to_object(OmegaConf.merge(ExperimentConfig, plain))
     except MissingMandatoryValue as error:
         raise InputError(f"{error.full_key}: no value is given") from None
     except OmegaConfBaseException as error:
@@ -367,6 +372,13 @@ def known_keys(node: Any = ExperimentConfig, prefix: str = "") -> Iterator[str]:
             yield prefix + item.name
 
 
+def unknown_key(key: str) -> str:
+    """Say that a key does not exist, and which one may be meant."""
+    near = difflib.get_close_matches(key, [*GROUPS, *known_keys()], 1, cutoff=0.5)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    return f"{key}: there is no such key{hint}"
+
+
 KINDS = {"float": "a number", "integer": "a whole number", "bool": "true or false"}
 
 
@@ -380,7 +392,7 @@ def explain(error: OmegaConfBaseException) -> str:
     if wrong and wrong.group(2).lower() in KINDS:
         return f"{key}={wrong.group(1)}: must be {KINDS[wrong.group(2).lower()]}"
     if "not in" in first and key:
-        near = difflib.get_close_matches(str(key), list(known_keys()), 1, cutoff=0.5)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        return f"{key}: there is no such key{hint}"
+        return unknown_key(str(key))
+    if "is not a ListConfig" in first:
+        return f"{key}: must be a list, such as [relu1_1,relu2_1]"
     return f"{key}: {first[0].lower()}{first[1:]}"

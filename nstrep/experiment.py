@@ -169,7 +169,8 @@ def _optimize(config: ExperimentConfig, prepared: Prepared, directory: Path) -> 
     metrics = _metrics(config, prepared, watch, status, why, finish)
     _save(config, prepared, watch, metrics, directory, finish)
     if status == "diverged":
-        raise DivergedError(f"{why}; the curve and the last good picture are in {directory}")
+        kept = "the curve and the last good picture" if watch.last else "the configuration"
+        raise DivergedError(f"{why}; {kept} is kept in {directory}")
     if status == "interrupted":
         log.warning("interrupted; what was reached is in %s", directory)
         raise KeyboardInterrupt

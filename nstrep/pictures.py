@@ -51,6 +51,8 @@ def load_named(named: PictureConfig, *, key: str, download: str = "never") -> Pi
                 f"{key}={named.name}: {named.asset} is not on disk; "
                 f"fetch it with  python -m nstrep.assets {Path(named.asset).name}"
             )
+    if named.builtin is None:
+        raise InputError(f"{key}={named.name}: names neither an asset nor a built-in picture")
     picture = replace(_builtin(named.builtin, key), name=named.name)
     if named.asset is None:
         return picture

@@ -30,6 +30,11 @@ def test_a_run_from_any_folder(run_command, tmp_path):
     [
         (["contentweight=3"], "contentweight: there is no such key; did you mean content_weight?"),
         (["optimizer.momentun=1"], "there is no such key; did you mean optimizer.momentum?"),
+        (["optimiser=adam"], "optimiser: there is no such key; did you mean optimizer?"),
+        (["+foo=1"], "foo: there is no such key"),
+        (["content_weight=10,20"], "content_weight=10,20: several values need --multirun"),
+        (["style_layers=relu1_1"], "style_layers: must be a list, such as [relu1_1,relu2_1]"),
+        (["style.builtin=null"], "style=swirls: names neither an asset nor a built-in picture"),
         (["style=vangog"], "style=vangog: must be one of"),
         (["recipe=nope"], "recipe=nope: must be one of"),
         (["lr=abc"], "lr=abc: must be a number"),

@@ -1,7 +1,7 @@
 import pytest
 
-from nstrep.cli import GROUPS, config_folder
-from nstrep.config import ExperimentConfig, check, known_keys, layer_weights
+from nstrep.cli import config_folder
+from nstrep.config import GROUPS, ExperimentConfig, check, known_keys, layer_weights
 from nstrep.errors import InputError
 
 

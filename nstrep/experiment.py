@@ -36,7 +36,7 @@ CONFIG, CURVE, METRICS, FINAL, RAW, LOSS = (
     "config.yaml", "curve.csv", "metrics.json", "final.png", "raw.npz", "loss.png",
 )  # fmt: skip
 LAST_GOOD = "last_good.png"
-"""Saved instead of final.png by a run that diverged."""
+"""Saved instead of final.png by a run that diverged or was interrupted."""
 
 CONFIG_TEXT, INPUTS_TEXT = "nstrep.config", "nstrep.inputs"
 """Keys of the texts inside final.png."""
@@ -286,7 +286,7 @@ def _save(config, prepared, watch, metrics, directory: Path, finish) -> None:
             CONFIG_TEXT: OmegaConf.to_yaml(OmegaConf.structured(config)),
             INPUTS_TEXT: json.dumps(inputs, sort_keys=True),
         }
-        name = LAST_GOOD if metrics["status"] == "diverged" else FINAL
+        name = FINAL if metrics["status"] == "finished" else LAST_GOOD
         images.save_png(directory / name, finish(image), text)
         raw = pictures.to_rgb01(image, config.preprocess.pixel_scale).astype(np.float32)
         save_npz(directory / RAW, rgb01=raw)

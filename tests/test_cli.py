@@ -106,7 +106,7 @@ def test_the_progress_bar_on_a_terminal(tmp_path):
     ours, theirs = os.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
     with subprocess.Popen(
-        [sys.executable, "-m", "nstrep.run", *SMALL],
+        [sys.executable, "-m", "nstrep.run", *SMALL, "max_num_epochs=40"],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdout=theirs,

@@ -46,11 +46,12 @@ def job(composed: DictConfig) -> float:
     """
     directory = Path(HydraConfig.get().runtime.output_dir)
     try:
-        config = check(again(composed))
+        composed, made_from = again(composed)
+        config = check(composed)
         absolute_paths(config)
         from nstrep import experiment  # loads MXNet: only once the configuration is known good
 
-        return experiment.run(config, directory)["losses"]["total"]
+        return experiment.run(config, directory, made_from)["losses"]["total"]
     except NstrepError as error:
         if isinstance(error, InputError):
             _leave_nothing(directory)
@@ -67,8 +68,11 @@ class _Refused(BaseException):
         self.error = error
 
 
-def again(composed: DictConfig) -> DictConfig:
+def again(composed: DictConfig) -> tuple[DictConfig, dict | None]:
     """With from_image: the configuration inside that picture, under what the user typed beside it.
+
+    Returns:
+        The configuration, and what the picture's run read; None without from_image.
 
     Raises:
         InputError: the picture holds no configuration, or a group cannot be combined with it.
@@ -76,7 +80,7 @@ def again(composed: DictConfig) -> DictConfig:
     """
     path = composed.from_image
     if path is None:
-        return composed
+        return composed, None
     from nstrep import experiment
 
     stored, inputs = experiment.from_image(path)
@@ -91,7 +95,7 @@ def again(composed: DictConfig) -> DictConfig:
         if key != "from_image":
             OmegaConf.update(config, key, OmegaConf.select(composed, key), merge=False)
     _warn_of_versions(inputs)
-    return config
+    return config, inputs
 
 
 def _warn_of_versions(inputs: dict) -> None:

@@ -77,11 +77,19 @@ def prepare(config: ExperimentConfig) -> Prepared:
     return Prepared(content, style, photo, painting, start, network)
 
 
-def run(config: ExperimentConfig, directory: Path) -> dict[str, Any]:
+def run(
+    config: ExperimentConfig, directory: Path, made_from: dict[str, Any] | None = None
+) -> dict[str, Any]:
     """Run one experiment and leave its results in ``directory``.
 
     The directory gets config.yaml, curve.csv (row by row), snapshots/, raw.npz, final.png,
     loss.png and, last of all, metrics.json, whose presence says that the run is over.
+
+    Args:
+        config: the experiment.
+        directory: where the results go; made if missing, refused if it holds a run.
+        made_from: what an earlier run of this experiment read, from :func:`from_image`; pictures
+            and weights that are not the same any more are named in the log.
 
     Returns:
         What metrics.json holds.
@@ -93,6 +101,12 @@ def run(config: ExperimentConfig, directory: Path) -> dict[str, Any]:
 
     """
     prepared = prepare(config)
+    for name, now in _inputs(prepared).items():
+        then = (made_from or {}).get(name)
+        if isinstance(then, dict) and then.get("sha256") != now["sha256"]:
+            log.warning("from_image: %s is not the one of that run: %s", name, now["source"])
+    if config.optimizer.name == "lbfgs" and config.lr is not None:
+        log.warning("lr=%g has no effect: optimizer=lbfgs searches for each step", config.lr)
     claim(directory, config)
     try:
         return _optimize(config, prepared, directory)
@@ -215,19 +229,13 @@ class _Watch:
 
 
 def _metrics(config, prepared, watch, status, why, finish) -> dict[str, Any]:
-    network, last = prepared.network, watch.last
+    last = watch.last
     found: dict[str, Any] = {
         "status": status,
         "stop_reason": why,
         "recipe": config.recipe.name,
         "seed": config.seed,
-        "content": _about(prepared.content),
-        "style": _about(prepared.style),
-        "model": {
-            "name": network.architecture.name,
-            "weights": network.weights.source,
-            "sha256": network.weights.sha256,
-        },
+        **_inputs(prepared),
         "width": prepared.photo.shape[1],
         "height": prepared.photo.shape[0],
         "filter": config.denoise if config.remove_noise else None,
@@ -253,6 +261,20 @@ def _metrics(config, prepared, watch, status, why, finish) -> dict[str, Any]:
         "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }
     return found
+
+
+def _inputs(prepared: Prepared) -> dict[str, dict[str, Any]]:
+    """What the run reads, with its hashes."""
+    network = prepared.network
+    return {
+        "content": _about(prepared.content),
+        "style": _about(prepared.style),
+        "model": {
+            "name": network.architecture.name,
+            "source": network.weights.source,
+            "sha256": network.weights.sha256,
+        },
+    }
 
 
 def _about(picture: Picture) -> dict[str, Any]:

@@ -225,3 +225,19 @@ def test_a_result_is_filtered_again_without_optimising(done, capsys):
         denoise.main([str(folder / "snapshots"), "--tv", "0.1"])
     assert caught.value.code == 2
     assert "raw.npz: is not the raw result of a run" in capsys.readouterr().err
+
+
+def test_other_inputs_than_then_are_named(config, tmp_path, caplog):
+    first = experiment.run(config(*SMALL), tmp_path / "a")
+    _, made_from = experiment.from_image(tmp_path / "a/final.png")
+    assert made_from["content"]["sha256"] == first["content"]["sha256"]
+    experiment.run(config(*SMALL), tmp_path / "b", made_from)
+    assert "is not the one of that run" not in caplog.text
+    experiment.run(config(*SMALL, "content=coffee"), tmp_path / "c", made_from)
+    assert "content is not the one of that run: skimage.data.coffee" in caplog.text
+    assert "style is not" not in caplog.text
+
+
+def test_a_learning_rate_that_does_nothing_is_said(config, tmp_path, caplog):
+    experiment.run(config(*SMALL, "lr=5"), tmp_path / "a")
+    assert "lr=5 has no effect" in caplog.text

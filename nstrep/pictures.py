@@ -13,13 +13,10 @@ from nstrep import assets, images
 from nstrep.config import ExperimentConfig, PictureConfig, PreprocessConfig
 from nstrep.errors import InputError
 from nstrep.images import Picture
-from nstrep.painting import starry_swirls
+from nstrep.paintings import DRAWN
 from nstrep.vgg import RGB_MEAN, Architecture
 
 log = logging.getLogger(__name__)
-
-DRAWN = {"starry_swirls": starry_swirls}
-"""Pictures that this project draws itself."""
 
 
 def load_pictures(config: ExperimentConfig) -> tuple[Picture, Picture]:
@@ -72,7 +69,7 @@ def load_named(named: PictureConfig, *, key: str, download: str = "never") -> Pi
 def _builtin(name: str, key: str) -> Picture:
     if name in DRAWN:
         rgb01 = DRAWN[name]().astype(np.float32) / 255
-        return images.picture_from_array(name, rgb01, source=f"nstrep.painting.{name}")
+        return images.picture_from_array(name, rgb01, source=f"nstrep.paintings.{name}")
     return images.builtin(name, key=key)
 
 

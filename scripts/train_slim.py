@@ -18,9 +18,11 @@ activation over a fixed set of pictures is 1 (Gatys et al. 2016). The fixed set 
 scikit-image, so the scale can be reproduced without any download. The card beside the weights
 records the data, the settings and the versions.
 
-    python scripts/train_slim.py ~/photos --minutes 80
+    python scripts/train_slim.py ~/photos
     python scripts/train_slim.py photos.tar --steps 8000 --out slim.npz
     python scripts/train_slim.py photos.tar --resume slim.ckpt --out slim.npz
+
+The weights that nstrep ships lie in nstrep/networks/, with the card that the script wrote.
 
 Requirements: pip install -e '.[train]' (torch, tqdm, pillow, numpy, scikit-image).
 """
@@ -99,7 +101,7 @@ class Settings:
     """
 
     channels: tuple[int, ...] = (16, 32, 80, 160, 160)
-    minutes: float | None = 80.0
+    minutes: float | None = 67.0
     steps: int | None = None
     seed: int = 0
     batch: int = 128
@@ -183,7 +185,7 @@ def load_photos(source: Path) -> Photos:
         raise TrainError(f"at least 2 photographs are needed, {source} has {len(squares)}")
     level = torch.from_numpy(np.stack(squares)).permute(0, 3, 1, 2).contiguous()
     levels = [level]
-    while level.shape[-1] >= 2 * CROP_STAGES[0][1] // 2:
+    while level.shape[-1] >= CROP_STAGES[0][1]:
         # In slices: the float copy of all photographs at once would be four times their size.
         halves = [F.avg_pool2d(part.float(), 2).round().byte() for part in level.split(64)]
         level = torch.cat(halves)
@@ -294,6 +296,7 @@ class TextureHead(nn.Module):
         self.classifier = nn.Linear(pairs, classes)
 
     def forward(self, features: Tensor) -> Tensor:
+        """Return the logits (batch, classes) for features (batch, channels, height, width)."""
         with torch.autocast("cpu", enabled=False):  # differences of squares need the precision
             projected = self.directions @ features.float().flatten(2)
             gram = projected @ projected.transpose(1, 2) / projected.shape[-1]
@@ -340,6 +343,7 @@ def starts_block(name: str) -> bool:
 
 
 def autocast(enabled: bool) -> torch.autocast:
+    """Do convolutions in bfloat16: three times as fast where the CPU has instructions for it."""
     return torch.autocast("cpu", dtype=torch.bfloat16, enabled=enabled)
 
 
@@ -663,6 +667,7 @@ def train(trainer: Trainer, out: Path, checkpoint: Path, log_steps: int, save_mi
 
 
 def parse_channels(text: str) -> tuple[int, ...]:
+    """Read the widths of the blocks from the command line."""
     try:
         channels = tuple(int(part) for part in text.split(","))
     except ValueError:
@@ -673,34 +678,30 @@ def parse_channels(text: str) -> tuple[int, ...]:
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    root = Path(__file__).resolve().parents[1]
+    """Read the command line; a setting that is not given is None."""
     parser = argparse.ArgumentParser(
         description="Train vgg19_slim from a folder of photographs.",
-        epilog="Defaults are those of the shipped weights; see their card for the result.",
+        epilog="The defaults are those of the weights that nstrep ships.",
     )
-    # Settings default to None here: what is not given comes from Settings, or the checkpoint.
+    channels = ",".join(map(str, Settings.channels))
     add = parser.add_argument
     add("photos", type=Path, help="folder (with subfolders) or .tar of photographs")
-    add("--minutes", type=float, help="budget of training time (default: 80, without --steps)")
+    add("--minutes", type=float, help=f"budget of time ({Settings.minutes:g}, without --steps)")
     add("--steps", type=int, help="budget of steps; with --minutes, whichever is spent first")
-    add("--channels", type=parse_channels, help="widths of the five blocks (16,32,80,160,160)")
-    add("--batch", type=int, help="crops in a step, at the smallest crop size (128)")
-    add("--lr", type=float, help="highest learning rate (0.08)")
-    add("--noise", type=float, help="largest noise on the crops, grey levels of 255 (30)")
-    add("--attack", type=float, help="largest adversarial perturbation, likewise; 0: none (8)")
-    add("--seed", type=int, help="seed of every random number (0)")
-    add(
-        "--out",
-        type=Path,
-        default=root / "nstrep" / "networks" / "vgg19_slim.npz",
-        help="weights to write, with the card beside them (%(default)s)",
-    )
+    add("--channels", type=parse_channels, help=f"widths of the five blocks ({channels})")
+    add("--batch", type=int, help=f"64-pixel crops in a step ({Settings.batch})")
+    add("--lr", type=float, help=f"highest learning rate ({Settings.lr:g})")
+    add("--noise", type=float, help=f"most noise, in grey levels of 255 ({Settings.noise:g})")
+    add("--attack", type=float, help=f"largest perturbation, likewise ({Settings.attack:g})")
+    add("--seed", type=int, help=f"seed of every random number ({Settings.seed})")
+    out = Path("vgg19_slim.npz")
+    add("--out", type=Path, default=out, help="weights to write, and card beside (%(default)s)")
     add("--checkpoint", type=Path, help="checkpoint to write (--out with the suffix .ckpt)")
     add("--resume", type=Path, metavar="CHECKPOINT", help="go on from a checkpoint")
     add("--save-minutes", type=float, default=10.0, help="between exports (%(default)g)")
     add("--log-steps", type=int, default=100, help="between lines of the log (%(default)d)")
     add("--threads", type=int, help="CPU threads (PyTorch's default)")
-    add("--float32", action="store_true", help="do without bfloat16 (several times slower)")
+    add("--float32", action="store_true", help="do without bfloat16")
     return parser.parse_args(argv)
 
 
@@ -719,35 +720,44 @@ def choose_settings(args: argparse.Namespace, base: Settings) -> Settings:
     return Settings(**{**asdict(base), **given})
 
 
-def main(argv: list[str] | None = None) -> int:
-    args = parse_args(argv)
+def read_checkpoint(path: Path) -> tuple[dict[str, Any], Settings]:
+    """Read the state of an earlier run and its settings."""
+    try:
+        state = torch.load(path, weights_only=True)
+        return state, Settings(**state["settings"])
+    except FileNotFoundError as error:
+        raise TrainError(f"no such checkpoint: {path}") from error
+    except Exception as error:  # a file of another kind fails in many ways
+        raise TrainError(f"{path} is no checkpoint of this script") from error
+
+
+def run(args: argparse.Namespace) -> None:
+    """Do what the command line asks."""
     if args.threads:
         torch.set_num_threads(args.threads)
+    state, base = read_checkpoint(args.resume) if args.resume else (None, Settings())
+    settings = choose_settings(args, base)
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    photos = load_photos(args.photos)
+    print(f"{len(photos)} photographs, {photos.skipped} skipped as unreadable", flush=True)
+    trainer = Trainer(settings, photos, bfloat16=not args.float32)
+    if state is not None:
+        trainer.load(state)
+    checkpoint = args.checkpoint or args.out.with_suffix(".ckpt")
+    train(trainer, args.out, checkpoint, args.log_steps, args.save_minutes)
+    print(f"wrote {args.out}")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line and return its exit status."""
     try:
-        state: dict[str, Any] | None = None
-        base = Settings()
-        if args.resume:
-            try:
-                state = torch.load(args.resume, weights_only=True)
-                base = Settings(**state["settings"])
-            except FileNotFoundError as error:
-                raise TrainError(f"no such checkpoint: {args.resume}") from error
-            except Exception as error:  # a file of another kind fails in many ways
-                raise TrainError(f"{args.resume} is no checkpoint of this script") from error
-        settings = choose_settings(args, base)
-        photos = load_photos(args.photos)
-        print(f"{len(photos)} photographs, {photos.skipped} skipped as unreadable", flush=True)
-        trainer = Trainer(settings, photos, bfloat16=not args.float32)
-        if state is not None:
-            trainer.load(state)
-        checkpoint = args.checkpoint or args.out.with_suffix(".ckpt")
-        train(trainer, args.out, checkpoint, args.log_steps, args.save_minutes)
-    except TrainError as error:
+        run(parse_args(argv))
+    except (TrainError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
+        print("interrupted; --resume goes on from the last checkpoint", file=sys.stderr)
         return 130
-    print(f"wrote {args.out}")
     return 0
 
 

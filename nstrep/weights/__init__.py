@@ -108,7 +108,7 @@ def normalized(weights: Weights, architecture: Architecture) -> Weights:
     """Rescale a network so that each filter's mean activation is 1 (Gatys et al. 2016, sec. 2).
 
     The mean is taken after the rectifier, over pictures and positions, with average pooling, over
-    the calibration pictures. A filter's weights and bias are divided by it and the next layer's
+    the calibration pictures in all hues. A filter's weights and bias are divided by it and the next layer's
     weights on this input multiplied by it, so every layer computes the same as before up to one
     factor for each channel. Filters that never fire are left alone.
 
@@ -133,7 +133,7 @@ def normalized(weights: Weights, architecture: Architecture) -> Weights:
         arrays[bias_name] = _float32(bias / incoming)
         return [output / _per_channel(incoming) for output in outputs]
 
-    calibration.walk(architecture, calibration.pictures(NORMALIZE_LONG_EDGE), convolve)
+    calibration.walk(architecture, calibration.pictures(NORMALIZE_LONG_EDGE, all_hues=True), convolve)
     return replace(weights, arrays=arrays)
 
 

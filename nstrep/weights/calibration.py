@@ -26,8 +26,13 @@ PICTURES = (
 )
 
 
-def pictures(long_edge: int) -> list[np.ndarray]:
+def pictures(long_edge: int, *, all_hues: bool = False) -> list[np.ndarray]:
     """Return the set as ``vgg_input`` images, each (1, 3, H, W) with this longer side in pixels.
+
+    Args:
+        long_edge: in pixels.
+        all_hues: give each picture three times, its colour channels rotated. The set holds little
+            blue and violet, to which a filter for them would otherwise be scaled up.
 
     Raises:
         InputError: scikit-image is installed without its pictures.
@@ -49,7 +54,9 @@ def pictures(long_edge: int) -> list[np.ndarray]:
         scale = long_edge / max(picture.size)
         size = tuple(max(1, round(side * scale)) for side in picture.size)
         pixels = np.asarray(picture.resize(size, Image.Resampling.BICUBIC), np.float32)
-        found.append((pixels - np.float32(RGB_MEAN)).transpose(2, 0, 1)[None].copy())
+        for turn in range(3 if all_hues else 1):
+            turned = np.roll(pixels, turn, axis=2) - np.float32(RGB_MEAN)
+            found.append(turned.transpose(2, 0, 1)[None].copy())
     return found
 
 

@@ -497,7 +497,7 @@ def statistics(weights, architecture, edge, kind):
     layers = [name for name in architecture.layers if name.startswith(kind)]
     found = [
         features(weights.arrays, architecture, image, layers)
-        for image in calibration.pictures(edge)
+        for image in calibration.pictures(edge, all_hues=kind == "relu")
     ]
     return {
         layer: [np.mean([(f[layer] ** p).mean((0, 2, 3)) for f in found], 0) for p in (1, 2)]

@@ -108,9 +108,9 @@ def normalized(weights: Weights, architecture: Architecture) -> Weights:
     """Rescale a network so that each filter's mean activation is 1 (Gatys et al. 2016, sec. 2).
 
     The mean is taken after the rectifier, over pictures and positions, with average pooling, over
-    the calibration pictures in all hues. A filter's weights and bias are divided by it and the next layer's
-    weights on this input multiplied by it, so every layer computes the same as before up to one
-    factor for each channel. Filters that never fire are left alone.
+    the calibration pictures in all hues. A filter's weights and bias are divided by it and the
+    next layer's weights on this input multiplied by it, so every layer computes the same as
+    before up to one factor for each channel. Filters that never fire are left alone.
 
     Returns:
         New arrays; ``source`` and ``sha256`` still name the file that they come from.
@@ -133,7 +133,8 @@ def normalized(weights: Weights, architecture: Architecture) -> Weights:
         arrays[bias_name] = _float32(bias / incoming)
         return [output / _per_channel(incoming) for output in outputs]
 
-    calibration.walk(architecture, calibration.pictures(NORMALIZE_LONG_EDGE, all_hues=True), convolve)
+    pictures = calibration.pictures(NORMALIZE_LONG_EDGE, all_hues=True)
+    calibration.walk(architecture, pictures, convolve)
     return replace(weights, arrays=arrays)
 
 

@@ -81,9 +81,9 @@ def again(composed: DictConfig) -> tuple[DictConfig, dict | None]:
     path = composed.from_image
     if path is None:
         return composed, None
-    from nstrep import experiment
+    from nstrep import results
 
-    stored, inputs = experiment.from_image(path)
+    stored, inputs = results.from_image(path)
     config = OmegaConf.create(stored)
     for override in HydraConfig.get().overrides.task:
         key = re.split("[=@]", override.lstrip("+~"))[0]

@@ -7,7 +7,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from nstrep import experiment, images
+from nstrep import experiment, images, results
 from nstrep.config import ExperimentConfig
 from nstrep.errors import DivergedError, InputError
 from tests.conftest import SMALL
@@ -70,7 +70,7 @@ def test_the_metrics_are_those_of_the_files(done):
     assert metrics["peak_memory_mb"] > 10
     final = np.asarray(Image.open(folder / "final.png"), dtype=float) / 255
     photo = images.resize_long_edge(images.builtin("chelsea").rgb, 48)
-    again = experiment.compare(final.astype(np.float32), photo)
+    again = results.compare(final.astype(np.float32), photo)
     assert metrics["ssim"] == pytest.approx(again["ssim"], abs=0.01)
     assert metrics["psnr"] == pytest.approx(again["psnr"], abs=0.1)
 
@@ -229,7 +229,7 @@ def test_a_result_is_filtered_again_without_optimising(done, capsys):
 
 def test_other_inputs_than_then_are_named(config, tmp_path, caplog):
     first = experiment.run(config(*SMALL), tmp_path / "a")
-    _, made_from = experiment.from_image(tmp_path / "a/final.png")
+    _, made_from = results.from_image(tmp_path / "a/final.png")
     assert made_from["content"]["sha256"] == first["content"]["sha256"]
     experiment.run(config(*SMALL), tmp_path / "b", made_from)
     assert "is not the one of that run" not in caplog.text

@@ -1,0 +1,190 @@
+"""The run directory: what a run leaves, and how it is read back.
+
+metrics.json is written last: a directory without it holds a run that did not end.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import resource
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
+from omegaconf import OmegaConf
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+
+from nstrep import environment, images, plots
+from nstrep.config import ExperimentConfig
+from nstrep.errors import InputError, ResultsError
+from nstrep.files import atomic_write, reason, save_npz
+from nstrep.optimize import Step
+
+CONFIG, CURVE, METRICS = "config.yaml", "curve.csv", "metrics.json"
+FINAL, RAW, LOSS, SNAPSHOTS = "final.png", "raw.npz", "loss.png", "snapshots"
+LAST_GOOD = "last_good.png"
+"""Saved instead of final.png by a run that diverged or was interrupted."""
+
+CONFIG_TEXT, INPUTS_TEXT = "nstrep.config", "nstrep.inputs"
+"""Keys of the texts inside final.png."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How an optimisation ended."""
+
+    status: str
+    """``finished``, ``diverged`` or ``interrupted``."""
+    reason: str
+    """What stopped it: a key such as stop_eps, or a sentence."""
+    first: Step | None
+    last: Step | None
+    """None if not even the start could be evaluated."""
+
+
+def claim(directory: Path, config: ExperimentConfig) -> None:
+    """Take a directory for one run by creating its config.yaml, which nobody else may have done.
+
+    Raises:
+        InputError: a run is there already.
+        ResultsError: the directory cannot be made or written.
+
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with (directory / CONFIG).open("x") as stream:
+            stream.write(OmegaConf.to_yaml(OmegaConf.structured(config)))
+    except FileExistsError:
+        raise InputError(
+            f"hydra.run.dir={directory}: holds a run already; name another folder"
+        ) from None
+    except OSError as error:
+        raise ResultsError(f"{directory}: cannot be written ({reason(error)})") from None
+
+
+def save(
+    directory: Path,
+    config: ExperimentConfig,
+    inputs: dict[str, dict[str, Any]],
+    outcome: Outcome,
+    photo: np.ndarray,
+    raw: np.ndarray | None,
+    filtered: np.ndarray | None,
+) -> dict[str, Any]:
+    """Write everything that a run leaves besides its curve and snapshots.
+
+    Args:
+        directory: claimed before; holds curve.csv.
+        config: the experiment.
+        inputs: what it read, with hashes.
+        outcome: how it ended.
+        photo: the content at working size, ``rgb01``.
+        raw: the result before the filter, ``rgb01``, may leave [0, 1]; None if there is none.
+        filtered: the result as it is shown.
+
+    Returns:
+        What metrics.json holds.
+
+    Raises:
+        ResultsError: the directory cannot be written.
+
+    """
+    versions = environment.versions()
+    if raw is not None and filtered is not None:
+        text = {
+            "Software": f"nstrep {versions['nstrep']}",
+            CONFIG_TEXT: OmegaConf.to_yaml(OmegaConf.structured(config)),
+            INPUTS_TEXT: json.dumps({**inputs, "versions": versions}, sort_keys=True),
+        }
+        name = FINAL if outcome.status == "finished" else LAST_GOOD
+        images.save_png(directory / name, filtered, text)
+        save_npz(directory / RAW, rgb01=raw.astype(np.float32))
+        plots.plot_curve(
+            pd.read_csv(directory / CURVE),
+            directory / LOSS,
+            title=f"{inputs['content']['name']} in the style of {inputs['style']['name']}",
+            stop_eps=config.stop_eps,
+        )
+    metrics = {
+        "status": outcome.status,
+        "stop_reason": outcome.reason,
+        "recipe": config.recipe.name,
+        "seed": config.seed,
+        **inputs,
+        "width": photo.shape[1],
+        "height": photo.shape[0],
+        "filter": config.denoise if config.remove_noise else None,
+        **_measured(outcome),
+        **(compare(filtered, photo) if filtered is not None else {}),
+        # Of the whole process: in a sweep the largest run so far counts.
+        "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "threads": environment.threads(),
+        "versions": versions,
+        "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+    }
+    with atomic_write(directory / METRICS) as temporary:
+        temporary.write_text(json.dumps(_plain(metrics), indent=2, allow_nan=False) + "\n")
+    return metrics
+
+
+def _measured(outcome: Outcome) -> dict[str, Any]:
+    first, last = outcome.first, outcome.last
+    if first is None or last is None:
+        return {}
+    return {
+        "epochs": last.epoch,
+        "evaluations": last.evaluations,
+        "seconds": last.seconds,
+        "seconds_per_epoch": last.seconds / max(1, last.epoch),
+        "eps": last.eps,
+        "loss_change": last.loss_change,
+        "losses": dict(last.losses),
+        "losses_at_start": dict(first.losses),
+    }
+
+
+def compare(picture: np.ndarray, photo: np.ndarray) -> dict[str, float | None]:
+    """SSIM (-1 to 1) and PSNR (dB) of a picture to the photo, both ``rgb01`` of one shape.
+
+    None where a measure is not defined: SSIM below its 7 x 7 window, PSNR of equal pictures.
+    """
+    ssim = None
+    if min(photo.shape[:2]) >= 7:
+        ssim = float(structural_similarity(photo, picture, channel_axis=-1, data_range=1.0))
+    same = np.array_equal(picture, photo)
+    psnr = None if same else float(peak_signal_noise_ratio(photo, picture, data_range=1.0))
+    return {"ssim": ssim, "psnr": psnr}
+
+
+def _plain(value: Any) -> Any:
+    """JSON has no NaN: what is not defined becomes null."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def from_image(path: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The configuration inside a final.png, and what its run read.
+
+    Raises:
+        InputError: not a PNG of this project.
+
+    """
+    text = images.read_png_text(path, key="from_image")
+    if CONFIG_TEXT not in text:
+        raise InputError(f"from_image={path}: holds no nstrep configuration; take a final.png")
+    try:
+        config = yaml.safe_load(text[CONFIG_TEXT])
+        inputs = json.loads(text.get(INPUTS_TEXT, "{}"))
+    except (yaml.YAMLError, ValueError) as error:
+        raise InputError(
+            f"from_image={path}: its configuration is damaged ({reason(error)})"
+        ) from None
+    if not isinstance(config, dict) or not isinstance(inputs, dict):
+        raise InputError(f"from_image={path}: its configuration is damaged (not a mapping)")
+    return config, inputs

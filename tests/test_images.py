@@ -83,8 +83,15 @@ def png(samples, colour_type, *, depth=16, extra=b"", size=None, adam7=False):
     kind = ">u2" if depth == 16 else "u1"
     passes = [(0, 0, 1, 1)]
     if adam7:
-        passes = [(0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2),
-                  (0, 1, 2, 2), (1, 0, 2, 1)]
+        passes = [
+            (0, 0, 8, 8),
+            (0, 4, 8, 8),
+            (4, 0, 8, 4),
+            (0, 2, 4, 4),
+            (2, 0, 4, 2),
+            (0, 1, 2, 2),
+            (1, 0, 2, 1),
+        ]
     rows = [
         b"\0" + row.astype(kind).tobytes()
         for y, x, dy, dx in passes
@@ -93,8 +100,13 @@ def png(samples, colour_type, *, depth=16, extra=b"", size=None, adam7=False):
     ]
     width, height = size or (width, height)
     header = struct.pack(">IIBBBBB", width, height, depth, colour_type, 0, 0, int(adam7))
-    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + extra
-            + chunk(b"IDAT", zlib.compress(b"".join(rows))) + chunk(b"IEND", b""))
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + extra
+        + chunk(b"IDAT", zlib.compress(b"".join(rows)))
+        + chunk(b"IEND", b"")
+    )
 
 
 # ------------------------------------------------------------------------------ 8 bits and less
@@ -102,8 +114,13 @@ def png(samples, colour_type, *, depth=16, extra=b"", size=None, adam7=False):
 
 @pytest.mark.parametrize(
     ("suffix", "options"),
-    [("png", {}), ("tif", {}), ("tif", {"compression": "tiff_lzw"}), ("bmp", {}),
-     ("webp", {"lossless": True})],
+    [
+        ("png", {}),
+        ("tif", {}),
+        ("tif", {"compression": "tiff_lzw"}),
+        ("bmp", {}),
+        ("webp", {"lossless": True}),
+    ],
 )
 def test_rgb_is_exact(tmp_path, suffix, options):
     path = tmp_path / f"my picture.{suffix}"
@@ -124,8 +141,9 @@ def test_the_content_decides_not_the_suffix(tmp_path):
 
 @pytest.mark.parametrize("suffix", ["png", "tif", "bmp", "gif", "webp"])
 def test_grey(tmp_path, suffix):
-    Image.fromarray(GREY8).save(tmp_path / f"a.{suffix}", **({"lossless": True} if suffix ==
-                                                             "webp" else {}))
+    Image.fromarray(GREY8).save(
+        tmp_path / f"a.{suffix}", **({"lossless": True} if suffix == "webp" else {})
+    )
     check(tmp_path / f"a.{suffix}", GREY8 / 255)
 
 
@@ -212,8 +230,14 @@ def test_first_picture_of_a_multi_picture_jpeg(tmp_path):
 
 @pytest.mark.parametrize(("suffix", "tolerance"), [("tif", 1 / 255), ("jpg", 4 / 255)])
 def test_cmyk(tmp_path, suffix, tolerance):
-    inks = [(0, 0, 0, 0), (255, 0, 0, 0), (0, 255, 0, 0), (0, 0, 255, 0), (0, 0, 0, 255),
-            (40, 90, 10, 60)]
+    inks = [
+        (0, 0, 0, 0),
+        (255, 0, 0, 0),
+        (0, 255, 0, 0),
+        (0, 0, 255, 0),
+        (0, 0, 0, 255),
+        (40, 90, 10, 60),
+    ]
     blocks = np.repeat(np.repeat(np.array([inks], dtype=np.uint8), 16, axis=0), 16, axis=1)
     Image.frombytes("CMYK", (96, 16), blocks.tobytes()).save(tmp_path / f"a.{suffix}")
     data = (tmp_path / f"a.{suffix}").read_bytes()
@@ -234,8 +258,12 @@ def test_ycbcr_tiff(tmp_path):
 def test_white_is_zero_and_separate_planes_of_8_bits(tmp_path):
     tifffile.imwrite(tmp_path / "w.tif", GREY8, photometric="miniswhite")
     check(tmp_path / "w.tif", 1 - GREY8 / 255)
-    tifffile.imwrite(tmp_path / "p.tif", np.moveaxis(RGB8, 2, 0).copy(), photometric="rgb",
-                     planarconfig="separate")
+    tifffile.imwrite(
+        tmp_path / "p.tif",
+        np.moveaxis(RGB8, 2, 0).copy(),
+        photometric="rgb",
+        planarconfig="separate",
+    )
     check(tmp_path / "p.tif", RGB8 / 255)
 
 
@@ -243,14 +271,17 @@ def test_white_is_zero_and_separate_planes_of_8_bits(tmp_path):
 
 
 @pytest.mark.parametrize("adam7", [False, True])
-@pytest.mark.parametrize(("colour_type", "bands"), [(0, [0]), (2, [0, 1, 2]), (4, [0, 3]),
-                                                    (6, [0, 1, 2, 3])])
+@pytest.mark.parametrize(
+    ("colour_type", "bands"), [(0, [0]), (2, [0, 1, 2]), (4, [0, 3]), (6, [0, 1, 2, 3])]
+)
 def test_png_of_16_bits_keeps_them_all(tmp_path, colour_type, bands, adam7):
     samples = DEEP[..., bands]
     (tmp_path / "a.png").write_bytes(png(samples, colour_type, adam7=adam7))
     expected = over_white(samples, 65535) if len(bands) % 2 == 0 else samples / 65535
-    check(tmp_path / "a.png", expected if expected.ndim == 2 or expected.shape[2] == 3
-          else expected[..., 0])
+    check(
+        tmp_path / "a.png",
+        expected if expected.ndim == 2 or expected.shape[2] == 3 else expected[..., 0],
+    )
 
 
 def test_png_of_16_bits_written_by_pil(tmp_path):
@@ -275,18 +306,33 @@ def test_one_transparent_colour_of_16_bits_is_compared_in_16_bits(tmp_path):
     check(tmp_path / "g.png", grey)
 
 
-@pytest.mark.parametrize("options", [
-    {}, {"byteorder": ">"}, {"compression": "zlib"}, {"compression": "zlib", "predictor": True},
-    {"tile": (16, 16)}, {"tile": (16, 16), "compression": "zlib"}, {"rowsperstrip": 2},
-    {"rowsperstrip": 2, "compression": "zlib"}, {"bigtiff": True},
-], ids=str)
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"byteorder": ">"},
+        {"compression": "zlib"},
+        {"compression": "zlib", "predictor": True},
+        {"tile": (16, 16)},
+        {"tile": (16, 16), "compression": "zlib"},
+        {"rowsperstrip": 2},
+        {"rowsperstrip": 2, "compression": "zlib"},
+        {"bigtiff": True},
+    ],
+    ids=str,
+)
 @pytest.mark.parametrize("bands", [1, 2, 3, 4])
 def test_tiff_of_16_bits(tmp_path, bands, options):
     samples = np.ascontiguousarray(DEEP[..., -bands:])
     extra = {"extrasamples": ["unassalpha"]} if bands % 2 == 0 else {}
-    tifffile.imwrite(tmp_path / "a.tif", samples[..., 0] if bands == 1 else samples,
-                     photometric="rgb" if bands > 2 else "minisblack",
-                     **({"planarconfig": "contig"} if bands > 1 else {}), **extra, **options)
+    tifffile.imwrite(
+        tmp_path / "a.tif",
+        samples[..., 0] if bands == 1 else samples,
+        photometric="rgb" if bands > 2 else "minisblack",
+        **({"planarconfig": "contig"} if bands > 1 else {}),
+        **extra,
+        **options,
+    )
     if bands % 2 == 0:
         check(tmp_path / "a.tif", over_white(samples, 65535))
     else:
@@ -296,8 +342,13 @@ def test_tiff_of_16_bits(tmp_path, bands, options):
 @pytest.mark.parametrize("compression", [None, "zlib"])
 @pytest.mark.parametrize("samples", [DEEP[..., :3], FLOAT[..., :3]], ids=["uint16", "float32"])
 def test_tiff_with_separate_planes(tmp_path, samples, compression):
-    tifffile.imwrite(tmp_path / "a.tif", np.moveaxis(samples, 2, 0).copy(), photometric="rgb",
-                     planarconfig="separate", compression=compression)
+    tifffile.imwrite(
+        tmp_path / "a.tif",
+        np.moveaxis(samples, 2, 0).copy(),
+        photometric="rgb",
+        planarconfig="separate",
+        compression=compression,
+    )
     check(tmp_path / "a.tif", samples / (65535 if samples.dtype == np.uint16 else 1))
 
 
@@ -337,8 +388,11 @@ def test_tiff_of_16_bits_in_a_compression_that_only_pil_has(
     shape = samples.shape if bands > 1 else samples.shape[:2]
     stream = io.BytesIO()
     tifffile.imwrite(
-        stream, samples.reshape(shape), photometric="rgb" if bands > 2 else "minisblack",
-        byteorder="<", extratags=[(274, 3, 1, orientation, True)],
+        stream,
+        samples.reshape(shape),
+        photometric="rgb" if bands > 2 else "minisblack",
+        byteorder="<",
+        extratags=[(274, 3, 1, orientation, True)],
         **({"extrasamples": ["unassalpha"]} if bands == 4 else {}),
     )
     packed = encode(samples.astype("<u2").tobytes())
@@ -361,8 +415,11 @@ def test_deep_white_is_zero(tmp_path):
 def test_tiff_of_32_bits_and_float(tmp_path, kind, bands):
     values = FLOAT[..., :bands]
     samples = (values * 4294967295.0).astype(kind) if kind == "uint32" else values.astype(kind)
-    tifffile.imwrite(tmp_path / "a.tif", samples[..., 0] if bands == 1 else samples,
-                     photometric="rgb" if bands == 3 else "minisblack")
+    tifffile.imwrite(
+        tmp_path / "a.tif",
+        samples[..., 0] if bands == 1 else samples,
+        photometric="rgb" if bands == 3 else "minisblack",
+    )
     tolerance = 5e-4 if kind == "float16" else EXACT  # float16 has 11 bits
     check(tmp_path / "a.tif", values[..., 0] if bands == 1 else values, tolerance)
 
@@ -371,8 +428,12 @@ def test_premultiplied_alpha(tmp_path):
     straight = FLOAT.astype(np.float64)
     stored = straight.copy()
     stored[..., :3] *= straight[..., 3:]
-    tifffile.imwrite(tmp_path / "a.tif", stored.astype(np.float32), photometric="rgb",
-                     extrasamples=["assocalpha"])
+    tifffile.imwrite(
+        tmp_path / "a.tif",
+        stored.astype(np.float32),
+        photometric="rgb",
+        extrasamples=["assocalpha"],
+    )
     check(tmp_path / "a.tif", over_white(straight, 1))
 
 
@@ -413,8 +474,12 @@ def test_exif_orientation(tmp_path, orientation):
     check(tmp_path / "a.webp", expected)
     Image.fromarray(RGB8).save(tmp_path / "a.tif", exif=exif)
     check(tmp_path / "a.tif", expected)
-    tifffile.imwrite(tmp_path / "deep.tif", DEEP[..., :3].copy(), photometric="rgb",
-                     extratags=[(274, 3, 1, orientation, True)])
+    tifffile.imwrite(
+        tmp_path / "deep.tif",
+        DEEP[..., :3].copy(),
+        photometric="rgb",
+        extratags=[(274, 3, 1, orientation, True)],
+    )
     check(tmp_path / "deep.tif", ORIENTED[orientation](DEEP[..., :3] / 65535))
     data = png(DEEP[..., :3], 2, extra=chunk(b"eXIf", exif.tobytes()[6:]))
     (tmp_path / "deep.png").write_bytes(data)
@@ -435,25 +500,44 @@ def test_broken_exif_is_ignored(tmp_path, caplog):
 
 def profile(space, gamma):
     """A minimal ICC 2.1 profile, grey or RGB with the primaries of sRGB, of one power curve."""
+
     def xyz(*values):
         return b"XYZ \0\0\0\0" + struct.pack(">3i", *(round(v * 65536) for v in values))
 
     curve = b"curv\0\0\0\0" + struct.pack(">IHxx", 1, round(gamma * 256))
-    tags = {b"wtpt": xyz(0.9642, 1, 0.8249), b"cprt": b"text\0\0\0\0none\0\0\0\0",
-            b"desc": b"desc\0\0\0\0" + struct.pack(">I", 2) + b"x\0" + bytes(78 + 4)}
+    tags = {
+        b"wtpt": xyz(0.9642, 1, 0.8249),
+        b"cprt": b"text\0\0\0\0none\0\0\0\0",
+        b"desc": b"desc\0\0\0\0" + struct.pack(">I", 2) + b"x\0" + bytes(78 + 4),
+    }
     if space == "GRAY":
         tags[b"kTRC"] = curve
     else:
-        tags |= {b"rXYZ": xyz(0.4360, 0.2225, 0.0139), b"gXYZ": xyz(0.3851, 0.7169, 0.0971),
-                 b"bXYZ": xyz(0.1431, 0.0606, 0.7141),
-                 b"rTRC": curve, b"gTRC": curve, b"bTRC": curve}
+        tags |= {
+            b"rXYZ": xyz(0.4360, 0.2225, 0.0139),
+            b"gXYZ": xyz(0.3851, 0.7169, 0.0971),
+            b"bXYZ": xyz(0.1431, 0.0606, 0.7141),
+            b"rTRC": curve,
+            b"gTRC": curve,
+            b"bTRC": curve,
+        }
     table, body = struct.pack(">I", len(tags)), b""
     for name, data in tags.items():
         table += name + struct.pack(">II", 132 + 12 * len(tags) + len(body), len(data))
         body += data + bytes(-len(data) % 4)
     size = 128 + len(table) + len(body)
-    head = struct.pack(">I4sI4s4s4s12s4s4s", size, b"lcms", 0x02100000, b"mntr", space.encode(),
-                       b"XYZ ", bytes([7, 208, 0, 1, 0, 1, 0, 0, 0, 0, 0, 0]), b"acsp", b"APPL")
+    head = struct.pack(
+        ">I4sI4s4s4s12s4s4s",
+        size,
+        b"lcms",
+        0x02100000,
+        b"mntr",
+        space.encode(),
+        b"XYZ ",
+        bytes([7, 208, 0, 1, 0, 1, 0, 0, 0, 0, 0, 0]),
+        b"acsp",
+        b"APPL",
+    )
     head = head + bytes(68 - len(head)) + struct.pack(">3i", 63190, 65536, 54061)
     return head + bytes(128 - len(head)) + table + body
 
@@ -473,8 +557,12 @@ def test_profiles_are_converted(tmp_path, gamma):
     check(tmp_path / "g.png", encoded((GREY8 / 255) ** gamma), level)
     Image.fromarray(GREY8).save(tmp_path / "r.png", icc_profile=profile("RGB ", gamma))
     check(tmp_path / "r.png", encoded((GREY8 / 255) ** gamma), level)
-    tifffile.imwrite(tmp_path / "d.tif", DEEP[..., 0].copy(), photometric="minisblack",
-                     iccprofile=profile("GRAY", gamma))
+    tifffile.imwrite(
+        tmp_path / "d.tif",
+        DEEP[..., 0].copy(),
+        photometric="minisblack",
+        iccprofile=profile("GRAY", gamma),
+    )
     check(tmp_path / "d.tif", encoded((DEEP[..., 0] / 65535) ** gamma), level)
     # The colour is converted, the alpha is not.
     Image.fromarray(RGBA8).save(tmp_path / "t.png", icc_profile=profile("RGB ", gamma))
@@ -483,8 +571,9 @@ def test_profiles_are_converted(tmp_path, gamma):
 
 
 def test_a_deep_rgb_picture_with_a_profile_is_right_within_8_bits(tmp_path):
-    tifffile.imwrite(tmp_path / "d.tif", DEEP[..., :3].copy(), photometric="rgb",
-                     iccprofile=profile("RGB ", 1.8))
+    tifffile.imwrite(
+        tmp_path / "d.tif", DEEP[..., :3].copy(), photometric="rgb", iccprofile=profile("RGB ", 1.8)
+    )
     # Half a level of input in the dark, where gamma 1.8 to sRGB is at most about twice as steep.
     check(tmp_path / "d.tif", encoded((DEEP[..., :3] / 65535) ** 1.8), 2.5 / 255)
 
@@ -577,8 +666,13 @@ def test_a_file_without_read_permission(tmp_path):
 
 
 def test_no_picture(tmp_path):
-    for name, data in {"page.png": b"<html><body>404", "x.jpg": b"\n", "p.png": b"P5 1 1 255\n0",
-                       "magic.png": b"\x89PNG\r\n\x1a\n", "t.tif": b"II*\0"}.items():
+    for name, data in {
+        "page.png": b"<html><body>404",
+        "x.jpg": b"\n",
+        "p.png": b"P5 1 1 255\n0",
+        "magic.png": b"\x89PNG\r\n\x1a\n",
+        "t.tif": b"II*\0",
+    }.items():
         (tmp_path / name).write_bytes(data)
         refused(tmp_path / name, "JPEG, PNG, TIFF, WebP, BMP or GIF")
     assert "<html><b" in refused(tmp_path / "page.png")
@@ -587,12 +681,18 @@ def test_no_picture(tmp_path):
 @pytest.mark.parametrize("part", [0.3, 0.6, 0.9])
 @pytest.mark.parametrize(
     ("name", "data"),
-    [("a.png", pil_bytes("PNG")), ("a.jpg", pil_bytes("JPEG")), ("a.webp", pil_bytes("WEBP")),
-     ("a.bmp", pil_bytes("BMP")), ("a.tif", pil_bytes("TIFF")),
-     ("lzw.tif", pil_bytes("TIFF", compression="tiff_lzw")), ("a.gif", pil_bytes("GIF")),
-     ("deep.png", png(DEEP[..., :3], 2)),
-     ("deep.tif", tiff_bytes(DEEP[..., :3].copy(), photometric="rgb")),
-     ("zip.tif", tiff_bytes(DEEP[..., :3].copy(), photometric="rgb", compression="zlib"))],
+    [
+        ("a.png", pil_bytes("PNG")),
+        ("a.jpg", pil_bytes("JPEG")),
+        ("a.webp", pil_bytes("WEBP")),
+        ("a.bmp", pil_bytes("BMP")),
+        ("a.tif", pil_bytes("TIFF")),
+        ("lzw.tif", pil_bytes("TIFF", compression="tiff_lzw")),
+        ("a.gif", pil_bytes("GIF")),
+        ("deep.png", png(DEEP[..., :3], 2)),
+        ("deep.tif", tiff_bytes(DEEP[..., :3].copy(), photometric="rgb")),
+        ("zip.tif", tiff_bytes(DEEP[..., :3].copy(), photometric="rgb", compression="zlib")),
+    ],
 )
 def test_truncated_files(tmp_path, capfd, name, data, part):
     (tmp_path / name).write_bytes(data[: int(len(data) * part)])
@@ -613,8 +713,9 @@ def test_a_size_of_zero(tmp_path):
     refused(tmp_path / "a.tif")
 
 
-@pytest.mark.parametrize("size", [(10_001, 10_000), (12_000, 12_000), (60_000, 60_000),
-                                  (2**31 - 1, 2**31 - 1)])
+@pytest.mark.parametrize(
+    "size", [(10_001, 10_000), (12_000, 12_000), (60_000, 60_000), (2**31 - 1, 2**31 - 1)]
+)
 def test_a_decompression_bomb_is_refused_by_its_header(tmp_path, size, monkeypatch):
     (tmp_path / "bomb.png").write_bytes(png(RGB8, 2, depth=8, size=size))
     monkeypatch.setattr(Image.Image, "load", lambda self: pytest.fail("decoded"))
@@ -635,8 +736,9 @@ def test_the_limit_is_the_callers(tmp_path):
     assert load(tmp_path / "a.png", max_pixels=35).width == 7
 
 
-@pytest.mark.parametrize(("size", "word"), [(5_000_000, "larger than the picture"),
-                                            (2 * 5 * 7 - 1, "truncated")])
+@pytest.mark.parametrize(
+    ("size", "word"), [(5_000_000, "larger than the picture"), (2 * 5 * 7 - 1, "truncated")]
+)
 def test_a_deflate_strip_larger_or_smaller_than_the_picture(tmp_path, size, word):
     data = zlib.compress(bytes(size))
     tiff = tiff_bytes(DEEP[..., 0].copy(), byteorder="<")
@@ -645,8 +747,10 @@ def test_a_deflate_strip_larger_or_smaller_than_the_picture(tmp_path, size, word
     refused(tmp_path / "a.tif", word)
 
 
-@pytest.mark.parametrize(("low", "high", "word"), [(0, 255, "255"), (-1, 1, "-1"),
-                                                   (0, np.nan, "nan"), (0, np.inf, "inf")])
+@pytest.mark.parametrize(
+    ("low", "high", "word"),
+    [(0, 255, "255"), (-1, 1, "-1"), (0, np.nan, "nan"), (0, np.inf, "inf")],
+)
 def test_float_out_of_range(tmp_path, low, high, word):
     values = np.full((4, 4), 0.5, dtype=np.float32)
     values[0, 0], values[3, 3] = low, high
@@ -654,13 +758,23 @@ def test_float_out_of_range(tmp_path, low, high, word):
     refused(tmp_path / "a.tif", "float values from", word, "0 to 1")
 
 
-@pytest.mark.parametrize("samples", [
-    DEEP[..., 0].astype(np.int16), DEEP[..., 0].astype(np.int32), FLOAT[..., 0] + 1j,
-    np.repeat(DEEP, 2, axis=2),
-], ids=["int16", "int32", "complex", "eight samples"])
+@pytest.mark.parametrize(
+    "samples",
+    [
+        DEEP[..., 0].astype(np.int16),
+        DEEP[..., 0].astype(np.int32),
+        FLOAT[..., 0] + 1j,
+        np.repeat(DEEP, 2, axis=2),
+    ],
+    ids=["int16", "int32", "complex", "eight samples"],
+)
 def test_tiff_samples_that_are_not_a_picture(tmp_path, samples):
-    tifffile.imwrite(tmp_path / "a.tif", samples, photometric="minisblack",
-                     **({"planarconfig": "contig"} if samples.ndim == 3 else {}))
+    tifffile.imwrite(
+        tmp_path / "a.tif",
+        samples,
+        photometric="minisblack",
+        **({"planarconfig": "contig"} if samples.ndim == 3 else {}),
+    )
     refused(tmp_path / "a.tif", "allowed: grey or RGB of 1 to 8, 16 or 32 bits, or float")
 
 
@@ -669,16 +783,32 @@ def test_deep_cmyk_is_refused(tmp_path):
     refused(tmp_path / "a.tif", "4 x uint16")
 
 
-SEEDS = [pil_bytes("PNG"), pil_bytes("JPEG"), png(DEEP[..., :3], 2), pil_bytes("GIF"),
-         tiff_bytes(DEEP[..., :3].copy(), photometric="rgb", compression="zlib"),
-         pil_bytes("TIFF", compression="tiff_lzw"), pil_bytes("WEBP"), pil_bytes("BMP"), b""]
+SEEDS = [
+    pil_bytes("PNG"),
+    pil_bytes("JPEG"),
+    png(DEEP[..., :3], 2),
+    pil_bytes("GIF"),
+    tiff_bytes(DEEP[..., :3].copy(), photometric="rgb", compression="zlib"),
+    pil_bytes("TIFF", compression="tiff_lzw"),
+    pil_bytes("WEBP"),
+    pil_bytes("BMP"),
+    b"",
+]
 
 
-@settings(max_examples=200, deadline=None, derandomize=True,
-          suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(seed=st.sampled_from(SEEDS), cut=st.floats(0, 1), tail=st.binary(max_size=40),
-       flips=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)),
-                      max_size=4), early=st.booleans())
+@settings(
+    max_examples=200,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(
+    seed=st.sampled_from(SEEDS),
+    cut=st.floats(0, 1),
+    tail=st.binary(max_size=40),
+    flips=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), max_size=4),
+    early=st.booleans(),
+)
 def test_damaged_bytes_give_a_picture_or_one_line(tmp_path, capfd, seed, cut, tail, flips, early):
     data = bytearray(seed if cut > 0.5 else seed[: int(2 * cut * len(seed))] + tail)
     for where, value in flips if data else []:
@@ -718,10 +848,19 @@ def test_picture_from_array():
         picture.rgb[0, 0] = 0
 
 
-@pytest.mark.parametrize("bad", [
-    RGB8, RGB8[..., 0] / 255, np.zeros((0, 4, 3)), np.full((2, 2, 3), np.nan),
-    np.full((2, 2, 3), 1.5), np.full((2, 2, 3), -0.1), np.zeros((2, 2, 4)),
-], ids=["uint8", "two axes", "empty", "nan", "above", "below", "four channels"])
+@pytest.mark.parametrize(
+    "bad",
+    [
+        RGB8,
+        RGB8[..., 0] / 255,
+        np.zeros((0, 4, 3)),
+        np.full((2, 2, 3), np.nan),
+        np.full((2, 2, 3), 1.5),
+        np.full((2, 2, 3), -0.1),
+        np.zeros((2, 2, 4)),
+    ],
+    ids=["uint8", "two axes", "empty", "nan", "above", "below", "four channels"],
+)
 def test_picture_from_a_wrong_array(bad):
     with pytest.raises(InputError, match="picture x: found .*; allowed: "):
         picture_from_array("x", bad)
@@ -752,14 +891,17 @@ def test_unknown_builtin_lists_the_names():
 # ------------------------------------------------------------------------------------------ size
 
 
-@pytest.mark.parametrize(("size", "edge", "nearest", "truncate"), [
-    ((300, 451), 512, (341, 512), (340, 512)),  # 340.58
-    ((451, 300), 512, (512, 341), (512, 340)),
-    ((512, 512), 100, (100, 100), (100, 100)),
-    ((1, 1000), 10, (1, 10), (1, 10)),  # 0.01, but at least 1
-    ((3, 2), 3, (3, 2), (3, 2)),
-    ((4, 2), 5, (5, 3), (5, 2)),  # 2.5: halves go up
-])
+@pytest.mark.parametrize(
+    ("size", "edge", "nearest", "truncate"),
+    [
+        ((300, 451), 512, (341, 512), (340, 512)),  # 340.58
+        ((451, 300), 512, (512, 341), (512, 340)),
+        ((512, 512), 100, (100, 100), (100, 100)),
+        ((1, 1000), 10, (1, 10), (1, 10)),  # 0.01, but at least 1
+        ((3, 2), 3, (3, 2), (3, 2)),
+        ((4, 2), 5, (5, 3), (5, 2)),  # 2.5: halves go up
+    ],
+)
 def test_resized_size(size, edge, nearest, truncate):
     assert resized_size(*size, edge) == nearest
     assert resized_size(*size, edge, rounding="truncate") == truncate
@@ -813,8 +955,9 @@ def test_shrinking_averages_area(method):
     smooth = 0.5 + 0.4 * np.sin(x / 20) * np.cos(y / 15)
     rgb = np.stack([smooth, 1 - smooth, smooth**2], axis=-1)
     blocks = rgb.reshape(12, 8, 16, 8, 3).mean(axis=(1, 3))
-    np.testing.assert_allclose(resize_to(rgb, 12, 16, method=method)[2:-2, 2:-2],
-                               blocks[2:-2, 2:-2], atol=0.02)
+    np.testing.assert_allclose(
+        resize_to(rgb, 12, 16, method=method)[2:-2, 2:-2], blocks[2:-2, 2:-2], atol=0.02
+    )
     # And the finest checkerboard becomes flat grey: no aliasing.
     board = (np.indices((96, 128)).sum(axis=0) % 2)[..., None] * np.ones(3)
     np.testing.assert_allclose(resize_to(board, 12, 16, method=method), 0.5, atol=0.01)
@@ -844,8 +987,9 @@ def lanczos_matrix(old, new):
 @pytest.mark.parametrize("size", [(40, 33), (9, 11), (9, 50)])
 def test_lanczos_by_its_definition(size):
     rgb = RNG.uniform(0.35, 0.65, (24, 30, 3))  # so that nothing is clipped
-    expected = np.einsum("ih,hwc,jw->ijc", lanczos_matrix(24, size[0]), rgb,
-                         lanczos_matrix(30, size[1]))
+    expected = np.einsum(
+        "ih,hwc,jw->ijc", lanczos_matrix(24, size[0]), rgb, lanczos_matrix(30, size[1])
+    )
     np.testing.assert_allclose(resize_to(rgb, *size), expected, atol=2e-6)
 
 
@@ -857,8 +1001,11 @@ def test_lanczos_is_not_rounded_to_8_bits():
 
 def test_the_same_size_gives_the_same_values():
     rgb = picture_from_array("x", RGB8 / 255).rgb
-    for out in (resize_to(rgb, 5, 7), resize_long_edge(rgb, 7),
-                resize_long_edge(rgb, 99, upscale=False)):
+    for out in (
+        resize_to(rgb, 5, 7),
+        resize_long_edge(rgb, 7),
+        resize_long_edge(rgb, 99, upscale=False),
+    ):
         np.testing.assert_array_equal(out, rgb)
         assert out is not rgb
         assert out.flags.writeable
@@ -870,8 +1017,11 @@ def test_skimage_method_is_skimage():
     from skimage.transform import resize
 
     rgb = (RGB8 / 255).astype(np.float32)
-    np.testing.assert_allclose(resize_long_edge(rgb, 4, rounding="truncate", method="skimage"),
-                               resize(rgb, (2, 4)), atol=1e-7)
+    np.testing.assert_allclose(
+        resize_long_edge(rgb, 4, rounding="truncate", method="skimage"),
+        resize(rgb, (2, 4)),
+        atol=1e-7,
+    )
 
 
 # --------------------------------------------------------------------------------------- writing
@@ -887,8 +1037,11 @@ def test_to_uint8():
         to_uint8(np.array([0.5, np.nan]))
 
 
-TEXT = {"nstrep": '{"style": "Хокусай 北斎 🌊", "lines": "a\\nb\nc"}', "Empty": "",
-        "long": "wörd " * 100_000}
+TEXT = {
+    "nstrep": '{"style": "Хокусай 北斎 🌊", "lines": "a\\nb\nc"}',
+    "Empty": "",
+    "long": "wörd " * 100_000,
+}
 
 
 def test_png_with_text_round_trip(tmp_path):
@@ -917,12 +1070,20 @@ def test_file_names_that_are_not_utf8_can_be_recorded(tmp_path):
     assert read_png_text(tmp_path / "a.png") == {"path": "caf\\udce9.png"}
 
 
-@pytest.mark.parametrize(("rgb", "text", "word"), [
-    (GREY8, None, "shape"), (np.zeros((0, 3, 3)), None, "shape"), (DEEP[..., :3], None, "uint16"),
-    (RGB8, {"": "x"}, "key"), (RGB8, {"k" * 80: "x"}, "key"), (RGB8, {"ключ": "x"}, "key"),
-    (RGB8, {"a\nb": "x"}, "key"), (RGB8, {"k": "x" * (2**20 + 1)}, "1 MiB"),
-    (np.full((2, 2, 3), np.nan), None, "NaN"),
-])
+@pytest.mark.parametrize(
+    ("rgb", "text", "word"),
+    [
+        (GREY8, None, "shape"),
+        (np.zeros((0, 3, 3)), None, "shape"),
+        (DEEP[..., :3], None, "uint16"),
+        (RGB8, {"": "x"}, "key"),
+        (RGB8, {"k" * 80: "x"}, "key"),
+        (RGB8, {"ключ": "x"}, "key"),
+        (RGB8, {"a\nb": "x"}, "key"),
+        (RGB8, {"k": "x" * (2**20 + 1)}, "1 MiB"),
+        (np.full((2, 2, 3), np.nan), None, "NaN"),
+    ],
+)
 def test_save_png_refuses(tmp_path, rgb, text, word):
     with pytest.raises(ValueError, match=word):
         save_png(tmp_path / "a.png", rgb, text)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import struct
 import sys
@@ -563,3 +564,13 @@ def test_shipped_network_is_normalised_already():
     weights = load_weights(NETWORKS / "vgg19_slim.npz", architecture)
     for name, array in normalized(weights, architecture).arrays.items():
         assert relative(array, weights.arrays[name]) < 0.01, name  # it is stored as float16
+
+
+def test_the_card_beside_the_shipped_network_is_its_own():
+    path = NETWORKS / "vgg19_slim.npz"
+    card = json.loads(path.with_suffix(".json").read_text())
+    assert card["sha256"] == sha256_of(path)
+    assert tuple(card["channels"]) == ARCHITECTURES["vgg19_slim"].widths
+    assert path.stat().st_size < 10e6
+    with np.load(path, allow_pickle=False) as stored:
+        assert {array.dtype for array in stored.values()} == {np.dtype("float16")}

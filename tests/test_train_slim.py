@@ -1,0 +1,88 @@
+"""The training script of vgg19_slim; needs the extra ``train``."""
+
+import importlib.util
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from nstrep import images
+from nstrep.network import Network
+from nstrep.vgg import Architecture
+from nstrep.weights import load_weights
+
+torch = pytest.importorskip("torch", reason="needs  pip install -e '.[train]'")
+
+ROOT = Path(__file__).parents[1]
+CHANNELS = (4, 4, 4, 4, 4)
+
+
+@pytest.fixture(scope="module")
+def script():
+    spec = importlib.util.spec_from_file_location("train_slim", ROOT / "scripts/train_slim.py")
+    module = importlib.util.module_from_spec(spec)
+    import sys
+
+    sys.modules["train_slim"] = module  # its dataclasses look themselves up there
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("photos")
+    for name in ("astronaut", "chelsea", "coffee", "rocket"):
+        rgb = images.to_uint8(images.resize_long_edge(images.builtin(name).rgb, 300))
+        Image.fromarray(rgb).save(folder / f"{name}.jpg")
+    (folder / "broken.jpg").write_bytes(b"\xff\xd8\xff nothing more")
+    return folder
+
+
+def test_it_exports_weights_that_load_and_a_card(script, photos, tmp_path):
+    out = tmp_path / "slim.npz"
+    channels = ",".join(map(str, CHANNELS))
+    arguments = [str(photos), "--steps", "3", "--batch", "4", "--channels", channels]
+    assert script.main([*arguments, "--out", str(out)]) == 0
+    architecture = Architecture("slim", (2, 2, 4, 4, 1), CHANNELS, last_pool=False)
+    weights = load_weights(out, architecture)
+    with np.load(out, allow_pickle=False) as stored:
+        assert {array.dtype for array in stored.values()} == {np.dtype("float16")}
+    card = json.loads(out.with_suffix(".json").read_text())
+    assert card["sha256"] == weights.sha256
+    assert card["training"]["steps"] == 3
+    assert card["training"]["finished"] is True
+    assert card["data"]["photographs"] == 4
+    picture = np.zeros((1, 3, 32, 32), dtype=np.float32)
+    found = Network(architecture, weights).features(picture, ["relu5_1"])["relu5_1"]
+    assert np.isfinite(found).all()
+
+
+def test_a_run_that_was_cut_off_goes_on_as_if_nothing_had_been(script, photos, tmp_path):
+    settings = script.Settings(channels=CHANNELS, batch=4, steps=6, minutes=None)
+    data = script.load_photos(photos)
+
+    def finish(trainer):
+        while trainer.progress < 1:
+            trainer.step()
+        return torch.cat([p.flatten() for p in trainer.net.parameters()])
+
+    whole = finish(script.Trainer(settings, data, True))
+    first = script.Trainer(settings, data, True)
+    for _ in range(3):
+        first.step()
+    first.save(tmp_path / "checkpoint")
+    state, settings_again = script.read_checkpoint(tmp_path / "checkpoint")
+    second = script.Trainer(settings_again, data, True)
+    second.load(state)
+    assert torch.equal(finish(second), whole)
+
+
+def test_bad_input_is_one_line(script, tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    assert script.main([str(tmp_path / "empty"), "--steps", "1"]) != 0
+    assert script.main([str(tmp_path / "missing"), "--steps", "1"]) != 0
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 2
+    assert all(line.startswith("error: ") for line in lines)

@@ -26,6 +26,9 @@ MODELS = ("auto", *vgg.ARCHITECTURES)
 DENOISERS = ("tv", "gaussian")
 INITS = ("content", "style", "noise")
 DOWNLOADS = ("ask", "always", "never")
+LAYER_WEIGHTS = (
+    "mean (1 / number), sum (1), fine (in proportion to 1 / stride, 1 in all), or a number for each"
+)
 BASES = ("pixels", "dct")
 
 
@@ -222,8 +225,8 @@ class ExperimentConfig:
     tv_weight: float = number("of the total variation", at_least=0)
     content_layers: list[str] = text("layers that the content loss compares")
     style_layers: list[str] = text("layers whose Gram matrices the style loss compares")
-    content_layer_weights: Any = text("mean, sum, or one number a layer")
-    style_layer_weights: Any = text("mean, sum, or one number a layer")
+    content_layer_weights: Any = text(f"of each layer: {LAYER_WEIGHTS}")
+    style_layer_weights: Any = text(f"of each layer: {LAYER_WEIGHTS}")
     pooling: str = choice("of the network", vgg.POOLINGS)
     init: str = text("content, style, noise, or a picture file")
     basis: str = choice("coordinates of the optimiser", BASES)
@@ -335,7 +338,7 @@ def layer_weights(config: ExperimentConfig, branch: str) -> dict[str, float]:
     """Weight of each layer of ``branch`` (content or style), the branch's own weight included.
 
     Raises:
-        InputError: not mean, sum, or one finite number of at least 0 for each layer.
+        InputError: not mean, sum, fine, or one finite number of at least 0 for each layer.
 
     """
     layers = getattr(config, f"{branch}_layers")
@@ -345,6 +348,11 @@ def layer_weights(config: ExperimentConfig, branch: str) -> dict[str, float]:
         each = [1 / len(layers)] * len(layers)
     elif given == "sum":
         each = [1.0] * len(layers)
+    elif given == "fine":
+        widest = vgg.ARCHITECTURES["vgg19"]  # the strides of its layers are those of every VGG
+        widest.check_layers(layers, f"{branch}_layers")
+        shares = [1 / widest.layers[layer] for layer in layers]
+        each = [share / sum(shares) for share in shares]
     elif isinstance(given, list):
         if len(given) != len(layers):
             raise InputError(
@@ -355,7 +363,7 @@ def layer_weights(config: ExperimentConfig, branch: str) -> dict[str, float]:
                 raise InputError(f"{key}={_flat(given)}: each must be a number of at least 0")
         each = [float(value) for value in given]
     else:
-        raise InputError(f"{key}={given}: must be mean, sum, or a list of numbers")
+        raise InputError(f"{key}={given}: must be mean, sum, fine, or a list of numbers")
     weight = getattr(config, f"{branch}_weight")
     return {layer: weight * value for layer, value in zip(layers, each)}
 

@@ -68,7 +68,7 @@ def test_every_named_key_exists():
             "style_layers=[relu1_1,relu1_1]: a layer is named twice",
         ),
         ("style_layer_weights=[1,2]", "style_layer_weights=[1,2]: 2 numbers for 5 style_layers"),
-        ("style_layer_weights=most", "must be mean, sum, or a list of numbers"),
+        ("style_layer_weights=most", "must be mean, sum, fine, or a list of numbers"),
         ("content_layer_weights=[-1]", "each must be a number of at least 0"),
         ("bounds=true", "bounds=true: needs basis=pixels, not basis=dct"),
         ("optimizer.momentum=1.5", "optimizer.momentum=1.5: must be at most 1"),
@@ -104,10 +104,12 @@ def test_layers_of_the_named_model_are_checked_before_anything_is_read(composed)
 
 def test_layer_weights(config):
     three = "style_layers=[relu1_1,conv2_1,pool3]"
-    mean = layer_weights(config(three, "style_weight=6"), "style")
+    mean = layer_weights(config(three, "style_weight=6", "style_layer_weights=mean"), "style")
     assert mean == {"relu1_1": 2, "conv2_1": 2, "pool3": 2}
     total = layer_weights(config(three, "style_weight=6", "style_layer_weights=sum"), "style")
     assert total == {"relu1_1": 6, "conv2_1": 6, "pool3": 6}
+    fine = layer_weights(config(three, "style_weight=13", "style_layer_weights=fine"), "style")
+    assert fine == pytest.approx({"relu1_1": 8, "conv2_1": 4, "pool3": 1})
     given = config(three, "style_weight=2", "style_layer_weights=[1,0.5,0]")
     assert layer_weights(given, "style") == {"relu1_1": 2, "conv2_1": 1, "pool3": 0}
 

@@ -255,7 +255,11 @@ class ExperimentConfig:
     stop_loss_change: float = number("stop when the loss's relative change is below", at_least=0)
     stop_patience: int = number("for so many epochs in a row", at_least=1)
     max_num_epochs: int = number("updates at most", at_least=1)
-    max_long_edge: int = number("long side of the result, in pixels", at_least=1, at_most=20000)
+    max_long_edge: int = number(
+        "long side of the result, in pixels; at most, where preprocess names another side or shape",
+        at_least=1,
+        at_most=20000,
+    )
     style_scale: float = number("size of the painting against the result's", above=0, at_most=10)
     save_epochs: int = number("save a picture every so many epochs; 0 for never", at_least=0)
     remove_noise: float = number(

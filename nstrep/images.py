@@ -174,7 +174,7 @@ def resized_size(
     int(side * (long_edge / longest)) in floating point, as some programs do: the short edge may
     be one less than nearest, and now and then the long edge too.
 
-    `side` is the length that becomes `long_edge` pixels, if it is not the longer one's.
+    `side`, the longer one if not given, is the length that becomes `long_edge` pixels.
 
     Raises InputError unless `long_edge` is a whole number of at least 1, or if the result has
     more than MAX_PIXELS.
@@ -183,13 +183,13 @@ def resized_size(
         raise InputError(f"long_edge={long_edge!r}: found no size; allowed: a whole number, 1 up")
     if rounding not in ("nearest", "truncate"):
         raise InputError(f"rounding={rounding!r}: unknown; allowed: nearest, truncate")
-    longest = side or max(height, width)
+    side = side or max(height, width)
     if rounding == "nearest":
-        sides = [(2 * side * int(long_edge) + longest) // (2 * longest) for side in (height, width)]
+        sides = [(2 * old * int(long_edge) + side) // (2 * side) for old in (height, width)]
     else:
-        factor = float(long_edge) / longest
-        sides = [int(side * factor) for side in (height, width)]
-    new_height, new_width = (max(1, side) for side in sides)
+        factor = float(long_edge) / side
+        sides = [int(old * factor) for old in (height, width)]
+    new_height, new_width = (max(1, new) for new in sides)
     if new_height * new_width > MAX_PIXELS:
         raise InputError(
             f"long_edge={long_edge}: found {new_width} x {new_height} pixels; "

@@ -178,7 +178,7 @@ def _minimize_mxnet(problem, start, settings, lr, track, bounds) -> None:
         return
     while True:
         gradient = clip_norm(point.gradient * scale, settings.clip_norm)
-        if settings.decoupled_decay:
+        if settings.decoupled_decay and settings.weight_decay:
             x *= 1 - optimizer.learning_rate * settings.weight_decay
         optimizer.update(0, x, mx.nd.array(gradient, ctx=context), state)
         if bounds is not None:

@@ -93,16 +93,15 @@ def working_size(picture: Picture, config: ExperimentConfig, scale: float = 1.0)
     height, width = picture.height, picture.width
     if rules.shape is not None:
         width, height = rules.shape
-    # Which side is how long; a picture that is too long by this is cut down to the long edge.
-    side, pixels = max(height, width), config.max_long_edge
-    if rules.shape is not None:
-        pixels = max(rules.shape)
-    elif rules.short_edge is not None:
+    longest, limit = max(height, width), config.max_long_edge
+    if rules.short_edge is not None:
         side, pixels = min(height, width), rules.short_edge
     elif rules.height is not None:
         side, pixels = height, rules.height
-    if pixels * max(height, width) > config.max_long_edge * side:
-        side, pixels = max(height, width), config.max_long_edge
+    else:
+        side, pixels = longest, limit if rules.shape is None else longest
+    if pixels * longest > limit * side:
+        side, pixels = longest, limit
     edge = max(1, round(pixels * scale))
     return images.resized_size(height, width, edge, rounding=rules.rounding, side=side)
 

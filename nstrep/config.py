@@ -16,7 +16,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
-from nstrep import vgg
+from nstrep import images, vgg
 from nstrep.errors import InputError
 
 GROUPS = ("content", "style", "model", "recipe", "optimizer", "experiment")
@@ -98,6 +98,10 @@ class OptimizerConfig:
     beta2: float | None = number("Adam: decay of the variance", at_least=0, at_most=1)
     epsilon: float | None = number("Adam: added to the deviation", above=0)
     weight_decay: float | None = number("pulls the pixels to the mean colour", at_least=0)
+    decoupled_decay: bool | None = text(
+        "apply the weight decay to the pixels themselves, as lr x weight_decay x pixel, and not"
+        " to the gradient, where Adam would divide it away"
+    )
     clip_gradient: float | None = number(
         "each gradient entry is cut to [-c, c] before weight decay is added", above=0
     )
@@ -120,7 +124,10 @@ class RecipeConfig:
     """What a recipe is called and where its numbers come from."""
 
     name: str = text("file name in configs/recipe")
-    source: str = text("paper or program")
+    source: str = text("paper or program, with its address")
+    network: str = text("whose weights the source uses")
+    deviations: list[str] = text("where this program does not do what the source does")
+    oddities: list[str] = text("what the source does that nobody would expect")
 
 
 @dataclass
@@ -182,6 +189,12 @@ class LossesConfig:
     content: LossForm
     style: StyleForm
     tv: TvForm
+    feature_scale: float = number(
+        "the features are multiplied by this: what a recipe's network sees, over 0 to 255 (so a"
+        " content loss is multiplied by its 2nd power, a style loss by its 4th; relative ones are"
+        " the same)",
+        above=0,
+    )
 
 
 @dataclass
@@ -189,7 +202,16 @@ class PreprocessConfig:
     """How pictures become the network's input."""
 
     pixel_scale: float = number("white, before the mean is subtracted", above=0)
-    resize: str = choice("interpolation", ("lanczos", "skimage"))
+    short_edge: int | None = number(
+        "short side of both pictures instead of the long one, up to max_long_edge", at_least=1
+    )
+    height: int | None = number(
+        "height of both pictures instead of the long side, up to max_long_edge", at_least=1
+    )
+    shape: Any = text(
+        "[width, height] that both pictures are squeezed to, scaled down to max_long_edge"
+    )
+    resize: str = choice("interpolation", images.METHODS)
     rounding: str = choice("of the new size", ("nearest", "truncate"))
     style_shape: str = choice("keep: its own; squash: the content's", ("keep", "squash"))
     padding: str = choice("beyond the border of the first layer", vgg.PADDINGS)
@@ -236,7 +258,11 @@ class ExperimentConfig:
     stop_loss_change: float = number("stop when the loss's relative change is below", at_least=0)
     stop_patience: int = number("for so many epochs in a row", at_least=1)
     max_num_epochs: int = number("updates at most", at_least=1)
-    max_long_edge: int = number("long side of the result, in pixels", at_least=1, at_most=20000)
+    max_long_edge: int = number(
+        "long side of the result, in pixels; at most, where preprocess names another side or shape",
+        at_least=1,
+        at_most=20000,
+    )
     style_scale: float = number("size of the painting against the result's", above=0, at_most=10)
     save_epochs: int = number("save a picture every so many epochs; 0 for never", at_least=0)
     remove_noise: float = number(
@@ -325,6 +351,7 @@ def _check_together(config: ExperimentConfig) -> None:
     if config.optimizer.name != "lbfgs" and config.lr is None:
         raise InputError(f"lr=null: optimizer={config.optimizer.name} needs a number above 0")
     _check_clip_norm(config.optimizer.clip_norm)
+    _check_size(config.preprocess)
 
 
 def _check_clip_norm(value: Any) -> None:
@@ -332,6 +359,22 @@ def _check_clip_norm(value: Any) -> None:
         return
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
         raise InputError(f"optimizer.clip_norm={value}: must be a number above 0, size or null")
+
+
+def _check_size(rules: PreprocessConfig) -> None:
+    given = {key: getattr(rules, key) for key in ("short_edge", "height", "shape")}
+    given = {key: value for key, value in given.items() if value is not None}
+    if len(given) > 1:
+        first, second = list(given)[:2]
+        raise InputError(f"preprocess.{first}, preprocess.{second}: only one can be given")
+    shape = given.get("shape")
+    if shape is None:
+        return
+    whole = isinstance(shape, list) and len(shape) == 2
+    if not (whole and all(type(side) is int and side >= 1 for side in shape)):
+        raise InputError(f"preprocess.shape={shape}: must be [width, height] in pixels, or null")
+    if rules.style_shape != "squash":
+        raise InputError(f"preprocess.shape={_flat(shape)}: needs preprocess.style_shape=squash")
 
 
 def layer_weights(config: ExperimentConfig, branch: str) -> dict[str, float]:

@@ -51,6 +51,10 @@ BUILTIN = {
 }
 
 
+METHODS = ("lanczos", "bicubic", "bilinear", "skimage")
+"""How pictures can be resampled; see resize_to."""
+
+
 @dataclass(frozen=True, eq=False)
 class Picture:
     """A picture and where it came from. Two pictures are the same if their `sha256` is.
@@ -162,12 +166,15 @@ def resized_size(
     long_edge: int,
     *,
     rounding: Literal["nearest", "truncate"] = "nearest",
+    side: int | None = None,
 ) -> tuple[int, int]:
     """(height, width) for a long edge of `long_edge` pixels, aspect kept, each at least 1.
 
     "nearest" rounds exactly, halves up, so the long edge is as asked. "truncate" is
     int(side * (long_edge / longest)) in floating point, as some programs do: the short edge may
     be one less than nearest, and now and then the long edge too.
+
+    `side`, the longer one if not given, is the length that becomes `long_edge` pixels.
 
     Raises InputError unless `long_edge` is a whole number of at least 1, or if the result has
     more than MAX_PIXELS.
@@ -176,13 +183,13 @@ def resized_size(
         raise InputError(f"long_edge={long_edge!r}: found no size; allowed: a whole number, 1 up")
     if rounding not in ("nearest", "truncate"):
         raise InputError(f"rounding={rounding!r}: unknown; allowed: nearest, truncate")
-    longest = max(height, width)
+    side = side or max(height, width)
     if rounding == "nearest":
-        sides = [(2 * side * int(long_edge) + longest) // (2 * longest) for side in (height, width)]
+        sides = [(2 * old * int(long_edge) + side) // (2 * side) for old in (height, width)]
     else:
-        factor = float(long_edge) / longest
-        sides = [int(side * factor) for side in (height, width)]
-    new_height, new_width = (max(1, side) for side in sides)
+        factor = float(long_edge) / side
+        sides = [int(old * factor) for old in (height, width)]
+    new_height, new_width = (max(1, new) for new in sides)
     if new_height * new_width > MAX_PIXELS:
         raise InputError(
             f"long_edge={long_edge}: found {new_width} x {new_height} pixels; "
@@ -197,7 +204,7 @@ def resize_long_edge(
     *,
     upscale: bool = True,
     rounding: Literal["nearest", "truncate"] = "nearest",
-    method: Literal["lanczos", "skimage"] = "lanczos",
+    method: str = "lanczos",
 ) -> np.ndarray:
     """`rgb01` (H, W, 3) with its longer side of `long_edge` pixels; see resized_size, resize_to.
 
@@ -210,19 +217,18 @@ def resize_long_edge(
     return resize_to(rgb, *size, method=method)
 
 
-def resize_to(
-    rgb: np.ndarray, height: int, width: int, *, method: Literal["lanczos", "skimage"] = "lanczos"
-) -> np.ndarray:
+def resize_to(rgb: np.ndarray, height: int, width: int, *, method: str = "lanczos") -> np.ndarray:
     """`rgb01` (H, W, 3) resampled to (height, width, 3) float32, clipped to [0, 1]; a new array.
 
     Resampling is done on the encoded sRGB values. "lanczos": PIL's Lanczos (a = 3, widened when
-    shrinking, so without aliasing), in float32. "skimage": skimage.transform.resize with its
-    defaults (linear, after a Gaussian when shrinking). The same size gives the same values.
+    shrinking, so without aliasing), in float32; "bicubic" and "bilinear" likewise.
+    "skimage": skimage.transform.resize with its defaults (linear, after a Gaussian when
+    shrinking). The same size gives the same values.
 
     Raises InputError for a size below 1 x 1 or above MAX_PIXELS, or for an unknown method.
     """
-    if method not in ("lanczos", "skimage"):
-        raise InputError(f"method={method!r}: unknown; allowed: lanczos, skimage")
+    if method not in METHODS:
+        raise InputError(f"method={method!r}: unknown; allowed: {', '.join(METHODS)}")
     if height < 1 or width < 1 or height * width > MAX_PIXELS:
         raise InputError(f"size: found {width} x {height}; allowed: 1 x 1 to {MAX_PIXELS} pixels")
     rgb = np.asarray(rgb, dtype=np.float32)
@@ -234,7 +240,7 @@ def resize_to(
         return np.clip(resize(rgb, (height, width)), 0, 1).astype(np.float32)
     planes = [
         Image.fromarray(np.ascontiguousarray(rgb[..., channel])).resize(
-            (int(width), int(height)), Image.Resampling.LANCZOS
+            (int(width), int(height)), Image.Resampling[method.upper()]
         )
         for channel in range(3)
     ]

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import mxnet as mx
 import numpy as np
 
-from nstrep.config import LossForm, StyleForm
+from nstrep.config import LossesConfig
 
 FAINT = 0.05
 """Share of the layer's mean energy that every filter is taken to have at least, when filters are
@@ -151,24 +151,28 @@ def difference_counts(height: int, width: int, grid: str) -> tuple[int, int]:
 
 
 def style_coefficient(
-    form: StyleForm, channels: int, positions: int, image_positions: int, energy: float
+    forms: LossesConfig, channels: int, positions: int, image_positions: int, energy: float
 ) -> float:
     """What turns :func:`style` into the recipe's loss at weight 1.
 
     The Gram matrices in the graph are per position (so that pictures of different sizes compare);
     a formula on raw Gram matrices therefore gets M^2 back.
     """
+    form, scale = forms.style, forms.feature_scale
     if form.divide_by == "energy":
         return form.factor / energy
     n, m = (3, image_positions) if form.divide_by == "image_size" else (channels, positions)
-    return form.factor * positions**2 / (n**form.channels_power * m**form.positions_power)
+    unit = form.factor / (n**form.channels_power * m**form.positions_power)
+    return unit * positions**2 * scale**4
 
 
 def content_coefficient(
-    form: LossForm, channels: int, positions: int, image_positions: int, energy: float
+    forms: LossesConfig, channels: int, positions: int, image_positions: int, energy: float
 ) -> float:
     """What turns :func:`content` into the recipe's loss at weight 1."""
+    form, scale = forms.content, forms.feature_scale
     if form.divide_by == "energy":
         return form.factor / energy
     n, m = (3, image_positions) if form.divide_by == "image_size" else (channels, positions)
-    return form.factor / (n**form.channels_power * m**form.positions_power)
+    unit = form.factor / (n**form.channels_power * m**form.positions_power)
+    return unit * scale**2

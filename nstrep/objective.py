@@ -80,7 +80,7 @@ class Objective:
             name = f"content_loss.{layer}"
             targets[name] = features[layer]
             value = losses.content(tapped[layer], mx.sym.Variable(name))
-            unit = losses.content_coefficient(forms.content, *size(layer), energy(features[layer]))
+            unit = losses.content_coefficient(forms, *size(layer), energy(features[layer]))
             terms.append(Term(name, value, weight * unit))
         for layer, weight in weights.style.items():
             name = f"style_loss.{layer}"
@@ -98,7 +98,7 @@ class Objective:
                 mean_share=forms.style.mean_share,
                 scale=scale,
             )
-            unit = losses.style_coefficient(forms.style, *size(layer), strength)
+            unit = losses.style_coefficient(forms, *size(layer), strength)
             terms.append(Term(name, value, weight * unit, head_gradient=2.0))
         sums = losses.total_variation(image, forms.tv.form, forms.tv.grid)
         counts = losses.difference_counts(height, width, forms.tv.grid)

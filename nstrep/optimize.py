@@ -178,6 +178,8 @@ def _minimize_mxnet(problem, start, settings, lr, track, bounds) -> None:
         return
     while True:
         gradient = clip_norm(point.gradient * scale, settings.clip_norm)
+        if settings.decoupled_decay and settings.weight_decay:
+            x *= 1 - optimizer.learning_rate * settings.weight_decay
         optimizer.update(0, x, mx.nd.array(gradient, ctx=context), state)
         if bounds is not None:
             x[:] = np.clip(x.asnumpy(), *bounds)
@@ -201,9 +203,8 @@ def make_mxnet_optimizer(settings: OptimizerConfig, lr: float) -> mx.optimizer.O
         options["lr_scheduler"] = mx.lr_scheduler.FactorScheduler(
             step=settings.lr_decay_every, factor=settings.lr_decay
         )
-    return mx.optimizer.create(
-        settings.name, learning_rate=lr, wd=settings.weight_decay or 0.0, **options
-    )
+    decay = 0.0 if settings.decoupled_decay else settings.weight_decay or 0.0
+    return mx.optimizer.create(settings.name, learning_rate=lr, wd=decay, **options)
 
 
 def clip_norm(gradient: np.ndarray, limit: float | str | None) -> np.ndarray:

@@ -78,15 +78,32 @@ def scaled_pair(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Both pictures at the sizes that the experiment works on, ``rgb01``, (H, W, 3)."""
     rules = config.preprocess
-    how = {"method": rules.resize}
-    photo = images.resize_long_edge(
-        content.rgb, config.max_long_edge, rounding=rules.rounding, **how
-    )
+    size = working_size(content, config)
+    photo = images.resize_to(content.rgb, *size, method=rules.resize)
     if rules.style_shape == "squash":
-        height, width = (max(1, round(side * config.style_scale)) for side in photo.shape[:2])
-        return photo, images.resize_to(style.rgb, height, width, **how)
-    edge = max(1, round(config.max_long_edge * config.style_scale))
-    return photo, images.resize_long_edge(style.rgb, edge, rounding=rules.rounding, **how)
+        size = tuple(max(1, round(side * config.style_scale)) for side in size)
+    else:
+        size = working_size(style, config, config.style_scale)
+    return photo, images.resize_to(style.rgb, *size, method=rules.resize)
+
+
+def working_size(picture: Picture, config: ExperimentConfig, scale: float = 1.0) -> tuple[int, int]:
+    """Height and width that a picture is resized to, ``scale`` times the configured size."""
+    rules = config.preprocess
+    height, width = picture.height, picture.width
+    if rules.shape is not None:
+        width, height = rules.shape
+    longest, limit = max(height, width), config.max_long_edge
+    if rules.short_edge is not None:
+        side, pixels = min(height, width), rules.short_edge
+    elif rules.height is not None:
+        side, pixels = height, rules.height
+    else:
+        side, pixels = longest, limit if rules.shape is None else longest
+    if pixels * longest > limit * side:
+        side, pixels = longest, limit
+    edge = max(1, round(pixels * scale))
+    return images.resized_size(height, width, edge, rounding=rules.rounding, side=side)
 
 
 def check_size(rgb01: np.ndarray, architecture: Architecture, layers: list[str], key: str) -> None:

@@ -81,3 +81,35 @@ def tv(x, form, grid):
         return np.sum((dx**2 + dy**2) ** 1.25)
     power = {"squared": 2, "absolute": 1}[form]
     return np.sum(np.abs(dx) ** power) + np.sum(np.abs(dy) ** power)
+
+
+def pull_back(depths, arrays, found, wanted, pooling="avg"):
+    """Gradient to the image (3, H, W) of a loss whose gradient to the layers is ``wanted``.
+
+    found: what features() returned for the image, with zero padding.
+    """
+    gradient = 0.0
+    for block in range(len(depths), 0, -1):
+        for index in range(depths[block - 1], 0, -1):
+            name = f"conv{block}_{index}"
+            gradient = gradient + wanted.get(f"relu{block}_{index}", 0.0)
+            gradient = gradient * (found[name] > 0) + wanted.get(name, 0.0)
+            weight = arrays[f"{name}_weight"].astype(np.float64)
+            transposed = weight.transpose(1, 0, 2, 3)[:, :, ::-1, ::-1]
+            gradient = np.broadcast_to(gradient, found[name].shape)
+            gradient = convolution(gradient, transposed, np.zeros(len(transposed)))
+        if block > 1:
+            last = found[f"relu{block - 1}_{depths[block - 2]}"]
+            gradient = unpool(gradient, last, pooling)
+    return gradient
+
+
+def unpool(gradient, x, kind):
+    """Gradient to the input x (C, H, W) of pool()."""
+    height, width = (side // 2 * 2 for side in x.shape[1:])
+    spread = gradient.repeat(2, axis=1).repeat(2, axis=2)
+    if kind == "avg":
+        spread = spread / 4
+    else:
+        spread = spread * (x[:, :height, :width] == pool(x, "max").repeat(2, 1).repeat(2, 2))
+    return np.pad(spread, ((0, 0), (0, x.shape[1] - height), (0, x.shape[2] - width)))

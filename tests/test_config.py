@@ -75,6 +75,12 @@ def test_every_named_key_exists():
         ("optimizer.clip_norm=big", "optimizer.clip_norm=big: must be a number above 0, size or"),
         ("losses.style.divide_by=area", "losses.style.divide_by=area: must be one of size"),
         ("losses.tv.form=power", "losses.tv.grid=full: form=power needs grid=crop"),
+        ("preprocess.shape=[100]", "preprocess.shape=[100]: must be [width, height] in pixels"),
+        ("preprocess.shape=100", "preprocess.shape=100: must be [width, height] in pixels"),
+        ("preprocess.shape=[100,0]", "preprocess.shape=[100, 0]: must be [width, height] in"),
+        ("preprocess.shape=[100,80]", "[100,80]: needs preprocess.style_shape=squash"),
+        ("preprocess.short_edge=0", "preprocess.short_edge=0: must be at least 1"),
+        ("losses.feature_scale=0", "losses.feature_scale=0: must be above 0"),
         ("assets.download=maybe", "assets.download=maybe: must be one of ask, always, never"),
     ],
 )
@@ -90,6 +96,11 @@ def test_a_gradient_optimiser_needs_a_learning_rate(composed):
         check(composed("optimizer=sgd", "lr=0"))
     with pytest.raises(InputError, match="lr=null: optimizer=adam needs a number above 0"):
         check(composed("optimizer=adam", "lr=null"))
+
+
+def test_only_one_side_gives_the_size(composed):
+    with pytest.raises(InputError, match=r"short_edge, preprocess.height: only one can be given"):
+        check(composed("preprocess.short_edge=100", "preprocess.height=100"))
 
 
 def test_nothing_to_minimise_is_refused(composed):

@@ -20,6 +20,7 @@ from PIL import Image, ImageCms, PngImagePlugin
 from nstrep.errors import InputError, ResultsError
 from nstrep.images import (
     BUILTIN,
+    METHODS,
     Picture,
     builtin,
     load_picture,
@@ -907,6 +908,11 @@ def test_resized_size(size, edge, nearest, truncate):
     assert resized_size(*size, edge, rounding="truncate") == truncate
 
 
+def test_resized_size_of_another_side():
+    assert resized_size(480, 641, 512, side=480) == (512, 684)
+    assert resized_size(480, 641, 512, side=480, rounding="truncate") == (512, 683)
+
+
 def test_resized_size_properties():
     for height, width, edge in RNG.integers(1, 2000, (500, 3)).tolist():
         new = resized_size(height, width, edge)
@@ -934,7 +940,7 @@ def test_other_wrong_resize_options():
         resize_to(rgb, 5, 0)
 
 
-@pytest.mark.parametrize("method", ["lanczos", "skimage"])
+@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("size", [(3, 4), (11, 5), (50, 70)])
 def test_resize_keeps_a_constant_and_the_range(method, size):
     flat = np.broadcast_to(np.float32([0.25, 0.5, 1.0]), (9, 13, 3))
@@ -948,7 +954,7 @@ def test_resize_keeps_a_constant_and_the_range(method, size):
     assert out.max() <= 1
 
 
-@pytest.mark.parametrize("method", ["lanczos", "skimage"])
+@pytest.mark.parametrize("method", METHODS)
 def test_shrinking_averages_area(method):
     # A smooth picture, shrunk 8 times, is close to the mean of each 8 x 8 block.
     y, x = np.mgrid[:96, :128]

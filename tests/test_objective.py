@@ -58,7 +58,7 @@ def make(tiny, content, style, forms, pooling, tv="squared", grid="full"):
         {"relu1_1": 1.0, "conv2_1": 0.25, "pool2": 2.0, "relu3_1": 1.5},
         tv=0.3,
     )
-    losses = LossesConfig(forms[1], forms[0], TvForm(tv, grid, "sum", 1e-3))
+    losses = LossesConfig(forms[1], forms[0], TvForm(tv, grid, "sum", 1e-3), 1.0)
     architecture, parameters = tiny
     network = Network(architecture, parameters, pooling)
     return Objective(network, content, style, weights, losses), weights, losses
@@ -123,7 +123,7 @@ def test_total_variation_and_its_gradient(tiny, image, form, grid):
         pytest.skip("not defined: the joint power needs one grid")
     x = image(7, 9)
     weights = LayerWeights({}, {"relu1_1": 0.0}, tv=1.0)
-    forms = LossesConfig(GATYS[1], GATYS[0], TvForm(form, grid, "sum", 1.0))
+    forms = LossesConfig(GATYS[1], GATYS[0], TvForm(form, grid, "sum", 1.0), 1.0)
     found = Objective(Network(*tiny), x, x, weights, forms)(x)
     assert found.losses["tv_loss"] == pytest.approx(
         reference.tv(x[0].astype(float), form, grid), rel=1e-5
@@ -141,7 +141,7 @@ def test_the_upstream_laplacian_is_the_gradient_of_a_sixteenth(tiny, image):
     """The MXNet example adds weight * Laplacian / 8 (zeros beyond the border) to the gradient."""
     x = image(8, 11)
     weights = LayerWeights({}, {"relu1_1": 0.0}, tv=1.0)
-    forms = LossesConfig(GATYS[1], GATYS[0], TvForm("squared", "zero_padded", "sum", 1 / 16))
+    forms = LossesConfig(GATYS[1], GATYS[0], TvForm("squared", "zero_padded", "sum", 1 / 16), 1.0)
     gradient = Objective(Network(*tiny), x, x, weights, forms)(x).gradient.asnumpy()[0]
     padded = np.pad(x[0], ((0, 0), (1, 1), (1, 1)))
     around = padded[:, 2:, 1:-1] + padded[:, :-2, 1:-1] + padded[:, 1:-1, 2:] + padded[:, 1:-1, :-2]
@@ -149,7 +149,7 @@ def test_the_upstream_laplacian_is_the_gradient_of_a_sixteenth(tiny, image):
 
 
 def test_mean_total_variation_is_the_same_at_any_size(tiny, image):
-    forms = LossesConfig(GATYS[1], GATYS[0], TvForm("squared", "full", "mean", 1.0))
+    forms = LossesConfig(GATYS[1], GATYS[0], TvForm("squared", "full", "mean", 1.0), 1.0)
     weights = LayerWeights({}, {"relu1_1": 0.0}, tv=1.0)
     x = np.zeros((1, 3, 6, 8), dtype=np.float32)
     x[..., ::2] = 10  # every horizontal difference is 10, every vertical one 0

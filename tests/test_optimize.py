@@ -11,7 +11,7 @@ from nstrep.errors import DivergedError
 from nstrep.objective import Evaluation
 from nstrep.optimize import Problem, clip_norm, minimize, relative_step
 
-NONE = OptimizerConfig(*[None] * 13)
+NONE = OptimizerConfig(*[None] * 14)
 SGD = replace(NONE, name="sgd", momentum=0.9, weight_decay=0.0, relative_lr=False)
 ADAM = replace(NONE, name="adam", beta1=0.9, beta2=0.999, epsilon=1e-8, relative_lr=False)
 LBFGS = replace(NONE, name="lbfgs", corrections=10, line_search_steps=20)
@@ -92,6 +92,22 @@ def test_adam(start):
         square = 0.999 * square + 0.001 * gradient**2
         rate = 2.0 * math.sqrt(1 - 0.999**epoch) / (1 - 0.9**epoch)
         x = x - rate * mean / (np.sqrt(square) + 1e-8)
+        np.testing.assert_allclose(images[epoch], x, rtol=1e-4, atol=1e-3)
+
+
+def test_decoupled_decay_is_not_divided_by_adams_deviation(start):
+    bowl = Bowl()
+    settings = replace(ADAM, weight_decay=0.005, decoupled_decay=True)
+    images, _, _ = trajectory(bowl, start, settings, 2.0, 10)
+    plain, _, _ = trajectory(bowl, start, ADAM, 2.0, 1)
+    np.testing.assert_allclose(images[1], plain[1] - 2.0 * 0.005 * start, rtol=1e-4, atol=1e-3)
+    x, mean, square = start.astype(float), 0.0, 0.0
+    for epoch in range(1, 11):
+        gradient = bowl.gradient(x)
+        mean = 0.9 * mean + 0.1 * gradient
+        square = 0.999 * square + 0.001 * gradient**2
+        rate = 2.0 * math.sqrt(1 - 0.999**epoch) / (1 - 0.9**epoch)
+        x = x - rate * mean / (np.sqrt(square) + 1e-8) - 2.0 * 0.005 * x
         np.testing.assert_allclose(images[epoch], x, rtol=1e-4, atol=1e-3)
 
 

@@ -333,6 +333,10 @@ def _check_together(config: ExperimentConfig) -> None:
         raise InputError(f"losses.tv.grid={config.losses.tv.grid}: form=power needs grid=crop")
     if not config.style_layers and not config.content_layers:
         raise InputError("style_layers=[] and content_layers=[]: at least one layer must be named")
+    if config.model.name != "auto":
+        architecture = vgg.ARCHITECTURES[config.model.name]
+        architecture.check_layers(config.style_layers, "style_layers")
+        architecture.check_layers(config.content_layers, "content_layers")
     for branch, weight in (("style", config.style_weight), ("content", config.content_weight)):
         layers = getattr(config, f"{branch}_layers")
         if not layers and weight > 0:
@@ -340,10 +344,6 @@ def _check_together(config: ExperimentConfig) -> None:
         if len(set(layers)) < len(layers):
             raise InputError(f"{branch}_layers={_flat(layers)}: a layer is named twice")
         layer_weights(config, branch)
-    if config.model.name != "auto":
-        architecture = vgg.ARCHITECTURES[config.model.name]
-        architecture.check_layers(config.style_layers, "style_layers")
-        architecture.check_layers(config.content_layers, "content_layers")
     if config.content_weight == config.style_weight == config.tv_weight == 0:
         raise InputError("content_weight, style_weight and tv_weight are all 0: nothing to do")
     if config.bounds and config.basis != "pixels":

@@ -300,7 +300,11 @@ def shares(config: ExperimentConfig) -> str:
     given = config.style_layer_weights
     if isinstance(given, list):
         return " ".join(f"{value:g}" for value in given)
-    return {"mean": f"1/{len(config.style_layers)} each", "sum": "1 each"}[given]
+    return {
+        "mean": f"1/{len(config.style_layers)} each",
+        "sum": "1 each",
+        "fine": "as 1 / stride, 1 in all",
+    }[given]
 
 
 def optimiser(config: ExperimentConfig) -> str:

@@ -53,7 +53,7 @@ PHOTOS = ("chelsea", "astronaut", "coffee", "img_4343")
 STYLES = ("swirls", "lilies", "facets")
 
 DPI = 100
-WIDTH, CELL, GAP, LEFT, TOP, CAPTION = 1480, 260, 10, 44, 40, 24
+WIDTH, CELL, GAP, LEFT, TOP, CAPTION = 1180, 205, 10, 44, 40, 24
 """Of the figure, in pixels: WIDTH at most, CELL the width of a picture unless that is too much."""
 
 

@@ -38,11 +38,11 @@ has its place in the source beside it.
 
 A recipe sets everything that tells one program from another; what is typed beside it wins, and
 `optimizer=NAME` replaces the whole optimiser. The weights are those of the sources, so they mean
-what they meant there on VGG-19 with Caffe's weights (`model=vgg19`). The features of `vgg19_slim`
-are smaller, with a mean of 1, and fewer: a style loss goes with their 4th power and a content loss
-with their 2nd, so that the two balance elsewhere there. Under the MXNet recipes the style hardly
-counts then; `losses.feature_scale=30`, say, gives it weight. Only `nstrep` is the same on any
-network. `keras` needs a layer that `vgg19_slim` has not.
+what they meant there on VGG-19 with Caffe's weights (`model=vgg19`). `vgg19_slim` is stored in
+units in which its features are as large as VGG-19's, by the one published pair of costs
+(`python scripts/feature_unit.py`), so that the weights balance content and style there too; but its
+channels are fewer, and losses compare between runs of one network only. Only `nstrep` means the
+same on any network. `keras` needs a layer that `vgg19_slim` has not.
 
 F and P are the features of the result and of the photo, G and A the Gram matrices F F^T of the
 result and the painting, N the channels and M the positions of a layer, E = Σ(G-A)²/(4N²M²) the

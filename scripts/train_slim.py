@@ -77,6 +77,7 @@ SCALE_PICTURES = (
     "rocket.jpg",
 )
 SCALE_LONG_EDGE = 256
+UNIT = 64  # mean activation, where VGG-19's features are: scripts/feature_unit.py; exact in float16
 DEAD = 1e-6  # a filter that never fires has no scale to set
 
 # (share of the budget at which the stage begins, side of the crops in pixels)
@@ -549,7 +550,9 @@ def read_scale_pictures() -> list[Tensor]:
 
 
 def normalise(arrays: dict[str, Tensor], pictures: list[Tensor]) -> dict[str, Tensor]:
-    """Scale every filter to a mean activation of 1 over the pictures (Gatys et al. 2016).
+    """Scale every filter to a mean activation of :data:`UNIT` over the pictures.
+
+    Filters of one mean are those of Gatys et al. 2016, who take 1.
 
     A filter is divided by its mean activation m, the next layer's weights for it are multiplied
     by m: ReLU and average pooling commute with a positive scale, so the network stays the same
@@ -564,7 +567,7 @@ def normalise(arrays: dict[str, Tensor], pictures: list[Tensor]) -> dict[str, Te
         if starts_block(name):
             maps = [F.avg_pool2d(x, 2) for x in maps]
         maps = [F.conv2d(x, weight, bias, padding=1).relu() for x in maps]
-        mean = torch.stack([x.mean((0, 2, 3)) for x in maps]).mean(0)
+        mean = torch.stack([x.mean((0, 2, 3)) for x in maps]).mean(0) / UNIT
         mean = torch.where(mean > DEAD, mean, torch.ones_like(mean))
         maps = [x / mean.view(1, -1, 1, 1) for x in maps]
         arrays[f"{name}_weight"] = weight / mean.view(-1, 1, 1, 1)
@@ -596,7 +599,9 @@ def export(trainer: Trainer, path: Path) -> None:
         "input": {"colour": "RGB", "range": [0, 255], "subtract": PIXEL_MEAN},
         "pooling": "average",
         "normalisation": {
-            "method": "mean activation of each filter after ReLU is 1 (Gatys et al. 2016)",
+            "method": f"mean activation of each filter after ReLU is {UNIT}: filters of one mean"
+            " (Gatys et al. 2016), in the units of VGG-19's features",
+            "unit": UNIT,
             "pictures": SCALE_PICTURES,
             "from": "scikit-image, the files inside its wheel",
             "long_edge": SCALE_LONG_EDGE,

@@ -1,0 +1,70 @@
+"""How far vgg19_slim's features are from VGG-19's in size: the command behind their unit.
+
+    python scripts/feature_unit.py
+
+The weights of the published recipes are meant for VGG-19's features. A style loss goes with the 4th
+power of the features and a content loss with their 2nd, so features of another size balance the
+two elsewhere. One article prints both costs at the start of its run on VGG-19 (the recipe dlai):
+this prints, for pairs of built-in pictures, what vgg19_slim's features would have to be multiplied
+with for the same balance. The network is exported in the power of two next to the median, so 1 is
+what this should find (within a factor of sqrt(2)).
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import statistics
+
+from hydra import compose, initialize_config_dir
+
+from nstrep import cli, pictures
+from nstrep.config import check, layer_weights
+from nstrep.experiment import prepare
+from nstrep.objective import LayerWeights, Objective
+
+PUBLISHED = {"content_loss": 7673.14, "style_loss": 1.11622e8}
+"""J_content and J_style at iteration 0 in "Neural Style Transfer 风格迁移神经网络" (recipe dlai)."""
+
+PHOTOS = ("astronaut", "chelsea", "coffee", "rocket")
+PAINTINGS = ("swirls", "lilies", "facets")
+
+
+def start_costs(content: str, style: str) -> dict[str, float]:
+    """Both costs, unweighted, where the recipe dlai starts."""
+    pair = (f"content={content}", f"style={style}")
+    config = check(compose("config", ["recipe=dlai", "model=vgg19_slim", *pair]))
+    prepared = prepare(config)
+    scale = config.preprocess.pixel_scale
+    weights = LayerWeights(layer_weights(config, "content"), layer_weights(config, "style"), 0.0)
+    objective = Objective(
+        prepared.network,
+        pictures.to_vgg_input(prepared.photo, scale),
+        pictures.to_vgg_input(prepared.painting, scale),
+        weights,
+        config.losses,
+    )
+    losses = objective(prepared.start).losses
+    return {
+        name: losses[name] / getattr(config, name.replace("loss", "weight")) for name in PUBLISHED
+    }
+
+
+def main() -> None:
+    """Print the table."""
+    published = PUBLISHED["style_loss"] / PUBLISHED["content_loss"]
+    factors = []
+    print("content    style      content cost  style cost    features x")
+    with initialize_config_dir(version_base="1.3", config_dir=str(cli.config_folder())):
+        for content, style in itertools.product(PHOTOS, PAINTINGS):
+            costs = start_costs(content, style)
+            factors.append(math.sqrt(published * costs["content_loss"] / costs["style_loss"]))
+            print(
+                f"{content:10} {style:10} {costs['content_loss']:12.5g}  {costs['style_loss']:10.4g}"
+                f"  {factors[-1]:12.3g}"
+            )
+    print(f"median {statistics.median(factors):.3g}")
+
+
+if __name__ == "__main__":
+    main()

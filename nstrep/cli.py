@@ -101,14 +101,7 @@ def again(composed: DictConfig) -> tuple[DictConfig, dict | None]:
 def _warn_of_versions(inputs: dict) -> None:
     from nstrep import environment
 
-    now, then = environment.versions(), inputs.get("versions")
-    if not isinstance(then, dict):
-        return
-    changed = [
-        f"{name} {then[name]} then, {version} now"
-        for name, version in now.items()
-        if then.get(name, version) != version
-    ]
+    changed = environment.changed_versions(inputs.get("versions"))
     if changed:
         log.warning("from_image: made with other versions: %s", "; ".join(changed))
 

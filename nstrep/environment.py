@@ -144,6 +144,17 @@ def versions() -> dict[str, str]:
     return found
 
 
+def changed_versions(then: object) -> list[str]:
+    """Say which of :func:`versions` differ from those of an earlier run, as it recorded them."""
+    if not isinstance(then, dict):
+        return []
+    return [
+        f"{name} {then[name]} then, {version} now"
+        for name, version in versions().items()
+        if then.get(name, version) != version
+    ]
+
+
 def threads() -> int | None:
     """How many threads MXNet computes with, as far as the environment says."""
     for name in ("MXNET_OMP_MAX_THREADS", THREAD_VARIABLE):

@@ -29,3 +29,9 @@ class ResultsError(NstrepError):
     """The results cannot be written: no permission, no space, or a folder that went away."""
 
     exit_code = 4
+
+
+class BusyError(NstrepError):
+    """Another process is at work in the same run directory. It was not touched."""
+
+    exit_code = 5

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from nstrep import models, pictures, results
+from nstrep import environment, models, pictures, results, resume
 from nstrep.basis import make_basis
 from nstrep.config import ExperimentConfig, layer_weights
 from nstrep.errors import DivergedError, ResultsError
@@ -40,10 +40,13 @@ class Prepared:
     start: np.ndarray
     """``vgg_input`` that the optimisation starts from."""
     network: Network
+    first_guess: Picture | None
+    """The file that ``start`` comes from, if one was named."""
 
     @property
     def inputs(self) -> dict[str, dict[str, Any]]:
         """What the run reads, with its hashes."""
+        guess = {} if self.first_guess is None else {"init": _about(self.first_guess)}
         return {
             "content": _about(self.content),
             "style": _about(self.style),
@@ -52,6 +55,7 @@ class Prepared:
                 "source": self.network.weights.source,
                 "sha256": self.network.weights.sha256,
             },
+            **guess,
         }
 
 
@@ -81,8 +85,9 @@ def prepare(config: ExperimentConfig) -> Prepared:
         scale = f"{edge}, style_scale={config.style_scale:g}"
         pictures.check_size(painting, network.architecture, config.style_layers, scale)
     rng = np.random.Generator(np.random.PCG64(config.seed))
-    start = pictures.start_image(config, photo, painting, rng)
-    return Prepared(content, style, photo, painting, start, network)
+    guess = pictures.first_guess(config)
+    start = pictures.start_image(config, photo, painting, guess, rng)
+    return Prepared(content, style, photo, painting, start, network, guess)
 
 
 def run(
@@ -91,7 +96,8 @@ def run(
     """Run one experiment and leave its results in ``directory``.
 
     The directory gets config.yaml, curve.csv (row by row), snapshots/, raw.npz, final.png,
-    loss.png and, last of all, metrics.json, whose presence says that the run is over.
+    loss.png and, last of all, metrics.json, whose presence says that the run is over. A run that
+    an error ended has failed.json instead.
 
     Args:
         config: the experiment.
@@ -106,10 +112,79 @@ def run(
     Raises:
         InputError: the configuration, a picture or the weights cannot be used.
         DivergedError: NaN or infinity; the curve and last_good.png are kept.
+        BusyError: another process is at work in the directory.
         ResultsError: the directory cannot be written.
 
     """
     prepared = prepare(config)
+    with resume.locked(directory):
+        return _run(config, directory, prepared, made_from)
+
+
+def run_once(
+    config: ExperimentConfig, directory: Path, made_from: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """Run one experiment unless its directory holds it already: the same call continues.
+
+    A directory with the results of the same settings, pictures and weights is left alone. One
+    with other results, or with a run that failed or did not end, is cleared and run again, and
+    the log says why. Errors leave failed.json, those of the input too.
+
+    Args:
+        config: the experiment.
+        directory: where the results go or are.
+        made_from: see :func:`run`.
+
+    Returns:
+        What metrics.json holds, of this run or of the one before.
+
+    Raises:
+        DivergedError: it diverged, now or the last time: it would again.
+        NstrepError: as :func:`run`.
+
+    """
+    with resume.locked(directory), resume.failures_kept(directory):
+        prepared = prepare(config)
+        metrics = _done(directory, resume.identity(config, prepared.inputs))
+        if metrics is None:
+            resume.clear(directory)
+            metrics = _run(config, directory, prepared, made_from)
+        return metrics
+
+
+def _done(directory: Path, identity: str) -> dict[str, Any] | None:
+    """The metrics that need not be computed again; otherwise None, and why in the log."""
+    metrics = resume.stored(directory)
+    if metrics is None:
+        failure = resume.stored(directory, resume.FAILED)
+        if failure is not None:
+            log.info("%s: failed before, tried again (%s)", directory.name, failure.get("reason"))
+        elif (directory / results.CONFIG).exists():
+            log.info("%s: did not end before, run again", directory.name)
+        return None
+    if metrics.get("identity") != identity:
+        log.warning(
+            "%s: was made with other settings, pictures or weights, run again", directory.name
+        )
+        return None
+    if metrics.get("status") == "interrupted":
+        log.info("%s: was interrupted, run again", directory.name)
+        return None
+    changed = environment.changed_versions(metrics.get("versions"))
+    if changed:
+        log.warning("%s: made with other versions: %s", directory.name, "; ".join(changed))
+    if metrics.get("status") == "diverged":
+        raise DivergedError(f"{metrics.get('stop_reason')}; so it did before, not tried again")
+    log.info("%s: done before", directory.name)
+    return metrics
+
+
+def _run(
+    config: ExperimentConfig,
+    directory: Path,
+    prepared: Prepared,
+    made_from: dict[str, Any] | None,
+) -> dict[str, Any]:
     for name, now in prepared.inputs.items():
         then = (made_from or {}).get(name)
         if isinstance(then, dict) and then.get("sha256") != now["sha256"]:
@@ -122,21 +197,22 @@ def run(
         rgb01 = pictures.to_rgb01(image, config.preprocess.pixel_scale)
         return remove_noise(rgb01, config.remove_noise, config.denoise)
 
-    try:
-        outcome = _optimize(config, prepared, _Watch(config, directory, filtered))
-        image = None if outcome.last is None else outcome.last.image
-        metrics = results.save(
-            directory,
-            config,
-            prepared.inputs,
-            outcome,
-            prepared.photo,
-            None if image is None else pictures.to_rgb01(image, config.preprocess.pixel_scale),
-            None if image is None else filtered(image),
-        )
-    except OSError as error:
-        raise ResultsError(f"{directory}: cannot be written ({reason(error)})") from None
-    _report(outcome, directory)
+    with resume.failures_kept(directory):
+        try:
+            outcome = _optimize(config, prepared, _Watch(config, directory, filtered))
+            image = None if outcome.last is None else outcome.last.image
+            metrics = results.save(
+                directory,
+                config,
+                prepared.inputs,
+                outcome,
+                prepared.photo,
+                None if image is None else pictures.to_rgb01(image, config.preprocess.pixel_scale),
+                None if image is None else filtered(image),
+            )
+        except OSError as error:
+            raise ResultsError(f"{directory}: cannot be written ({reason(error)})") from None
+        _report(outcome, directory)
     return metrics
 
 

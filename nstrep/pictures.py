@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from nstrep import assets, images
-from nstrep.config import ExperimentConfig, PictureConfig, PreprocessConfig
+from nstrep.config import INITS, ExperimentConfig, PictureConfig, PreprocessConfig
 from nstrep.errors import InputError
 from nstrep.images import Picture
 from nstrep.paintings import DRAWN
@@ -136,8 +136,17 @@ def pixel_bounds(pixel_scale: float) -> tuple[np.ndarray, np.ndarray]:
     return black, black + pixel_scale
 
 
+def first_guess(config: ExperimentConfig) -> Picture | None:
+    """The picture file that init names, at full size; None where init is a word."""
+    return None if config.init in INITS else images.load_picture(config.init, key="init")
+
+
 def start_image(
-    config: ExperimentConfig, photo: np.ndarray, painting: np.ndarray, rng: np.random.Generator
+    config: ExperimentConfig,
+    photo: np.ndarray,
+    painting: np.ndarray,
+    guess: Picture | None,
+    rng: np.random.Generator,
 ) -> np.ndarray:
     """The ``vgg_input`` that the optimisation starts from, of the photo's shape.
 
@@ -145,6 +154,7 @@ def start_image(
         config: init, init_noise and preprocess decide.
         photo: ``rgb01`` at working size.
         painting: ``rgb01`` at working size.
+        guess: see :func:`first_guess`.
         rng: source of the noise.
 
     """
@@ -163,7 +173,5 @@ def start_image(
         }[noise.distribution]
         base = to_vgg_input(photo, rules.pixel_scale)
         return (noise.blend * draw(base.shape) + (1 - noise.blend) * base).astype(np.float32)
-    given = images.load_picture(config.init, key="init")
-    return to_vgg_input(
-        images.resize_to(given.rgb, height, width, method=rules.resize), rules.pixel_scale
-    )
+    fitted = images.resize_to(guess.rgb, height, width, method=rules.resize)
+    return to_vgg_input(fitted, rules.pixel_scale)

@@ -19,13 +19,13 @@ import yaml
 from omegaconf import OmegaConf
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from nstrep import environment, images, plots
+from nstrep import environment, images, plots, resume
 from nstrep.config import ExperimentConfig
 from nstrep.errors import InputError, ResultsError
 from nstrep.files import atomic_write, reason, save_npz
 from nstrep.optimize import Step
 
-CONFIG, CURVE, METRICS = "config.yaml", "curve.csv", "metrics.json"
+CONFIG, CURVE, METRICS = "config.yaml", "curve.csv", resume.METRICS
 FINAL, RAW, LOSS, SNAPSHOTS = "final.png", "raw.npz", "loss.png", "snapshots"
 LAST_GOOD = "last_good.png"
 """Saved instead of final.png by a run that diverged or was interrupted."""
@@ -113,6 +113,7 @@ def save(
     metrics = {
         "status": outcome.status,
         "stop_reason": outcome.reason,
+        "identity": resume.identity(config, inputs),
         "recipe": config.recipe.name,
         "seed": config.seed,
         **inputs,
@@ -127,9 +128,10 @@ def save(
         "versions": versions,
         "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }
+    plain = _plain(metrics)
     with atomic_write(directory / METRICS) as temporary:
-        temporary.write_text(json.dumps(_plain(metrics), indent=2, allow_nan=False) + "\n")
-    return metrics
+        temporary.write_text(json.dumps(plain, indent=2, allow_nan=False) + "\n")
+    return plain
 
 
 def _measured(outcome: Outcome) -> dict[str, Any]:

@@ -27,11 +27,13 @@ def load_raw(run: Path) -> np.ndarray:
     """
     path = run / "raw.npz"
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        # Opened here: np.load leaves a damaged archive open.
+        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as stored:
             rgb01 = stored["rgb01"]
-    except (OSError, ValueError, KeyError, EOFError) as error:
+    except Exception as error:  # a damaged archive raises almost anything
         raise InputError(f"{path}: is not the raw result of a run ({reason(error)})") from None
-    if rgb01.ndim != 3 or rgb01.shape[2] != 3 or not np.isfinite(rgb01).all():
+    numbers = rgb01.dtype.kind == "f" and rgb01.ndim == 3 and rgb01.shape[2] == 3 and rgb01.size
+    if not numbers or not np.isfinite(rgb01).all():
         raise InputError(f"{path}: holds an array of shape {rgb01.shape}, not a picture")
     return rgb01
 

@@ -11,7 +11,7 @@ import resource
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -23,7 +23,9 @@ from nstrep import environment, images, plots, resume
 from nstrep.config import ExperimentConfig
 from nstrep.errors import InputError, ResultsError
 from nstrep.files import atomic_write, reason, save_npz
-from nstrep.optimize import Step
+
+if TYPE_CHECKING:  # reading results needs no MXNet
+    from nstrep.optimize import Step
 
 CONFIG, CURVE, METRICS = "config.yaml", "curve.csv", resume.METRICS
 FINAL, RAW, LOSS, SNAPSHOTS = "final.png", "raw.npz", "loss.png", "snapshots"

@@ -1,0 +1,23 @@
+"""What the small commands share: errors as one plain line with their exit code, logs as lines."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+from collections.abc import Iterator
+
+from nstrep.errors import NstrepError
+
+
+@contextlib.contextmanager
+def plain_errors() -> Iterator[None]:
+    """Print what goes wrong in the block as one line on stderr, and end the process."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    try:
+        yield
+    except NstrepError as error:
+        print(f"nstrep: error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,11 @@
+"""The published claims: what to run for each, what to measure, and how the verdict is computed.
+
+A claim is a file in configs/claim/; no number of it is in the code. The steps are
+
+    schema.py      what such a file may say
+    plan.py        which runs it asks for, at which scale, and how they are made or found again
+    quantities.py  from a run to a number
+    statistics.py  from the numbers of several runs to the one that a rule judges
+    verdicts.py    from that number to replicated, not replicated or inconclusive
+    figures.py, report.py   what a reader sees
+"""

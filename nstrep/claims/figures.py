@@ -1,0 +1,118 @@
+"""The figures of the claims: which of nstrep's plots, over which runs."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from nstrep import plots
+from nstrep.claims import schema
+from nstrep.claims.plan import Made
+from nstrep.claims.quantities import quantity
+from nstrep.claims.statistics import pick
+from nstrep.files import atomic_write
+from nstrep.loading import Run
+from nstrep.plots import style
+
+PHOTOGRAPHIC = ("grid", "sheet")
+"""Kinds made of pictures, saved as JPEG."""
+
+
+def draw(figure: schema.Figure, made: Sequence[Made], path: Path) -> Path:
+    """Draw a figure of a claim.
+
+    Args:
+        figure: what to draw.
+        made: the runs of its set.
+        path: of the file, without its suffix.
+
+    Returns:
+        The file.
+
+    Raises:
+        NothingToDraw: the runs do not hold what it shows.
+
+    """
+    given = dict(figure.given)
+    chosen = pick(made, given.pop("where", None))
+    drawn = KINDS[figure.kind](chosen, title=figure.title, **given)
+    kind, options = "png", {}
+    if figure.kind in PHOTOGRAPHIC:
+        kind, options = "jpg", {"pil_kwargs": {"quality": 85}}
+    stream = io.BytesIO()
+    drawn.savefig(stream, format=kind, dpi=100, **options)
+    target = path.with_name(f"{path.name}.{kind}")
+    with atomic_write(target) as temporary:
+        temporary.write_bytes(stream.getvalue())
+    return target
+
+
+def runs(made: Sequence[Made]) -> list[Run]:
+    """The runs, as if their settings had been typed one by one."""
+    return [replace(one.run, overrides=one.planned.overrides) for one in made]
+
+
+def grid(made: Sequence[Made], *, title: str, rows: str, columns: str) -> Figure:
+    """Pictures over two swept keys."""
+    return plots.grid(runs(made), rows, columns, title=title)
+
+
+def sheet(made: Sequence[Made], *, title: str, keys: list[str]) -> Figure:
+    """Pictures in the order of the sweep, with their settings."""
+    return plots.contact_sheet(runs(made), keys, title=title)
+
+
+def curves(made: Sequence[Made], *, title: str, columns: list[str], along: str) -> Figure:
+    """Columns of the curves over the epochs, coloured by a swept key."""
+    return plots.overlaid(runs(made), along, columns, title=title)
+
+
+def against(
+    made: Sequence[Made], *, title: str, of: Any, label: str, along: str, lines: str
+) -> Figure:
+    """A quantity against a swept key, a line for each value of another."""
+    measured = [
+        replace(run, metrics={**run.metrics, label: quantity(one, of)})
+        for one, run in zip(made, runs(made))
+    ]
+    return plots.against(measured, along, [label], colour=lines, title=title)
+
+
+def cost(made: Sequence[Made], *, title: str) -> Figure:
+    """Time and memory against the picture's size."""
+    return plots.cost(runs(made), title=title)
+
+
+def costs(
+    made: Sequence[Made], *, title: str, epochs: list[int], published: dict[str, list[float]]
+) -> Figure:
+    """Published losses beside the run's, each as a share of its start."""
+    curve = made[0].run.curve
+    if "epoch" not in curve:
+        raise style.NothingToDraw("costs: the run has no curve")
+    figure = style.new_figure(4.2 * len(published), 3.6)
+    for axes, (column, values) in zip(
+        np.atleast_1d(figure.subplots(1, len(published))), published.items()
+    ):
+        theirs = np.array(values) / values[0]
+        ours = curve[column] / curve[column].iloc[0]
+        axes.plot(curve["epoch"], ours, color=style.COLOURS[1], label="here")
+        axes.plot(epochs, theirs, "s", color=style.COLOURS[2], label="published")
+        style.scaled(axes, "y", [*theirs, *ours])
+        axes.set_xlabel("epoch")
+        axes.set_ylabel(f"{column.replace('_', ' ')} over its start")
+        axes.legend(frameon=False)
+        style.tidy(axes)
+    figure.suptitle(style.text(title))
+    return figure
+
+
+KINDS: dict[str, Callable[..., Figure]] = {
+    function.__name__: function for function in (grid, sheet, curves, against, cost, costs)
+}

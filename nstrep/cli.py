@@ -20,11 +20,19 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from nstrep import environment, naming, sweep
 from nstrep.config import ExperimentConfig, check, explain, unknown_key
-from nstrep.errors import InputError, NstrepError, ResultsError
+from nstrep.errors import InputError, NstrepError, ResultsError, StoppedError, WorkerError
 from nstrep.files import reason
 
 log = logging.getLogger(__name__)
+
+WORKER_DEATHS = (
+    "TerminatedWorkerError", "BrokenProcessPool", "UncompletedJobError", "WorkerCrashedError",
+)  # fmt: skip
+"""What joblib, submitit and Ray raise for it, by name: the latter two are extras."""
+
+FILE_KEYS = ("from_image", "content_image", "style_image", "init", "weights.path")
 
 
 def config_folder() -> Path:
@@ -34,30 +42,36 @@ def config_folder() -> Path:
     return inside if inside.is_dir() else package.parent / "configs"
 
 
+# Workers import this module, so that they know these too.
 ConfigStore.instance().store(name="schema", node=ExperimentConfig)
+naming.register()
+OmegaConf.register_new_resolver("physical_cores", environment.physical_cores, replace=True)
 
 
 def job(composed: DictConfig) -> float:
-    """Run the experiment that Hydra composed; what a sweeper may minimise comes back.
+    """Run the experiment that Hydra composed; in a sweep, unless it is there already.
 
     Returns:
-        The total loss at the end.
+        The number that ``objective`` names, for a sweeper that searches.
 
     """
     directory = Path(HydraConfig.get().runtime.output_dir)
+    single = HydraConfig.get().mode == RunMode.RUN
     try:
         composed, made_from = again(composed)
         config = check(composed)
         absolute_paths(config)
-        from nstrep import experiment  # loads MXNet: only once the configuration is known good
+        # Loads MXNet: only once the configuration is known good.
+        from nstrep import experiment, results
 
-        return experiment.run(config, directory, made_from)["losses"]["total"]
+        start = experiment.run if single else experiment.run_once
+        return results.measure(start(config, directory, made_from), config.objective)
     except NstrepError as error:
+        if not single:
+            raise
         if isinstance(error, InputError):
             _leave_nothing(directory)
-        if HydraConfig.get().mode == RunMode.RUN:
-            raise _Refused(error) from error
-        raise
+        raise _Refused(error) from error
 
 
 class _Refused(BaseException):
@@ -84,7 +98,8 @@ def again(composed: DictConfig) -> tuple[DictConfig, dict | None]:
     from nstrep import results
 
     stored, inputs = results.from_image(path)
-    config = OmegaConf.create(stored)
+    # Keys that are newer than the picture take their defaults.
+    config = OmegaConf.merge(composed, stored)
     for override in HydraConfig.get().overrides.task:
         key = re.split("[=@]", override.lstrip("+~"))[0]
         if key in ("recipe", "experiment", "optimizer"):
@@ -99,8 +114,6 @@ def again(composed: DictConfig) -> tuple[DictConfig, dict | None]:
 
 
 def _warn_of_versions(inputs: dict) -> None:
-    from nstrep import environment
-
     changed = environment.changed_versions(inputs.get("versions"))
     if changed:
         log.warning("from_image: made with other versions: %s", "; ".join(changed))
@@ -131,20 +144,35 @@ def _leave_nothing(directory: Path) -> None:
 def main() -> None:
     """Run the command line; ends the process with the error's exit code."""
     full = os.environ.get("HYDRA_FULL_ERROR") == "1"
+    sys.argv[1:] = map(quoted_file, sys.argv[1:])
     command = hydra.main(
         version_base="1.3", config_path=str(config_folder()), config_name="config"
     )(job)
+    plain: NstrepError | None = None
     try:
         with env_override({"HYDRA_FULL_ERROR": "1"}):  # so that errors reach the lines below
             command()
     except KeyboardInterrupt:
-        sys.exit(130)
+        plain = StoppedError("interrupted; the same command continues")
     except (Exception, _Refused) as error:
         if full:
             raise
         plain = plain_error(error.error if isinstance(error, _Refused) else error)
-        print(f"nstrep: error: {plain}", file=sys.stderr)
+    if sweep.watch is not None:
+        sys.exit(sweep.close(plain))
+    if plain is not None:
+        if not isinstance(plain, StoppedError):  # the log has said so
+            print(f"nstrep: error: {plain}", file=sys.stderr)
         sys.exit(plain.exit_code)
+
+
+def quoted_file(argument: str) -> str:
+    """Quote the path of a file that is there, as Hydra wants where it has = or , in it."""
+    key, _, value = argument.partition("=")
+    special = re.search(r"[=,\s(){}\[\]:]", value) and not re.search(r"['\"]", value)
+    if key in FILE_KEYS and special and Path(value).expanduser().exists():
+        return f"{key}='{value}'"
+    return argument
 
 
 def plain_error(error: Exception) -> NstrepError:
@@ -159,6 +187,13 @@ def plain_error(error: Exception) -> NstrepError:
         return InputError(_unknown_key(error))
     if isinstance(error, OmegaConfBaseException):
         return InputError(explain(error))
+    if type(error).__name__ in WORKER_DEATHS:
+        return WorkerError(
+            "a worker process was killed, perhaps for want of memory; the same command continues"
+        )
+    plugin = re.search(r"Unknown plugin class : '(hydra_plugins[.](\w+)[.].*)'", str(error))
+    if plugin:
+        return InputError(_missing_plugin(plugin[2]))
     if isinstance(error, OSError):
         place = error.filename or "the results folder"
         return ResultsError(f"{place}: cannot be used ({reason(error)})")
@@ -166,6 +201,13 @@ def plain_error(error: Exception) -> NstrepError:
         f"unexpected {type(error).__name__}: {reason(error)};"
         " HYDRA_FULL_ERROR=1 in the environment shows where, please report it"
     )
+
+
+def _missing_plugin(package: str) -> str:
+    word = package.removeprefix("hydra_").split("_")[0]
+    what = "sweeper" if package.endswith("sweeper") else "launcher"
+    extra = {"submitit": "slurm"}.get(word, word)
+    return f"hydra/{what}={word}: is not installed: run  pip install 'nstrep[{extra}]'"
 
 
 def _unknown_option(error: MissingConfigException) -> str:

@@ -25,6 +25,12 @@ GROUPS = ("content", "style", "model", "recipe", "optimizer", "experiment")
 MODELS = ("auto", *vgg.ARCHITECTURES)
 DENOISERS = ("tv", "gaussian")
 INITS = ("content", "style", "noise")
+LOGGERS = ("none", "tensorboard")
+MEASURES = (
+    "epochs", "evaluations", "seconds", "seconds_per_epoch", "eps", "loss_change", "ssim", "psnr",
+    "peak_memory_mb",
+)  # fmt: skip
+"""Numbers of metrics.json that ``objective`` may name, besides the losses."""
 DOWNLOADS = ("ask", "always", "never")
 LAYER_WEIGHTS = (
     "mean (1 / number), sum (1), fine (in proportion to 1 / stride, 1 in all), or a number for each"
@@ -273,6 +279,11 @@ class ExperimentConfig:
     denoise: str = choice("which filter", DENOISERS)
     seed: int = number("of noise and random weights", at_least=0, at_most=2**32 - 1)
     gpu: int = number("which GPU; -1 for the CPU", at_least=-1)
+    logger: str = choice("where losses and pictures go besides the run's own files", LOGGERS)
+    objective: str = text(
+        "what a search (hydra/sweeper=optuna) minimises: losses.NAME or losses_at_start.NAME with"
+        " a loss of curve.csv, or another number of metrics.json"
+    )
     from_image: str | None = text("a final.png whose experiment is run again")
 
 
@@ -350,8 +361,23 @@ def _check_together(config: ExperimentConfig) -> None:
         raise InputError(f"bounds=true: needs basis=pixels, not basis={config.basis}")
     if config.optimizer.name != "lbfgs" and config.lr is None:
         raise InputError(f"lr=null: optimizer={config.optimizer.name} needs a number above 0")
+    _check_objective(config)
     _check_clip_norm(config.optimizer.clip_norm)
     _check_size(config.preprocess)
+
+
+def _check_objective(config: ExperimentConfig) -> None:
+    losses = ["total", "content_loss", "style_loss", "tv_loss"]
+    for branch in ("content", "style"):
+        losses += [f"{branch}_loss.{layer}" for layer in getattr(config, f"{branch}_layers")]
+    known = [f"{when}.{name}" for when in ("losses", "losses_at_start") for name in losses]
+    if config.objective not in (*known, *MEASURES):
+        near = difflib.get_close_matches(config.objective, (*known, *MEASURES), 1)
+        hint = f" (did you mean {near[0]}?)" if near else ""
+        raise InputError(
+            f"objective={config.objective}: must be one of {', '.join(known[: len(losses)])},"
+            f" the same under losses_at_start, or one of {', '.join(MEASURES)}{hint}"
+        )
 
 
 def _check_clip_norm(value: Any) -> None:

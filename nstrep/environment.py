@@ -20,6 +20,9 @@ SYSTEM_LIBRARIES = ("libgomp.so.1", "libquadmath.so.0")
 
 THREAD_VARIABLE = "OMP_NUM_THREADS"
 
+CHOSEN = "NSTREP_CHOSE_THREADS"
+"""Holds what nstrep itself put into THREAD_VARIABLE; absent where the user did."""
+
 REQUIRED = {
     # MXNet fuses a convolution with its rectifier in forward-only graphs, and computes the
     # rectified layer wrongly where both are asked for (conv1_1 and relu1_1, say).
@@ -91,7 +94,14 @@ def _set_defaults() -> None:
             THREAD_VARIABLE,
         )
         return
-    os.environ[THREAD_VARIABLE] = str(physical_cores())
+    os.environ[THREAD_VARIABLE] = os.environ[CHOSEN] = str(physical_cores())
+
+
+def share_threads(each: int) -> None:
+    """Give processes that are started from now on so many threads, unless the user has chosen."""
+    if os.environ.get(CHOSEN) == os.environ.get(THREAD_VARIABLE):
+        os.environ[THREAD_VARIABLE] = os.environ[CHOSEN] = str(each)
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", str(each))  # NumPy's and SciPy's own
 
 
 def physical_cores() -> int:

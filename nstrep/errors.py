@@ -35,3 +35,15 @@ class BusyError(NstrepError):
     """Another process is at work in the same run directory. It was not touched."""
 
     exit_code = 5
+
+
+class WorkerError(NstrepError):
+    """A process of a sweep ended without a word, killed by hand or for want of memory."""
+
+    exit_code = 6
+
+
+class StoppedError(NstrepError):
+    """The user interrupted a sweep."""
+
+    exit_code = 130

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import os
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
@@ -67,7 +68,13 @@ class Bar:
     """A live bar with epoch, loss, eps and time left; nothing where nobody watches."""
 
     def __init__(self, epochs: int) -> None:
-        self._bar = tqdm(total=epochs, unit="epoch", disable=None, leave=False, dynamic_ncols=True)
+        self._bar = tqdm(
+            total=epochs,
+            unit="epoch",
+            disable=bool(os.environ.get("TQDM_DISABLE")) or None,
+            leave=False,
+            dynamic_ncols=True,
+        )
 
     def __call__(self, step: Step) -> None:
         """Advance to a step."""

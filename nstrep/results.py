@@ -165,6 +165,15 @@ def compare(picture: np.ndarray, photo: np.ndarray) -> dict[str, float | None]:
     return {"ssim": ssim, "psnr": psnr}
 
 
+def measure(metrics: dict[str, Any], path: str) -> float:
+    """The number of metrics.json that ``objective`` names; NaN where it is not defined."""
+    group, _, name = path.partition(".")
+    value = metrics.get(group)
+    if name:
+        value = (value or {}).get(name)
+    return math.nan if value is None else float(value)
+
+
 def _plain(value: Any) -> Any:
     """JSON has no NaN: what is not defined becomes null."""
     if isinstance(value, dict):

@@ -159,12 +159,16 @@ def keep_failure(directory: Path, error: Exception) -> None:
     """Write failed.json, as far as the disk lets: kind, reason in one line, exit code, time."""
     if (directory / METRICS).exists():
         return
-    about = {
+    with contextlib.suppress(ResultsError), atomic_write(directory / FAILED) as temporary:
+        temporary.write_text(json.dumps(about(error), indent=2) + "\n")
+
+
+def about(error: Exception) -> dict[str, Any]:
+    """What failed.json says of an error."""
+    return {
         "status": "failed",
         "error": type(error).__name__,
         "reason": str(error) if isinstance(error, NstrepError) else reason(error),
         "exit_code": getattr(error, "exit_code", NstrepError.exit_code),
         "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }
-    with contextlib.suppress(ResultsError), atomic_write(directory / FAILED) as temporary:
-        temporary.write_text(json.dumps(about, indent=2) + "\n")

@@ -1,0 +1,79 @@
+"""Folders of sweeps and their runs, named by what was typed: the same command finds them again."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Sequence
+
+from omegaconf import DictConfig, OmegaConf
+
+LONGEST = 100
+"""Characters of a name; a file system takes 255 bytes."""
+
+PATH = re.compile(r"[^\s,=+'\"\[\]]*/+")
+"""The folders of a path inside an override: its last part says enough."""
+
+LOST = re.compile(r"[^A-Za-z0-9_.,=+-]+")
+
+
+def folder_name(overrides: Iterable[str], otherwise: str) -> str:
+    """A file name for overrides, readable in a list and the same every time.
+
+    Folders of paths and characters that a shell or file system may not like are dropped. If
+    anything was, or the name was cut, a hash of the whole ends it, so that different overrides
+    never share a name.
+
+    Args:
+        overrides: as typed, ``key=value``.
+        otherwise: the name if there are none.
+
+    """
+    whole = "+".join(overrides)
+    name = LOST.sub("-", PATH.sub("", whole)).strip("-.")
+    if name == whole and len(name) <= LONGEST:
+        return name or otherwise
+    digest = hashlib.sha256(whole.encode("utf-8", "backslashreplace")).hexdigest()[:8]
+    return f"{name[: LONGEST - 9].rstrip('-.')}-{digest}".lstrip("-")
+
+
+def run_name(overrides: Sequence[str], constant: Sequence[str] = ()) -> str:
+    """The name of a run inside its sweep: what sets it apart from the others.
+
+    Args:
+        overrides: of this run alone.
+        constant: keys that are the same in the whole sweep; left out unless nothing else is left.
+
+    """
+    varied = [item for item in overrides if key_of(item) not in constant]
+    return folder_name([",".join(varied or overrides)], "run")
+
+
+def key_of(override: str) -> str:
+    """The key of ``key=value``, without what Hydra allows in front of it."""
+    return override.lstrip("+~").split("=")[0]
+
+
+def typed(config: DictConfig) -> list[str]:
+    """What a sweep varies and sets: the experiment file's hydra.sweeper.params, then overrides."""
+    params = OmegaConf.select(config, "hydra.sweeper.params") or {}
+    task = list(config.hydra.overrides.task)
+    given = {key_of(item) for item in task}
+    return [f"{key}={value}" for key, value in params.items() if key not in given] + task
+
+
+def register() -> None:
+    """Teach OmegaConf the two names that configs/config.yaml uses."""
+    OmegaConf.register_new_resolver(
+        "sweep_name",
+        lambda *, _root_: folder_name(_root_.hydra.overrides.task, "sweep"),
+        replace=True,
+    )
+    OmegaConf.register_new_resolver(
+        "run_name",
+        lambda *, _root_: run_name(
+            list(_root_.hydra.overrides.task),
+            list(_root_.hydra.job.config.override_dirname.exclude_keys),
+        ),
+        replace=True,
+    )

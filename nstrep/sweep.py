@@ -1,0 +1,168 @@
+"""What a sweep does around its runs: Hydra calls it, in the parent and wherever a run runs."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig, OmegaConf, read_write
+
+from nstrep import environment, naming, progress, resume
+from nstrep.errors import BusyError, NstrepError, ResultsError
+from nstrep.files import reason
+
+log = logging.getLogger(__name__)
+
+watch: progress.Watch | None = None
+"""Of the sweep that this process started."""
+
+_said: set[str] = set()
+
+
+class Sweep(Callback):
+    """Hydra's callback; see configs/config.yaml. It is pickled to where the runs run."""
+
+    def __init__(self) -> None:
+        self._notes: Path | None = None
+        self._parent = os.getpid()
+        self._before: int | None = None
+        self._began = 0.0
+
+    def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
+        """Fix the sweep's folder for every run, share the cores out, and begin to watch."""
+        global watch
+        overrides = parsed(config)
+        added = [f"hydra.sweep.dir={_quoted(str(Path(config.hydra.sweep.dir).absolute()))}"]
+        if _named_here(config):
+            # In a folder of another name, sweeps with other constants may meet.
+            keys = [item.get_key_element() for item in overrides if not item.is_sweep_override()]
+            keys = ",".join(_quoted(naming.key_of(key)) for key in keys)
+            added.append(f"hydra.job.config.override_dirname.exclude_keys=[{keys}]")
+        with read_write(config.hydra):
+            config.hydra.sweep.dir = str(Path(config.hydra.sweep.dir).absolute())
+            config.hydra.overrides.hydra.extend(added)
+        each = threads(config.hydra.launcher)
+        if each is not None:
+            environment.share_threads(each)
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        try:
+            watch = progress.Watch(Path(config.hydra.sweep.dir), planned(config, overrides))
+        except ResultsError:  # Hydra will say so in a moment, when it makes the folder itself
+            return
+        self._notes = watch.notes
+
+    def on_job_start(self, config: DictConfig, **_: Any) -> None:
+        """Keep what a run of many says in its log alone, but for warnings that are new."""
+        if self._notes is None:
+            return
+        for handler in logging.getLogger().handlers:
+            if not isinstance(handler, logging.FileHandler):
+                handler.addFilter(_only_new_warnings)
+        if os.getpid() != self._parent:
+            os.environ["TQDM_DISABLE"] = "1"  # bars of several processes would overwrite each other
+        self._before = _age(Path(config.hydra.runtime.output_dir))
+        self._began = time.monotonic()
+
+    def on_job_end(self, config: DictConfig, job_return: JobReturn, **_: Any) -> None:
+        """Tell the parent, and keep an error from ending the sweep."""
+        if self._notes is None:
+            return
+        directory = Path(config.hydra.runtime.output_dir)
+        failed = job_return.status == JobStatus.FAILED
+        error = job_return._return_value if failed else None
+        more: dict[str, Any] = {}
+        if error is None and _age(directory) != self._before:
+            more["seconds"] = time.monotonic() - self._began
+        if error is not None and not isinstance(error, BusyError):
+            log.error("failed", exc_info=error)
+            resume.keep_failure(directory, error)
+            more["reason"] = resume.about(error)["reason"]
+        status = progress.outcome(error, skipped="seconds" not in more)
+        run = os.path.relpath(directory, config.hydra.sweep.dir)
+        progress.note(self._notes, config.hydra.job.num, status, run, **more)
+        if failed and "max_failure_rate" not in config.hydra.sweeper:
+            # Hydra would stop at the first failure with more than one batch. Optuna's sweeper has
+            # to see failures, and can be told to live with them.
+            job_return.status, job_return.return_value = JobStatus.COMPLETED, math.nan
+
+
+def _age(directory: Path) -> int | None:
+    try:
+        return (directory / resume.METRICS).stat().st_mtime_ns
+    except OSError:
+        return None
+
+
+def _named_here(config: DictConfig) -> bool:
+    raw = OmegaConf.to_container(config.hydra.sweep, resolve=False)
+    return "${sweep_name:" in raw["dir"]
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "\\'") + "'"
+
+
+def _only_new_warnings(record: logging.LogRecord) -> bool:
+    message = record.getMessage()
+    new = message not in _said
+    if record.levelno >= logging.WARNING and record.exc_info is None and new:
+        _said.add(message)
+        return True
+    return False
+
+
+def parsed(config: DictConfig) -> list[Override]:
+    """The sweep's overrides, those of the experiment file first; the last of each key counts."""
+    parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
+    every = parser.parse_overrides(naming.typed(config))
+    return list({item.get_key_element(): item for item in every}.values())
+
+
+def planned(config: DictConfig, overrides: list[Override]) -> int:
+    """How many runs the sweep will have: every combination, or as many as a search may try."""
+    trials = OmegaConf.select(config, "hydra.sweeper.n_trials")
+    if trials is not None:
+        return trials
+    discrete = [item for item in overrides if item.is_discrete_sweep()]
+    return math.prod(sum(1 for _ in item.sweep_string_iterator()) for item in discrete)
+
+
+def threads(launcher: DictConfig) -> int | None:
+    """Threads of a run, from the launcher's settings; None where this process runs it."""
+    for key in ("cpus_per_task", "ray.remote.num_cpus"):
+        value = OmegaConf.select(launcher, key)
+        if value is not None:
+            return max(1, int(value))
+    jobs = OmegaConf.select(launcher, "n_jobs")
+    if jobs is None:
+        return None
+    cores = environment.physical_cores()
+    return max(1, cores // jobs) if jobs > 0 else 1
+
+
+def close(error: NstrepError | None) -> int:
+    """End the sweep that this process started: closing line, summary, exit code."""
+    code = watch.close(error)
+    if watch.seen:
+        _summarise(watch.sweep)
+    return code
+
+
+def _summarise(folder: Path) -> None:
+    try:
+        from nstrep import collect
+
+        collect.collect(folder)
+    except (NstrepError, OSError) as error:
+        progress.say(f"summary.csv: cannot be written ({reason(error)})")
+    else:
+        progress.say(f"summary: {folder / 'summary.csv'}")

@@ -140,6 +140,12 @@ def _restore_numpy_bool() -> None:
         np.bool = bool
 
 
+def memory_mb() -> float:
+    """Resident memory of this process now, in MiB."""
+    with open("/proc/self/statm") as statm:
+        return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
 def versions() -> dict[str, str]:
     """Name and version of Python and of every package that can change a result."""
     names = ("nstrep", "mxnet", "numpy", "scipy", "scikit-image", "pillow", "hydra-core")

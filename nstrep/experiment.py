@@ -219,6 +219,7 @@ def _run(
 def _optimize(config: ExperimentConfig, prepared: Prepared, watch: _Watch) -> Outcome:
     scale = config.preprocess.pixel_scale
     height, width = prepared.photo.shape[:2]
+    memory = environment.memory_mb()
     objective = Objective(
         prepared.network,
         pictures.to_vgg_input(prepared.photo, scale),
@@ -255,7 +256,7 @@ def _optimize(config: ExperimentConfig, prepared: Prepared, watch: _Watch) -> Ou
             status, why = "interrupted", "by the user"
         finally:
             watch.close()
-    return Outcome(status, why, watch.first, watch.last)
+    return Outcome(status, why, watch.first, watch.last, memory)
 
 
 def _report(outcome: Outcome, directory: Path) -> None:

@@ -47,6 +47,8 @@ class Outcome:
     first: Step | None
     last: Step | None
     """None if not even the start could be evaluated."""
+    memory_before_mb: float
+    """What the process held before the network was bound."""
 
 
 def claim(directory: Path, config: ExperimentConfig) -> None:
@@ -126,6 +128,7 @@ def save(
         **(compare(filtered, photo) if filtered is not None else {}),
         # Of the whole process: in a sweep the largest run so far counts.
         "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "memory_before_mb": outcome.memory_before_mb,
         "threads": environment.threads(),
         "versions": versions,
         "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 
 from nstrep import plots
@@ -51,6 +53,12 @@ def draw(figure: schema.Figure, made: Sequence[Made], path: Path) -> Path:
     with atomic_write(target) as temporary:
         temporary.write_bytes(stream.getvalue())
     return target
+
+
+def tabulate(figure: schema.Figure, made: Sequence[Made]) -> pd.DataFrame | None:
+    """The numbers of a figure, for those kinds that are read as a table too."""
+    kind = TABLES.get(figure.kind)
+    return kind(made, **figure.given) if kind and made else None
 
 
 def runs(made: Sequence[Made]) -> list[Run]:
@@ -112,6 +120,23 @@ def costs(
     figure.suptitle(style.text(title))
     return figure
 
+
+def costs_table(
+    made: Sequence[Made], *, epochs: list[int], published: dict[str, list[float]]
+) -> pd.DataFrame:
+    """The numbers behind :func:`costs`: a row an epoch, published and here."""
+    curve = made[0].run.curve
+    rows = pd.DataFrame({"epoch": epochs})
+    for column, values in published.items():
+        weight = made[0].run.value(column.replace("_loss", "_weight")) or 1.0
+        found = curve.set_index("epoch")[column].reindex(epochs) if "epoch" in curve else math.nan
+        rows[f"{column.split('_')[0]}, published"] = values
+        rows[f"{column.split('_')[0]}, here"] = np.asarray(found / weight)
+    return rows
+
+
+TABLES: dict[str, Callable[..., pd.DataFrame]] = {"costs": costs_table}
+"""Kinds whose numbers the report shows too."""
 
 KINDS: dict[str, Callable[..., Figure]] = {
     function.__name__: function for function in (grid, sheet, curves, against, cost, costs)

@@ -133,8 +133,10 @@ def write(folder: Path, scale: Scale, findings: Sequence[Finding]) -> Path:
     return folder / REPORT
 
 
-def _figures(folder: Path, finding: Finding) -> Iterable[tuple[str, str]]:
-    """Title and file, relative to the report, of each figure that could be drawn."""
+def _figures(
+    folder: Path, finding: Finding
+) -> Iterable[tuple[str, str, tuple[list[str], list[list[str]]] | None]]:
+    """Title, file relative to the report and table, if it has one, of each figure drawn."""
     (folder / FIGURES).mkdir(parents=True, exist_ok=True)
     for place, figure in enumerate(finding.claim.figures, 1):
         path = folder / FIGURES / f"{finding.name}-{place}"
@@ -143,7 +145,11 @@ def _figures(folder: Path, finding: Finding) -> Iterable[tuple[str, str]]:
         except NothingToDraw as error:
             log.warning("%s: %s", finding.name, error)
             continue
-        yield figure.title, f"{FIGURES}/{file.name}"
+        rows = figures.tabulate(figure, finding.of(figure.runs))
+        cells = None
+        if rows is not None:
+            cells = list(rows), [[f"{cell:.5g}" for cell in row] for row in rows.to_numpy()]
+        yield figure.title, f"{FIGURES}/{file.name}", cells
 
 
 def number(value: float) -> str:

@@ -88,7 +88,7 @@ def spread(runs: Runs, of: Any, where: Where | None = None, within: Sequence[str
 
 
 def apart(runs: Runs, where: Where | None = None, within: Sequence[str] = ()) -> float:
-    """Root mean square difference of two runs' pictures, black to white = 1; mean over the pairs."""
+    """Root mean square difference of two runs' pictures (black to white is 1), mean over pairs."""
 
     def one(group: Runs) -> float:
         pictures = [made.run.picture for made in pick(group, where)]

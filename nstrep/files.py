@@ -9,7 +9,7 @@ import os
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -27,6 +27,13 @@ def reason(error: BaseException) -> str:
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     text = " ".join(text.split())[:200]
     return text if text and text.isprintable() else ascii(text) if text else type(error).__name__
+
+
+def one_line(text: Any, length: int = 500) -> str:
+    """Any value as one line of printable text."""
+    line = " ".join(str(text).split())
+    line = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in line)
+    return line if len(line) <= length else line[: length - 3] + "..."
 
 
 def sha256_of(path: str | os.PathLike[str]) -> str:

@@ -24,7 +24,7 @@ import yaml
 from nstrep import images, results, summary, swept
 from nstrep.denoise import load_raw
 from nstrep.errors import InputError
-from nstrep.files import reason, shown
+from nstrep.files import one_line, reason, shown
 
 log = logging.getLogger(__name__)
 
@@ -206,13 +206,6 @@ def _load(directory: Path, name: str) -> Run:
         why = f"there is no {results.METRICS}"
     typed = tuple(override for override in overrides if isinstance(override, str))
     return Run(directory, name, status, one_line(why), config, metrics, curve, typed)
-
-
-def one_line(text: Any, length: int = 500) -> str:
-    """Any value as one line of printable text."""
-    line = " ".join(str(text).split())
-    line = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in line)
-    return line if len(line) <= length else line[: length - 3] + "..."
 
 
 def _text(path: Path) -> str:

@@ -64,7 +64,9 @@ def write_run(
         return directory
     epoch = np.arange(epochs + 1)
     style = (2 + rng.random()) * np.exp(-epoch / 4) + 0.05 / config["style_weight"]
-    content = config["content_weight"] * 0.01 * (1 - np.exp(-epoch / 5))
+    weight = config["content_weight"]
+    content = weight * 0.01 / (1 + weight / 10) * (1 - np.exp(-epoch / 5))
+    style = style + 0.01 * weight**0.5
     tv = np.full_like(style, 0.01)
     layers = {name: style / len(config["style_layers"]) for name in config["style_layers"]}
     columns = {

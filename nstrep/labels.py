@@ -1,0 +1,81 @@
+"""How keys and values are written where people read them: plots and reports."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any
+
+from nstrep.files import one_line
+from nstrep.summary import plain
+
+if TYPE_CHECKING:
+    from nstrep.loading import Run
+
+MEASURES = {
+    "epoch": "epoch",
+    "evaluations": "evaluations of the loss",
+    "total": "total loss (weighted)",
+    "content_loss": "content loss (weighted)",
+    "style_loss": "style loss (weighted)",
+    "tv_loss": "total variation (weighted)",
+    "content_term": "content loss / content_weight",
+    "style_term": "style loss / style_weight",
+    "total_share": "total loss as a share of its start",
+    "eps": "eps: ||x_t - x_(t-1)|| / ||x_t||",
+    "loss_change": "relative change of the loss",
+    "gradient_norm": "norm of the gradient",
+    "lr": "learning rate",
+    "seconds": "time (s)",
+    "seconds_per_epoch": "time per epoch (s)",
+    "peak_memory_mb": "peak memory of the process (MiB)",
+    "megapixels": "size of the picture (megapixels)",
+    "ssim": "SSIM to the photo",
+    "psnr": "PSNR to the photo (dB)",
+    "epochs": "epochs",
+    "max_long_edge": "max_long_edge (pixels)",
+}
+"""What is measured, with its unit; a key of the configuration is its own label."""
+
+
+def axis(key: str) -> str:
+    """The label of an axis, with its unit."""
+    return MEASURES.get(key, one_line(key, 60))
+
+
+def short(value: Any, length: int = 28) -> str:
+    """A value in few letters: numbers without trailing zeros, the ends of a list, a file's name."""
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (int, float)):
+        return f"{value:g}"
+    if isinstance(value, list) and len(value) > 2:
+        value = f"{plain(value[0])} ... {plain(value[-1])} ({len(value)})"
+    text = one_line(plain(value), 1000)
+    if text.startswith("/"):
+        text = PurePath(text).name
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def settings(run: Run, keys: Iterable[str]) -> str:
+    """Some of a run's settings on one line, such as ``content_weight=10, style=lilies``."""
+    return ", ".join(f"{one_line(key, 60)}={short(run.value(key))}" for key in keys)
+
+
+def levels(values: Iterable[Any]) -> list[Any]:
+    """The different values: numbers in their order, others as they come; None last."""
+    values = [plain(value) for value in values]
+    found = list(dict.fromkeys(value for value in values if value is not None))
+    if found and numeric(found):
+        found.sort()
+    return found + ([None] if None in values else [])
+
+
+def numeric(values: Sequence[Any]) -> bool:
+    """Whether all values, None aside, are numbers, and there is one."""
+    known = [value for value in values if value is not None]
+    return bool(known) and all(
+        isinstance(value, (int, float)) and not isinstance(value, bool) for value in known
+    )

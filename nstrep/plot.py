@@ -1,0 +1,204 @@
+"""``python -m nstrep.plot FOLDER [KIND ...]``: figures of a run or of a sweep.
+
+Without a KIND every one that the folder's runs make sensible is drawn.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from nstrep import plots
+from nstrep.commands import plain_errors
+from nstrep.errors import InputError, ResultsError
+from nstrep.files import reason, shown
+from nstrep.labels import settings
+from nstrep.loading import Run, Sweep, load_sweep
+from nstrep.plots import NothingToDraw
+from nstrep.plots.curves import mixed
+from nstrep.plots.measures import FINAL, FINAL_MIXED, telling
+from nstrep.summary import plain
+
+MOST_GRIDS = 12
+"""Grids of a folder at most, one for each combination of the keys that no axis shows."""
+
+Named = Iterator[tuple[str, Figure]]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The keys that the user named; by default those that were swept."""
+
+    x: str | None = None
+    y: tuple[str, ...] = ()
+
+
+def curves(sweep: Sweep, asked: Asked) -> Named:
+    """Loss and eps of all runs, by each swept key; or of one run, its terms."""
+    if len(sweep.runs) == 1 and not asked.x:
+        (run,) = sweep.runs
+        if len(run.curve) < 2:
+            raise NothingToDraw("curves: the run has none with two epochs")
+        stop = run.value("stop_eps")
+        stop = float(stop) if isinstance(stop, (int, float)) else 0.0
+        title = settings(run, ("content", "style", "recipe"))
+        yield "curves", plots.single(run.curve, title=title, stop_eps=stop)
+        return
+    for key in [asked.x] if asked.x else sweep.swept or ["seed"]:
+        figure = plots.overlaid(
+            sweep.runs, key, asked.y or ("total", "eps"), relative=mixed(sweep.swept)
+        )
+        yield f"curves_{key}", figure
+
+
+def final(sweep: Sweep, asked: Asked) -> Named:
+    """The losses at the end against each swept key."""
+    keys = [asked.x] if asked.x else sweep.swept
+    if not keys:
+        raise NothingToDraw("final: the runs do not differ in any key")
+    measures = asked.y or (FINAL_MIXED if mixed(sweep.swept) else FINAL)
+    for key in keys:
+        others = [other for other in sweep.swept if other != key]
+        colour = telling(sweep.runs, others)
+        figure = plots.against(sweep.runs, key, measures, colour=colour, alike=others)
+        yield f"final_{key}", figure
+
+
+def grid(sweep: Sweep, asked: Asked) -> Named:
+    """The pictures over two swept keys, or all of them where fewer were swept."""
+    axes = [key for key in (*asked.y[:1], asked.x) if key]
+    axes += [key for key in sweep.swept if key not in axes][: 2 - len(axes)]
+    if len(axes) < 2:
+        yield "grid", plots.contact_sheet(sweep.runs, axes)
+        return
+    down, across = axes if asked.y or not asked.x else axes[::-1]
+    rest = [key for key in sweep.swept if key not in axes]
+    alike: dict[str, list[Run]] = {}
+    for run in sweep.runs:
+        alike.setdefault(settings(run, rest), []).append(run)
+    if len(alike) > MOST_GRIDS or _sparse(sweep.runs, down, across):
+        if asked.x or asked.y:
+            raise NothingToDraw(f"grid: {down} and {across} do not span the runs")
+        yield "grid", plots.contact_sheet(sweep.runs, sweep.swept[:3])
+        return
+    for number, (name, runs) in enumerate(alike.items()):
+        suffix = f"_{number + 1}" if len(alike) > 1 else ""
+        yield f"grid_{down}_{across}{suffix}", plots.grid(runs, down, across, title=name)
+
+
+def _sparse(runs: Sequence[Run], down: str, across: str) -> bool:
+    """Whether a grid would be mostly empty, as where two keys were changed one at a time."""
+    pairs = {(plain(run.value(down)), plain(run.value(across))) for run in runs}
+    cells = len({row for row, _ in pairs}) * len({column for _, column in pairs})
+    return cells > 4 and len(pairs) < 0.4 * cells
+
+
+def tradeoff(sweep: Sweep, asked: Asked) -> Named:
+    """Content against style loss, with the Pareto front."""
+    yield "tradeoff", plots.tradeoff(sweep.runs, sweep.swept, colour=asked.x)
+
+
+def cost(sweep: Sweep, asked: Asked) -> Named:
+    """Time and memory against size."""
+    keys = ("model", "optimizer", "recipe", "pooling")
+    colour = asked.x or next((key for key in keys if key in sweep.swept), None)
+    yield "cost", plots.cost(sweep.runs, colour=colour)
+
+
+def denoise(sweep: Sweep, asked: Asked) -> Named:
+    """The first result that has its raw.npz, under several filters."""
+    for run in sweep.runs:
+        if (run.path / "raw.npz").exists():
+            yield "denoise", plots.denoise_strip(run)
+            return
+    raise NothingToDraw("denoise: no run has a raw.npz")
+
+
+KINDS = {kind.__name__: kind for kind in (curves, final, grid, tradeoff, cost, denoise)}
+
+
+def draw(
+    sweep: Sweep, kinds: Sequence[str], asked: Asked, folder: Path
+) -> tuple[list[Path], list[str]]:
+    """Draw kinds of plots into a folder.
+
+    Returns:
+        The PNG and SVG files, and for every kind that could not be drawn one line that says why.
+
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ResultsError(f"{shown(folder)}: cannot be written ({reason(error)})") from None
+    written: list[Path] = []
+    missed: list[str] = []
+    for kind in kinds:
+        try:
+            for name, figure in KINDS[kind](sweep, asked):
+                written += plots.save(figure, folder / re.sub(r"[^\w.-]", "_", name)[:120])
+        except NothingToDraw as error:
+            missed.append(str(error))
+    return written, missed
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Draw what is asked for and print the files."""
+    parser = argparse.ArgumentParser(
+        prog="python -m nstrep.plot",
+        description=__doc__,
+        epilog="; ".join(f"{name}: {kind.__doc__.rstrip('.')}" for name, kind in KINDS.items()),
+    )
+    parser.add_argument("folder", type=Path, help="a run directory, or a folder of them")
+    parser.add_argument(
+        "kind", nargs="*", help=f"{', '.join(KINDS)}; by default those that make sense"
+    )
+    parser.add_argument(
+        "--x",
+        metavar="KEY",
+        help="a swept key: colour of curves, tradeoff and cost, axis of final, columns of grid",
+    )
+    parser.add_argument(
+        "--y",
+        metavar="KEY",
+        nargs="+",
+        default=[],
+        help="columns of curve.csv for curves and final (besides: content_term, style_term,"
+        " total_share, ssim, seconds, ...), or the key of grid's rows",
+    )
+    parser.add_argument("--out", type=Path, help="folder of the figures; FOLDER/plots by default")
+    options = parser.parse_args(arguments)
+    with plain_errors():
+        for kind in options.kind:
+            if kind not in KINDS:
+                raise InputError(f"{kind}: must be one of {', '.join(KINDS)}")
+        sweep = load_sweep(options.folder)
+        asked = Asked(options.x, tuple(options.y))
+        _check(sweep, asked)
+        folder = options.out or options.folder / "plots"
+        written, missed = draw(sweep, options.kind or list(KINDS), asked, folder)
+        for path in written:
+            print(shown(path))
+        if missed and (options.kind or not written):
+            raise InputError("; ".join(missed))
+        for line in missed:
+            print(f"left out: {line}")
+
+
+def _check(sweep: Sweep, asked: Asked) -> None:
+    """Refuse keys that no run has."""
+    if asked.x and all(run.value(asked.x) is None for run in sweep.runs):
+        raise InputError(f"--x {asked.x}: no run has this key; swept: {', '.join(sweep.swept)}")
+    for key in asked.y:
+        terms = ("content_term", "style_term", "total_share", "megapixels")
+        columns = any(key in run.curve or run.value(key) is not None for run in sweep.runs)
+        if key not in terms and not columns:
+            raise InputError(f"--y {key}: no run has this")
+
+
+if __name__ == "__main__":
+    main()

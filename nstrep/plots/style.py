@@ -1,0 +1,140 @@
+"""What all figures share: colours, text that is safe to draw, and saving."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import warnings
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
+from nstrep.errors import InputError
+from nstrep.files import atomic_write
+from nstrep.labels import numeric, short
+
+# Okabe and Ito's colours, told apart by colour-blind readers too; their yellow is too pale for
+# lines on white.
+COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+DASHES = ("-", "--", ":", "-.")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+
+LEGEND = 28
+"""Entries of a legend at most; there are as many pairs of a colour and a dash."""
+
+
+class NothingToDraw(InputError):
+    """The runs do not hold what a kind of plot shows."""
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure, sizes in inches, drawn without pyplot's global state."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.08, h_pad=0.08)
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def text(value: Any) -> str:
+    """Text that matplotlib draws as it is: no mathematics, and never hidden from a legend."""
+    safe = str(value).replace("$", r"\$")
+    return f" {safe}" if safe.startswith("_") else safe
+
+
+def looks(levels: Sequence[Any]) -> dict[Any, dict[str, Any]]:
+    """How to draw each level: numbers from dark to light, words by colour, marker and dash."""
+    if numeric(levels):
+        colours = matplotlib.colormaps["viridis"](np.linspace(0, 0.85, max(2, len(levels))))
+        return {
+            level: {"color": colour, "marker": MARKERS[place % len(MARKERS)]}
+            for place, (level, colour) in enumerate(zip(levels, colours))
+        }
+    pairs = itertools.cycle(itertools.product(DASHES, enumerate(COLOURS)))
+    return {
+        level: {"color": colour, "linestyle": dash, "marker": MARKERS[place]}
+        for level, (dash, (place, colour)) in zip(levels, pairs)
+    }
+
+
+def legend(figure: Figure, title: str, named: dict[Any, dict[str, Any]], *, lines: bool) -> None:
+    """A legend beside the axes: where numbers are many, every few of them."""
+    shown = list(named)
+    if len(shown) > LEGEND:
+        shown = shown[:: -(-len(shown) // LEGEND)]
+    handles = [
+        Line2D([], [], label=text(short(level)), **_handle(named[level], lines)) for level in shown
+    ]
+    figure.legend(
+        handles=handles, title=text(title), loc="outside right upper", frameon=False,
+        fontsize="small", ncols=1 + (len(shown) > 14), alignment="left",
+    )  # fmt: skip
+
+
+def _handle(look: dict[str, Any], lines: bool) -> dict[str, Any]:
+    return {key: value for key, value in look.items() if key != "marker"} if lines else {
+        "color": look["color"], "marker": look["marker"], "linestyle": "none",
+    }  # fmt: skip
+
+
+def tidy(axes: Axes) -> None:
+    """No box, and a faint grid to read values by."""
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(color="#dddddd", linewidth=0.6)
+    axes.set_axisbelow(True)
+
+
+def logarithmic(axes: Axes, which: str) -> None:
+    """A logarithmic axis, with numbers at 1, 2 and 5 where that is not too many."""
+    axis = getattr(axes, f"{which}axis")
+    getattr(axes, f"set_{which}scale")("log")
+    low, high = axis.get_view_interval()
+    if high / low < 2e3:
+        axis.set_major_locator(
+            LogLocator(subs=(1, 2, 5) if high / low > 8 else (1, 1.5, 2, 3, 5, 7))
+        )
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axis.set_minor_formatter(NullFormatter())
+
+
+def scaled(axes: Axes, which: str, values: Iterable[float], ratio: float = 8) -> None:
+    """A logarithmic axis where positive values span more than ``ratio``, else few ticks."""
+    known = [value for value in values if np.isfinite(value)]
+    if known and min(known) > 0 and max(known) / min(known) > ratio:
+        logarithmic(axes, which)
+    else:
+        getattr(axes, f"{which}axis").set_major_locator(MaxNLocator(5))
+
+
+def save(figure: Figure, path: Path, kinds: Sequence[str] = ("png", "svg")) -> list[Path]:
+    """Write a figure as ``path`` with each suffix, the same bytes for the same figure.
+
+    Raises:
+        ResultsError: the folder cannot be written.
+
+    """
+    written = []
+    for kind in kinds:
+        target = path.with_name(f"{path.name}.{kind}")
+        with atomic_write(target) as temporary:
+            temporary.write_bytes(drawn(figure, kind))
+        written.append(target)
+    return written
+
+
+def drawn(figure: Figure, kind: str) -> bytes:
+    """A figure as the bytes of a file: drawn in memory first, so that it is never half on disk."""
+    stream = io.BytesIO()
+    with warnings.catch_warnings(), matplotlib.rc_context({"svg.hashsalt": "nstrep"}):
+        # A picture's name may be in a script that the font does not have: boxes are drawn.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        stamp = {"Software": None} if kind == "png" else {"Date": None}
+        figure.savefig(stream, format=kind, dpi=120, metadata=stamp)
+    return stream.getvalue()

@@ -201,7 +201,7 @@ def make_mxnet_optimizer(settings: OptimizerConfig, lr: float) -> mx.optimizer.O
     options = {name: value for name, value in own.items() if value is not None}
     if settings.lr_decay_every:
         options["lr_scheduler"] = mx.lr_scheduler.FactorScheduler(
-            step=settings.lr_decay_every, factor=settings.lr_decay
+            step=settings.lr_decay_every, factor=settings.lr_decay, base_lr=lr
         )
     decay = 0.0 if settings.decoupled_decay else settings.weight_decay or 0.0
     return mx.optimizer.create(settings.name, learning_rate=lr, wd=decay, **options)

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
 from omegaconf import MISSING, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -110,7 +109,6 @@ def load(name: str) -> Claim:
         raise InputError(f"claims={name}: must be all or some of {', '.join(names())}")
     path: Path = config_folder() / "claim" / f"{name}.yaml"
     try:
-        stored = OmegaConf.create(yaml.safe_load(path.read_text()))
-        return OmegaConf.to_object(OmegaConf.merge(Claim, stored))
+        return OmegaConf.to_object(OmegaConf.merge(Claim, OmegaConf.load(path)))
     except OmegaConfBaseException as error:
         raise InputError(f"{path}: {explain(error)}") from None

@@ -32,6 +32,9 @@ WORKER_DEATHS = (
 )  # fmt: skip
 """What joblib, submitit and Ray raise for it, by name: the latter two are extras."""
 
+PLUGINS = {"submitit_local": "slurm", "submitit_slurm": "slurm", "ray": "ray", "optuna": "optuna"}
+"""Launchers and sweepers that are extras of this package."""
+
 FILE_KEYS = ("from_image", "content_image", "style_image", "init", "weights.path")
 
 
@@ -45,7 +48,6 @@ def config_folder() -> Path:
 # Workers import this module, so that they know these too.
 ConfigStore.instance().store(name="schema", node=ExperimentConfig)
 naming.register()
-OmegaConf.register_new_resolver("physical_cores", environment.physical_cores, replace=True)
 
 
 def job(composed: DictConfig) -> float:
@@ -191,9 +193,8 @@ def plain_error(error: Exception) -> NstrepError:
         return WorkerError(
             "a worker process was killed, perhaps for want of memory; the same command continues"
         )
-    plugin = re.search(r"Unknown plugin class : '(hydra_plugins[.](\w+)[.].*)'", str(error))
-    if plugin:
-        return InputError(_missing_plugin(plugin[2]))
+    if 'Could not detect "srun"' in str(error):
+        return InputError("hydra/launcher=slurm: there is no srun here; start it on the cluster")
     if isinstance(error, OSError):
         place = error.filename or "the results folder"
         return ResultsError(f"{place}: cannot be used ({reason(error)})")
@@ -203,18 +204,14 @@ def plain_error(error: Exception) -> NstrepError:
     )
 
 
-def _missing_plugin(package: str) -> str:
-    word = package.removeprefix("hydra_").split("_")[0]
-    what = "sweeper" if package.endswith("sweeper") else "launcher"
-    extra = {"submitit": "slurm"}.get(word, word)
-    return f"hydra/{what}={word}: is not installed: run  pip install 'nstrep[{extra}]'"
-
-
 def _unknown_option(error: MissingConfigException) -> str:
     config = error.missing_cfg_file or ""
     group, _, name = config.rpartition("/")
     if not group:
         return reason(error)
+    if name in PLUGINS:
+        extra = PLUGINS[name]
+        return f"{group}={name}: is not installed: run  pip install 'nstrep[{extra}]'"
     options = [option for option in (error.options or []) if option != "schema"]
     near = difflib.get_close_matches(name, options, 1)
     hint = f" (did you mean {near[0]}?)" if near else ""

@@ -6,6 +6,9 @@ import hashlib
 import re
 from collections.abc import Iterable, Sequence
 
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
 LONGEST = 100
@@ -14,6 +17,7 @@ LONGEST = 100
 PATH = re.compile(r"[^\s,=+'\"\[\]]*/+")
 """The folders of a path inside an override: its last part says enough."""
 
+BRACKETS = re.compile(r"[\[\](){}'\"]")
 LOST = re.compile(r"[^A-Za-z0-9_.,=+-]+")
 
 
@@ -30,7 +34,7 @@ def folder_name(overrides: Iterable[str], otherwise: str) -> str:
 
     """
     whole = "+".join(overrides)
-    name = LOST.sub("-", PATH.sub("", whole)).strip("-.")
+    name = LOST.sub("-", BRACKETS.sub("", PATH.sub("", whole))).strip("-.")
     if name == whole and len(name) <= LONGEST:
         return name or otherwise
     digest = hashlib.sha256(whole.encode("utf-8", "backslashreplace")).hexdigest()[:8]
@@ -54,20 +58,26 @@ def key_of(override: str) -> str:
     return override.lstrip("+~").split("=")[0]
 
 
-def typed(config: DictConfig) -> list[str]:
-    """What a sweep varies and sets: the experiment file's hydra.sweeper.params, then overrides."""
-    params = OmegaConf.select(config, "hydra.sweeper.params") or {}
-    task = list(config.hydra.overrides.task)
-    given = {key_of(item) for item in task}
-    return [f"{key}={value}" for key, value in params.items() if key not in given] + task
+def parsed(overrides: Iterable[str]) -> list[Override]:
+    """Overrides as Hydra understands them; the last of each key counts."""
+    parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
+    return list({item.key_or_group: item for item in parser.parse_overrides(overrides)}.values())
+
+
+def sweep_name(config: DictConfig) -> str:
+    """The name of a sweep: what was typed, first what varies."""
+    given = config.hydra.overrides
+    params = "hydra.sweeper.params."
+    typed = [item for item in given.hydra if item.lstrip("+").startswith(params)]
+    items = parsed([item.lstrip("+").removeprefix(params) for item in typed] + list(given.task))
+    items.sort(key=lambda item: not item.is_sweep_override())
+    return folder_name([item.input_line for item in items], "sweep")
 
 
 def register() -> None:
     """Teach OmegaConf the two names that configs/config.yaml uses."""
     OmegaConf.register_new_resolver(
-        "sweep_name",
-        lambda *, _root_: folder_name(_root_.hydra.overrides.task, "sweep"),
-        replace=True,
+        "sweep_name", lambda *, _root_: sweep_name(_root_), replace=True
     )
     OmegaConf.register_new_resolver(
         "run_name",

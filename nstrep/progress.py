@@ -6,12 +6,12 @@ import json
 import shutil
 import sys
 import threading
-import time
 import uuid
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from tqdm import tqdm
@@ -30,6 +30,12 @@ def note(folder: Path, number: int, status: str, run: str, **more: Any) -> None:
     """Tell the process that started the sweep how a run ended; from any process or machine."""
     with suppress(NstrepError), atomic_write(folder / f"{number}.json") as temporary:
         temporary.write_text(json.dumps({"status": status, "run": run, **more}))
+
+
+def note_start(folder: Path, number: int) -> None:
+    """Tell the process that started the sweep that a run has begun."""
+    with suppress(OSError):
+        (folder / f"{number}.started").touch()
 
 
 class Watch:
@@ -53,7 +59,6 @@ class Watch:
         self._held = ExitStack()
         _sweep_out(sweep / NOTES)
         self._held.enter_context(resume.locked(self.notes))
-        self._began = time.monotonic()
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
@@ -76,10 +81,11 @@ class Watch:
             return f"{place}, another process is at work there: {run}"
         if found["status"] == "skipped":
             return f"{place}, done before: {run}"
-        worked = [item["seconds"] for item in self.seen.values() if "seconds" in item]
-        each = sum(worked) / len(worked)
-        left = (time.monotonic() - self._began) / len(worked) * (self.planned - len(self.seen))
-        about = f", about {duration(left)} left" if len(self.seen) < self.planned else ""
+        each = median(item["seconds"] for item in self.seen.values() if "seconds" in item)
+        # At least one at a time: the one that has just ended made room for the next.
+        together = 1 + len(list(self.notes.glob("*.started"))) - len(self.seen)
+        to_do = self.planned - len(self.seen)
+        about = f", about {duration(each * to_do / max(1, together))} left" if to_do else ""
         return f"{place}, {duration(each)} each{about}: {run}"
 
     def close(self, error: NstrepError | None) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import os
@@ -9,8 +10,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-from hydra.core.global_hydra import GlobalHydra
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.experimental.callback import Callback
@@ -40,15 +39,16 @@ class Sweep(Callback):
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         """Fix the sweep's folder for every run, share the cores out, and begin to watch."""
         global watch
-        overrides = parsed(config)
+        overrides = what_varies(config)
         added = [f"hydra.sweep.dir={_quoted(str(Path(config.hydra.sweep.dir).absolute()))}"]
         if _named_here(config):
             # In a folder of another name, sweeps with other constants may meet.
-            keys = [item.get_key_element() for item in overrides if not item.is_sweep_override()]
-            keys = ",".join(_quoted(naming.key_of(key)) for key in keys)
+            same = [item for item in overrides if not item.is_sweep_override()]
+            keys = ",".join(_quoted(item.key_or_group) for item in same)
             added.append(f"hydra.job.config.override_dirname.exclude_keys=[{keys}]")
         with read_write(config.hydra):
             config.hydra.sweep.dir = str(Path(config.hydra.sweep.dir).absolute())
+            _search_that_continues(config.hydra.sweeper, list(config.hydra.overrides.hydra))
             config.hydra.overrides.hydra.extend(added)
         each = threads(config.hydra.launcher)
         if each is not None:
@@ -71,6 +71,7 @@ class Sweep(Callback):
             os.environ["TQDM_DISABLE"] = "1"  # bars of several processes would overwrite each other
         self._before = _age(Path(config.hydra.runtime.output_dir))
         self._began = time.monotonic()
+        progress.note_start(self._notes, config.hydra.job.num)
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **_: Any) -> None:
         """Tell the parent, and keep an error from ending the sweep."""
@@ -120,11 +121,11 @@ def _only_new_warnings(record: logging.LogRecord) -> bool:
     return False
 
 
-def parsed(config: DictConfig) -> list[Override]:
-    """The sweep's overrides, those of the experiment file first; the last of each key counts."""
-    parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
-    every = parser.parse_overrides(naming.typed(config))
-    return list({item.get_key_element(): item for item in every}.values())
+def what_varies(config: DictConfig) -> list[Override]:
+    """The sweep's overrides: an experiment file's hydra.sweeper.params, then what was typed."""
+    params = OmegaConf.select(config, "hydra.sweeper.params") or {}
+    from_file = [f"{key}={value}" for key, value in params.items()]
+    return naming.parsed(from_file + list(config.hydra.overrides.task))
 
 
 def planned(config: DictConfig, overrides: list[Override]) -> int:
@@ -138,15 +139,27 @@ def planned(config: DictConfig, overrides: list[Override]) -> int:
 
 def threads(launcher: DictConfig) -> int | None:
     """Threads of a run, from the launcher's settings; None where this process runs it."""
-    for key in ("cpus_per_task", "ray.remote.num_cpus"):
-        value = OmegaConf.select(launcher, key)
-        if value is not None:
-            return max(1, int(value))
-    jobs = OmegaConf.select(launcher, "n_jobs")
-    if jobs is None:
-        return None
-    cores = environment.physical_cores()
-    return max(1, cores // jobs) if jobs > 0 else 1
+    asked = {
+        "joblib": lambda: environment.physical_cores() // _positive(launcher.n_jobs),
+        "submitit": lambda: launcher.cpus_per_task or 1,
+        "ray": lambda: OmegaConf.select(launcher, "ray.remote.num_cpus") or 1,
+    }
+    plugin = launcher._target_.split(".")[1].removeprefix("hydra_").removesuffix("_launcher")
+    return max(1, int(asked[plugin]())) if plugin in asked else None
+
+
+def _positive(jobs: int) -> int:
+    return jobs if jobs > 0 else environment.physical_cores()
+
+
+def _search_that_continues(sweeper: DictConfig, typed: list[str]) -> None:
+    """Optuna's defaults end a search at the first failure and draw other trials every time."""
+    given = {naming.key_of(item) for item in typed}
+    if "max_failure_rate" in sweeper and "hydra.sweeper.max_failure_rate" not in given:
+        sweeper.max_failure_rate = 1.0
+    sampler = sweeper.get("sampler") or {}
+    if "seed" in sampler and "hydra.sweeper.sampler.seed" not in given and not sweeper.storage:
+        sampler.seed = 0
 
 
 def close(error: NstrepError | None) -> int:
@@ -165,4 +178,7 @@ def _summarise(folder: Path) -> None:
     except (NstrepError, OSError) as error:
         progress.say(f"summary.csv: cannot be written ({reason(error)})")
     else:
-        progress.say(f"summary: {folder / 'summary.csv'}")
+        place = folder / "summary.csv"
+        with contextlib.suppress(ValueError):
+            place = place.relative_to(Path.cwd())
+        progress.say(f"summary: {place}")

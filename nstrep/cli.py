@@ -20,18 +20,18 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from nstrep.config import ExperimentConfig, check, explain, unknown_key
+from nstrep.config import (
+    ExperimentConfig,
+    check,
+    config_folder,
+    explain,
+    group_options,
+    unknown_key,
+)
 from nstrep.errors import InputError, NstrepError, ResultsError
 from nstrep.files import reason
 
 log = logging.getLogger(__name__)
-
-
-def config_folder() -> Path:
-    """configs/: inside the installed package, or beside it in a checkout."""
-    package = Path(__file__).parent
-    inside = package / "configs"
-    return inside if inside.is_dir() else package.parent / "configs"
 
 
 ConfigStore.instance().store(name="schema", node=ExperimentConfig)
@@ -84,7 +84,8 @@ def again(composed: DictConfig) -> tuple[DictConfig, dict | None]:
     from nstrep import results
 
     stored, inputs = results.from_image(path)
-    config = OmegaConf.create(stored)
+    # Keys that are younger than the picture: what no recipe decides has a neutral default.
+    config = OmegaConf.create({**OmegaConf.to_container(composed), **stored})
     for override in HydraConfig.get().overrides.task:
         key = re.split("[=@]", override.lstrip("+~"))[0]
         if key in ("recipe", "experiment", "optimizer"):
@@ -118,11 +119,19 @@ def absolute_paths(config: ExperimentConfig) -> None:
     for key in ("content_image", "style_image"):
         value = getattr(config, key)
         if value is not None:
-            setattr(config, key, str(Path(value).expanduser().absolute()))
+            setattr(config, key, _absolute(value))
     if config.weights.path not in (None, "random"):
-        config.weights.path = str(Path(config.weights.path).expanduser().absolute())
+        config.weights.path = _absolute(config.weights.path)
+    for key in ("content_masks", "style_masks"):
+        setattr(config, key, [_absolute(file) for file in getattr(config, key)])
+    named = group_options("style")
+    config.styles = [style if style in named else _absolute(style) for style in config.styles]
     if config.init not in ("content", "style", "noise"):
-        config.init = str(Path(config.init).expanduser().absolute())
+        config.init = _absolute(config.init)
+
+
+def _absolute(file: str) -> str:
+    return str(Path(file).expanduser().absolute())
 
 
 def _leave_nothing(directory: Path) -> None:

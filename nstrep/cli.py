@@ -68,6 +68,15 @@ class _Refused(BaseException):
         self.error = error
 
 
+INSTEAD_OF = {
+    "content": ("content_image",),
+    "style": ("style_image", "styles", "style_blend"),
+    "style_image": ("styles", "style_blend"),
+    "styles": ("style_image", "style_blend"),
+}
+"""What a key that is typed beside from_image takes the place of."""
+
+
 def again(composed: DictConfig) -> tuple[DictConfig, dict | None]:
     """With from_image: the configuration inside that picture, under what the user typed beside it.
 
@@ -86,8 +95,14 @@ def again(composed: DictConfig) -> tuple[DictConfig, dict | None]:
     stored, inputs = results.from_image(path)
     # Keys that are younger than the picture: what no recipe decides has a neutral default.
     config = OmegaConf.create({**OmegaConf.to_container(composed), **stored})
-    for override in HydraConfig.get().overrides.task:
-        key = re.split("[=@]", override.lstrip("+~"))[0]
+    typed = {
+        override: re.split("[=@]", override.lstrip("+~"))[0]
+        for override in HydraConfig.get().overrides.task
+    }
+    for override, key in typed.items():
+        for other in INSTEAD_OF.get(key, ()):
+            if other not in typed.values():
+                config[other] = composed[other]
         if key in ("recipe", "experiment", "optimizer"):
             raise InputError(
                 f"{override}: cannot be combined with from_image, which holds these settings;"

@@ -33,7 +33,8 @@ def statistics(rgb01: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def symmetric_root(covariance: np.ndarray) -> np.ndarray:
     """The symmetric R with R R = covariance; it does not depend on the order of the channels."""
     values, vectors = np.linalg.eigh(covariance)
-    return (vectors * np.sqrt(values.clip(min=0))) @ vectors.T
+    rounding = 1e-10  # of float32 pixels, as a variance
+    return (vectors * np.sqrt(np.where(values > rounding, values, 0))) @ vectors.T
 
 
 def cholesky_root(covariance: np.ndarray) -> np.ndarray:

@@ -393,7 +393,7 @@ def _check_styles(config: ExperimentConfig) -> None:
     if styles and config.style_image is not None:
         raise InputError(f"styles={_flat(styles)}, style_image: only one can be given")
     if blend:
-        given = f"style_blend={_flat(blend)}"
+        given = f"style_blend={_flat([f'{weight:g}' for weight in blend])}"
         if len(blend) != len(styles):
             raise InputError(f"{given}: {len(blend)} numbers for {len(styles)} styles")
         if not all(0 <= weight < math.inf for weight in blend) or not any(blend):

@@ -60,6 +60,30 @@ class Dct:
         return fft.dctn(gradient, axes=(-2, -1), norm="ortho") * self.scale
 
 
-def make_basis(name: str, height: int, width: int) -> Pixels | Dct:
-    """Build the basis called ``name``, pixels or dct."""
-    return Pixels() if name == "pixels" else Dct(height, width)
+@dataclass(frozen=True)
+class Luminance:
+    """Another basis with the gradient's mean over the channels in each: grey pictures stay grey."""
+
+    inner: Pixels | Dct
+
+    def to_image(self, coefficients: np.ndarray) -> np.ndarray:
+        """Coefficients to the image, same shape."""
+        return self.inner.to_image(coefficients)
+
+    def to_coefficients(self, image: np.ndarray) -> np.ndarray:
+        """Inverse of :meth:`to_image`."""
+        return self.inner.to_coefficients(image)
+
+    def pull_back(self, gradient: np.ndarray) -> np.ndarray:
+        """Gradient to the image (1, 3, H, W) into its part along grey, to the coefficients."""
+        along = np.broadcast_to(gradient.mean(axis=1, keepdims=True), gradient.shape)
+        return self.inner.pull_back(along)
+
+
+Basis = Pixels | Dct | Luminance
+
+
+def make_basis(name: str, height: int, width: int, *, luminance: bool = False) -> Basis:
+    """Build the basis called ``name``, pixels or dct; with ``luminance`` steps have no colour."""
+    basis = Pixels() if name == "pixels" else Dct(height, width)
+    return Luminance(basis) if luminance else basis

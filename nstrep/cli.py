@@ -21,7 +21,14 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from nstrep import environment, naming, sweep
-from nstrep.config import ExperimentConfig, check, explain, unknown_key
+from nstrep.config import (
+    ExperimentConfig,
+    check,
+    config_folder,
+    explain,
+    group_options,
+    unknown_key,
+)
 from nstrep.errors import InputError, NstrepError, ResultsError, StoppedError, WorkerError
 from nstrep.files import reason
 
@@ -36,13 +43,6 @@ PLUGINS = {"submitit_local": "slurm", "submitit_slurm": "slurm", "ray": "ray", "
 """Launchers and sweepers that are extras of this package."""
 
 FILE_KEYS = ("from_image", "content_image", "style_image", "init", "weights.path")
-
-
-def config_folder() -> Path:
-    """configs/: inside the installed package, or beside it in a checkout."""
-    package = Path(__file__).parent
-    inside = package / "configs"
-    return inside if inside.is_dir() else package.parent / "configs"
 
 
 # Workers import this module, so that they know these too.
@@ -84,6 +84,15 @@ class _Refused(BaseException):
         self.error = error
 
 
+INSTEAD_OF = {
+    "content": ("content_image",),
+    "style": ("style_image", "styles", "style_blend"),
+    "style_image": ("styles", "style_blend"),
+    "styles": ("style_image", "style_blend"),
+}
+"""What a key that is typed beside from_image takes the place of."""
+
+
 def again(composed: DictConfig) -> tuple[DictConfig, dict | None]:
     """With from_image: the configuration inside that picture, under what the user typed beside it.
 
@@ -100,10 +109,16 @@ def again(composed: DictConfig) -> tuple[DictConfig, dict | None]:
     from nstrep import results
 
     stored, inputs = results.from_image(path)
-    # Keys that are newer than the picture take their defaults.
-    config = OmegaConf.merge(composed, stored)
-    for override in HydraConfig.get().overrides.task:
-        key = re.split("[=@]", override.lstrip("+~"))[0]
+    # Keys that are younger than the picture: what no recipe decides has a neutral default.
+    config = OmegaConf.create({**OmegaConf.to_container(composed), **stored})
+    typed = {
+        override: re.split("[=@]", override.lstrip("+~"))[0]
+        for override in HydraConfig.get().overrides.task
+    }
+    for override, key in typed.items():
+        for other in INSTEAD_OF.get(key, ()):
+            if other not in typed.values():
+                config[other] = composed[other]
         if key in ("recipe", "experiment", "optimizer"):
             raise InputError(
                 f"{override}: cannot be combined with from_image, which holds these settings;"
@@ -126,11 +141,19 @@ def absolute_paths(config: ExperimentConfig) -> None:
     for key in ("content_image", "style_image"):
         value = getattr(config, key)
         if value is not None:
-            setattr(config, key, str(Path(value).expanduser().absolute()))
+            setattr(config, key, _absolute(value))
     if config.weights.path not in (None, "random"):
-        config.weights.path = str(Path(config.weights.path).expanduser().absolute())
+        config.weights.path = _absolute(config.weights.path)
+    for key in ("content_masks", "style_masks"):
+        setattr(config, key, [_absolute(file) for file in getattr(config, key)])
+    named = group_options("style")
+    config.styles = [style if style in named else _absolute(style) for style in config.styles]
     if config.init not in ("content", "style", "noise"):
-        config.init = str(Path(config.init).expanduser().absolute())
+        config.init = _absolute(config.init)
+
+
+def _absolute(file: str) -> str:
+    return str(Path(file).expanduser().absolute())
 
 
 def _leave_nothing(directory: Path) -> None:

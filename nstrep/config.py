@@ -11,6 +11,7 @@ import re
 import typing
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, is_dataclass
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -36,6 +37,19 @@ LAYER_WEIGHTS = (
     "mean (1 / number), sum (1), fine (in proportion to 1 / stride, 1 in all), or a number for each"
 )
 BASES = ("pixels", "dct")
+COLORS = ("style", "histogram", "cholesky", "luminance")
+
+
+def config_folder() -> Path:
+    """configs/: inside the installed package, or beside it in a checkout."""
+    package = Path(__file__).parent
+    inside = package / "configs"
+    return inside if inside.is_dir() else package.parent / "configs"
+
+
+def group_options(group: str) -> list[str]:
+    """The names that a group of configs/ has."""
+    return sorted(file.stem for file in (config_folder() / group).glob("*.yaml"))
 
 
 def number(
@@ -240,6 +254,24 @@ class ExperimentConfig:
     style: PictureConfig
     content_image: str | None = text("a file instead of the content group")
     style_image: str | None = text("a file instead of the style group")
+    styles: list[str] = text(
+        "several paintings instead of the one: names of the style group, or files"
+    )
+    style_blend: list[float] = text("weight of each of the styles in their blend; equal when []")
+    color: str = choice(
+        "whose colours the result has: style: the painting's; histogram: the photo's, whose mean"
+        " and covariance the painting gets (symmetric form); cholesky: likewise (triangular form);"
+        " luminance: the photo's chrominance, the transfer sees luminances alone",
+        COLORS,
+    )
+    content_masks: list[str] = text(
+        "pictures of the photo's shape, white where the style is to work; each is a region with"
+        " its own style loss"
+    )
+    style_masks: list[str] = text(
+        "for each of the content_masks the part of its painting, white, that it looks like; [] for"
+        " all of it"
+    )
     model: ModelConfig
     weights: WeightsConfig
     assets: AssetsConfig
@@ -362,6 +394,7 @@ def _check_together(config: ExperimentConfig) -> None:
     if config.optimizer.name != "lbfgs" and config.lr is None:
         raise InputError(f"lr=null: optimizer={config.optimizer.name} needs a number above 0")
     _check_objective(config)
+    _check_styles(config)
     _check_clip_norm(config.optimizer.clip_norm)
     _check_size(config.preprocess)
 
@@ -378,6 +411,35 @@ def _check_objective(config: ExperimentConfig) -> None:
             f"objective={config.objective}: must be one of {', '.join(known[: len(losses)])},"
             f" the same under losses_at_start, or one of {', '.join(MEASURES)}{hint}"
         )
+
+
+def _check_styles(config: ExperimentConfig) -> None:
+    styles, blend = config.styles, config.style_blend
+    masks, parts = config.content_masks, config.style_masks
+    if styles and config.style_image is not None:
+        raise InputError(f"styles={_flat(styles)}, style_image: only one can be given")
+    if blend:
+        given = f"style_blend={_flat([f'{weight:g}' for weight in blend])}"
+        if len(blend) != len(styles):
+            raise InputError(f"{given}: {len(blend)} numbers for {len(styles)} styles")
+        if not all(0 <= weight < math.inf for weight in blend) or not any(blend):
+            raise InputError(f"{given}: each must be a number of at least 0, and not all 0")
+        if len(masks) > 1:
+            raise InputError(f"{given}: each of the content_masks has its own style, unblended")
+    if len(masks) > 1 and len(styles) not in (0, 1, len(masks)):
+        raise InputError(
+            f"styles={_flat(styles)}: {len(styles)} for {len(masks)} content_masks;"
+            " must be one for all, or one for each"
+        )
+    if parts and len(parts) != len(masks):
+        raise InputError(
+            f"style_masks={_flat(parts)}: {len(parts)} for {len(masks)} content_masks;"
+            " must be one for each, or []"
+        )
+    if parts and len(styles) > len(masks):
+        raise InputError(f"style_masks={_flat(parts)}: need one style for each of content_masks")
+    if masks and not config.style_layers:
+        raise InputError("style_layers=[]: must name a layer for content_masks to work on")
 
 
 def _check_clip_norm(value: Any) -> None:
@@ -473,5 +535,6 @@ def explain(error: OmegaConfBaseException) -> str:
     if "not in" in first and key:
         return unknown_key(str(key))
     if "is not a ListConfig" in first:
-        return f"{key}: must be a list, such as [relu1_1,relu2_1]"
+        example = "[relu1_1,relu2_1]" if str(key).endswith("layers") else "[a,b]"
+        return f"{key}: must be a list, such as {example}"
     return f"{key}: {first[0].lower()}{first[1:]}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,17 +12,20 @@ from typing import Any
 import numpy as np
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from nstrep import environment, models, pictures, results, resume
+from nstrep import environment, models, pictures, regions, results, resume
 from nstrep.basis import make_basis
+from nstrep.color import MODES, grey
 from nstrep.config import ExperimentConfig, layer_weights
 from nstrep.errors import DivergedError, ResultsError
 from nstrep.files import reason
 from nstrep.images import Picture
+from nstrep.masks import load_masks, scaled_masks
 from nstrep.network import Network
 from nstrep.objective import LayerWeights, Objective
 from nstrep.optimize import Problem, Step, minimize
 from nstrep.postfilter import remove_noise
 from nstrep.recorders import Bar, Curve, Snapshots, StopRule
+from nstrep.regions import Region
 from nstrep.results import Outcome
 
 log = logging.getLogger(__name__)
@@ -33,10 +36,16 @@ class Prepared:
     """Everything that can be refused has been read and checked; nothing has been optimised."""
 
     content: Picture
-    style: Picture
+    styles: tuple[Picture, ...]
+    masks: dict[str, list[Picture]]
+    """By key: content_masks and style_masks."""
     photo: np.ndarray
     """``rgb01`` at working size; the result has its shape."""
-    painting: np.ndarray
+    seen: np.ndarray
+    """What the network sees of the photo, ``rgb01``: all of it, or its luminance."""
+    paintings: list[np.ndarray]
+    """As the network sees them, ``rgb01``: in the photo's colours if those are kept."""
+    regions: tuple[Region, ...]
     start: np.ndarray
     """``vgg_input`` that the optimisation starts from."""
     network: Network
@@ -49,7 +58,9 @@ class Prepared:
         guess = {} if self.first_guess is None else {"init": _about(self.first_guess)}
         return {
             "content": _about(self.content),
-            "style": _about(self.style),
+            **_numbered("style", self.styles),
+            **_numbered("content_mask", self.masks["content_masks"]),
+            **_numbered("style_mask", self.masks["style_masks"]),
             "model": {
                 "name": self.network.architecture.name,
                 "source": self.network.weights.source,
@@ -57,6 +68,14 @@ class Prepared:
             },
             **guess,
         }
+
+
+def _numbered(role: str, pictures: Sequence[Picture]) -> dict[str, dict[str, Any]]:
+    """What is known of each: style, style2, style3, ..."""
+    return {
+        f"{role}{number if number > 1 else ''}": _about(picture)
+        for number, picture in enumerate(pictures, start=1)
+    }
 
 
 def _about(picture: Picture) -> dict[str, Any]:
@@ -75,19 +94,33 @@ def prepare(config: ExperimentConfig) -> Prepared:
         InputError: whatever cannot be used, before any work.
 
     """
-    content, style = pictures.load_pictures(config)
+    content, *styles = loaded = pictures.load_pictures(config)
+    masks = load_masks(config, content, styles)
     network = models.load_network(config)
-    photo, painting = pictures.scaled_pair(content, style, config)
+    photo, *paintings = pictures.scaled(loaded, config)
     layers = [*config.content_layers, *config.style_layers]
     edge = f"max_long_edge={config.max_long_edge}"
     pictures.check_size(photo, network.architecture, layers, edge)
     if config.style_layers:
         scale = f"{edge}, style_scale={config.style_scale:g}"
-        pictures.check_size(painting, network.architecture, config.style_layers, scale)
+        for painting in paintings:
+            pictures.check_size(painting, network.architecture, config.style_layers, scale)
+    mode, pixel_scale = MODES[config.color], config.preprocess.pixel_scale
+    paintings = [mode.painting(painting, photo) for painting in paintings]
+    seen = mode.photo(photo)
     rng = np.random.Generator(np.random.PCG64(config.seed))
     guess = pictures.first_guess(config)
-    start = pictures.start_image(config, photo, painting, guess, rng)
-    return Prepared(content, style, photo, painting, start, network, guess)
+    start = pictures.start_image(config, seen, paintings[0], guess, rng)
+    if mode.luminance:
+        start = pictures.to_vgg_input(grey(pictures.to_rgb01(start, pixel_scale)), pixel_scale)
+    targets = regions.assemble(
+        [pictures.to_vgg_input(painting, pixel_scale) for painting in paintings],
+        config.style_blend,
+        *scaled_masks(masks, photo, paintings, network.architecture.stride(config.style_layers)),
+    )
+    return Prepared(
+        content, tuple(styles), masks, photo, seen, paintings, targets, start, network, guess
+    )
 
 
 def run(
@@ -193,9 +226,12 @@ def _run(
         log.warning("lr=%g has no effect: optimizer=lbfgs searches for each step", config.lr)
     results.claim(directory, config)
 
-    def filtered(image: np.ndarray) -> np.ndarray:
+    def unfiltered(image: np.ndarray) -> np.ndarray:
         rgb01 = pictures.to_rgb01(image, config.preprocess.pixel_scale)
-        return remove_noise(rgb01, config.remove_noise, config.denoise)
+        return MODES[config.color].result(rgb01, prepared.photo)
+
+    def filtered(image: np.ndarray) -> np.ndarray:
+        return remove_noise(unfiltered(image), config.remove_noise, config.denoise)
 
     with resume.failures_kept(directory):
         try:
@@ -207,7 +243,7 @@ def _run(
                 prepared.inputs,
                 outcome,
                 prepared.photo,
-                None if image is None else pictures.to_rgb01(image, config.preprocess.pixel_scale),
+                None if image is None else unfiltered(image),
                 None if image is None else filtered(image),
             )
         except OSError as error:
@@ -222,17 +258,19 @@ def _optimize(config: ExperimentConfig, prepared: Prepared, watch: _Watch) -> Ou
     memory = environment.memory_mb()
     objective = Objective(
         prepared.network,
-        pictures.to_vgg_input(prepared.photo, scale),
-        pictures.to_vgg_input(prepared.painting, scale),
+        pictures.to_vgg_input(prepared.seen, scale),
+        prepared.regions,
         LayerWeights(
             layer_weights(config, "content"), layer_weights(config, "style"), config.tv_weight
         ),
         config.losses,
     )
+    luminance = MODES[config.color].luminance
+    basis = make_basis(config.basis, height, width, luminance=luminance)
     log.info(
         "%s in the style of %s: %d x %d pixels, %s, %s, recipe %s",
         prepared.content.name,
-        prepared.style.name,
+        _blend(prepared, config),
         width,
         height,
         prepared.network.architecture.name,
@@ -242,7 +280,7 @@ def _optimize(config: ExperimentConfig, prepared: Prepared, watch: _Watch) -> Ou
     with logging_redirect_tqdm():
         try:
             said = minimize(
-                Problem(objective, make_basis(config.basis, height, width)),
+                Problem(objective, basis),
                 prepared.start,
                 config.optimizer,
                 config.lr or math.nan,
@@ -257,6 +295,15 @@ def _optimize(config: ExperimentConfig, prepared: Prepared, watch: _Watch) -> Ou
         finally:
             watch.close()
     return Outcome(status, why, watch.first, watch.last, memory)
+
+
+def _blend(prepared: Prepared, config: ExperimentConfig) -> str:
+    """The paintings by name, with their shares where they are blended."""
+    names = [style.name for style in prepared.styles]
+    if len(names) > 1 and len(prepared.regions) == 1:
+        shares = regions.shares(config.style_blend, len(names))
+        names = [f"{name} ({share:.3g})" for name, share in zip(names, shares)]
+    return " and ".join(names)
 
 
 def _report(outcome: Outcome, directory: Path) -> None:

@@ -46,29 +46,40 @@ def sum_of_squares(x: mx.sym.Symbol) -> mx.sym.Symbol:
 def gram(
     features: mx.sym.Symbol,
     channels: int,
-    positions: int,
+    positions: float,
     *,
     mean_share: float = 1.0,
     constant_factor: bool = False,
+    root: mx.sym.Symbol | None = None,
 ) -> mx.sym.Symbol:
     """Gram matrix F F^T / M (Gatys, Ecker, Bethge 2015, eq. 3, per position), shape (N, N).
 
     Args:
         features: shape (1, N, H, W).
         channels: N.
-        positions: M = H * W.
+        positions: M = H * W; with ``root`` the sum of the weights.
         mean_share: F F^T / M is the covariance plus the outer product of the means; this is the
             latter's weight.
         constant_factor: hold the second F constant. The value is the same and the gradient of
             any symmetric use is half of the true one, for one matrix product less.
+        root: square roots of the weights that positions count with, shape (1, H * W); None
+            where all count as one.
 
     """
     flat = mx.sym.reshape(features, shape=(channels, -1))
+    if root is not None:
+        flat = mx.sym.broadcast_mul(flat, root)
     if mean_share != 1:
-        mean = mx.sym.mean(flat, axis=1, keepdims=True)
+        if root is None:
+            mean = mx.sym.mean(flat, axis=1, keepdims=True)
+            centred = mx.sym.broadcast_sub(flat, mean)
+        else:
+            weighted = mx.sym.broadcast_mul(flat, root)
+            mean = mx.sym.sum(weighted, axis=1, keepdims=True) * (1.0 / positions)
+            centred = flat - mx.sym.broadcast_mul(mean, root)
         # One column more holds the means, so that one product still does it all.
         column = mean * math.sqrt(positions * mean_share)
-        flat = mx.sym.concat(mx.sym.broadcast_sub(flat, mean), column, dim=1)
+        flat = mx.sym.concat(centred, column, dim=1)
     other = mx.sym.BlockGrad(flat) if constant_factor else flat
     # The fastest of MXNet's five ways to write this product, forward and backward.
     product = mx.sym.FullyConnected(flat, other, num_hidden=channels, no_bias=True)
@@ -79,10 +90,11 @@ def style(
     features: mx.sym.Symbol,
     target: mx.sym.Symbol,
     channels: int,
-    positions: int,
+    positions: float,
     *,
     mean_share: float = 1.0,
     scale: mx.sym.Symbol | None = None,
+    root: mx.sym.Symbol | None = None,
 ) -> mx.sym.Symbol:
     """sum((S (G - A))^2) of the Gram matrices per position; its gradient must be doubled.
 
@@ -90,12 +102,15 @@ def style(
         features: of the image, (1, N, H, W).
         target: A, of the painting, (N, N).
         channels: N.
-        positions: M of the image.
+        positions: M of the image; with ``root`` the sum of the weights.
         mean_share: see :func:`gram`.
         scale: S, multiplied element by element, (N, N); None for ones.
+        root: see :func:`gram`.
 
     """
-    found = gram(features, channels, positions, mean_share=mean_share, constant_factor=True)
+    found = gram(
+        features, channels, positions, mean_share=mean_share, constant_factor=True, root=root
+    )
     difference = found - target
     return sum_of_squares(difference if scale is None else difference * scale)
 

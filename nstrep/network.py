@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import mxnet as mx
 import numpy as np
 
 from nstrep import losses, vgg
+from nstrep.regions import pooled
 from nstrep.vgg import Architecture
 from nstrep.weights import Weights
 
@@ -70,27 +72,55 @@ class Network:
         return self._forward(tapped, image)
 
     def grams(
-        self, image: np.ndarray, layers: Iterable[str], mean_share: float = 1.0
+        self,
+        image: np.ndarray,
+        layers: Iterable[str],
+        mean_share: float = 1.0,
+        mask: np.ndarray | None = None,
     ) -> dict[str, np.ndarray]:
-        """Gram matrices per position of ``layers``, each (N, N); see :func:`losses.gram`."""
+        """Gram matrices per position of ``layers``, each (N, N); see :func:`losses.gram`.
+
+        Args:
+            image: ``vgg_input``, (1, 3, H, W).
+            layers: which.
+            mean_share: see :func:`losses.gram`.
+            mask: how much each pixel counts, (H, W); None where all count as one.
+
+        """
         height, width = image.shape[2:]
-        tapped = {
-            layer: losses.gram(
-                features,
-                self.channels(layer),
-                self.positions(layer, height, width),
-                mean_share=mean_share,
+        tapped, roots = {}, {}
+        for layer, features in self.taps(mx.sym.Variable("image"), layers).items():
+            positions, root = self.positions(layer, height, width), None
+            if mask is not None:
+                positions, roots[f"root.{layer}"] = self.guidance(layer, mask)
+                root = mx.sym.Variable(f"root.{layer}")
+            tapped[layer] = losses.gram(
+                features, self.channels(layer), positions, mean_share=mean_share, root=root
             )
-            for layer, features in self.taps(mx.sym.Variable("image"), layers).items()
-        }
-        return self._forward(tapped, image)
+        return self._forward(tapped, image, roots)
+
+    def guidance(self, layer: str, mask: np.ndarray) -> tuple[float, np.ndarray]:
+        """What a mask (H, W) comes to at a layer: see :func:`nstrep.regions.pooled`.
+
+        Returns:
+            The sum of the positions' weights, and the weights' square roots, (1, H' * W').
+
+        """
+        weights = pooled(mask, self.architecture.layers[layer])
+        return float(weights.sum()), np.sqrt(weights).reshape(1, -1)
 
     def _forward(
-        self, symbols: dict[str, mx.sym.Symbol], image: np.ndarray
+        self,
+        symbols: dict[str, mx.sym.Symbol],
+        image: np.ndarray,
+        others: Mapping[str, np.ndarray] = MappingProxyType({}),
     ) -> dict[str, np.ndarray]:
         if not symbols:
             return {}
-        arguments = {"image": mx.nd.array(image, ctx=self.context)}
+        arguments = {
+            name: mx.nd.array(array, ctx=self.context)
+            for name, array in {"image": image, **others}.items()
+        }
         executor = self.bind(mx.sym.Group(list(symbols.values())), arguments)
         outputs = executor.forward(is_train=False)
         return {name: output.asnumpy() for name, output in zip(symbols, outputs)}

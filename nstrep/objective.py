@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import mxnet as mx
@@ -12,6 +12,7 @@ from nstrep import losses
 from nstrep.config import LossesConfig
 from nstrep.losses import Term
 from nstrep.network import Network
+from nstrep.regions import Region
 
 
 @dataclass(frozen=True)
@@ -27,8 +28,9 @@ class LayerWeights:
 class Evaluation:
     """The objective at one image.
 
-    ``losses`` holds every weighted term by its name in the tree, ``style_loss.relu3_1``, the sums
-    of the branches, ``style_loss``, and ``total``. ``gradient`` is a view that the next evaluation
+    ``losses`` holds every weighted term by its name in the tree, ``style_loss.relu3_1`` (with
+    several regions ``style_loss.relu3_1.region1``), the sums of the branches, ``style_loss``, and
+    ``total``. ``gradient`` is a view that the next evaluation
     overwrites: (1, 3, H, W) on the objective's device.
     """
 
@@ -48,7 +50,7 @@ class Objective:
         self,
         network: Network,
         content: np.ndarray,
-        style: np.ndarray,
+        regions: Sequence[Region],
         weights: LayerWeights,
         forms: LossesConfig,
     ) -> None:
@@ -57,7 +59,10 @@ class Objective:
         Args:
             network: features.
             content: ``vgg_input`` of the photo, (1, 3, H, W): the shape of the result.
-            style: ``vgg_input`` of the painting, (1, 3, any, any).
+            regions: what the style loss compares where; :func:`nstrep.regions.whole` of the
+                painting's ``vgg_input`` for the usual one. A region's loss counts with the share
+                of the picture that it covers, so that the style pulls as strongly at each pixel
+                inside as it would without masks.
             weights: layers in use, with their weights.
             forms: the recipe's formulas.
 
@@ -66,7 +71,6 @@ class Objective:
         self.shape = content.shape
         height, width = content.shape[2:]
         features = network.features(content, weights.content)
-        grams = network.grams(style, weights.style, forms.style.mean_share)
         image = mx.sym.Variable("image")
         tapped = network.taps(image, [*weights.content, *weights.style])
         targets: dict[str, np.ndarray] = {}
@@ -82,23 +86,30 @@ class Objective:
             value = losses.content(tapped[layer], mx.sym.Variable(name))
             unit = losses.content_coefficient(forms, *size(layer), energy(features[layer]))
             terms.append(Term(name, value, weight * unit))
-        for layer, weight in weights.style.items():
-            name = f"style_loss.{layer}"
-            targets[name] = grams[layer]
+        for name, layer, region, target in self._style_targets(regions, weights.style, forms):
+            n, positions, image_positions = size(layer)
+            share, counted, root = 1.0, positions, None
+            if region.mask is not None:
+                counted, targets[f"root.{name}"] = network.guidance(layer, region.mask)
+                share, root = counted / positions, mx.sym.Variable(f"root.{name}")
+            targets[name] = target
             scale = None
-            strength = energy(grams[layer])
+            strength = energy(target)
             if forms.style.equal_filters:
-                targets[f"scale.{name}"] = losses.filter_scale(grams[layer])
-                strength = energy(grams[layer] * targets[f"scale.{name}"])
+                targets[f"scale.{name}"] = losses.filter_scale(target)
+                strength = energy(target * targets[f"scale.{name}"])
                 scale = mx.sym.Variable(f"scale.{name}")
             value = losses.style(
                 tapped[layer],
                 mx.sym.Variable(name),
-                *size(layer)[:2],
+                n,
+                counted,
                 mean_share=forms.style.mean_share,
                 scale=scale,
+                root=root,
             )
-            unit = losses.style_coefficient(forms, *size(layer), strength)
+            unit = losses.style_coefficient(forms, n, positions, image_positions, strength)
+            weight = weights.style[layer] * share
             terms.append(Term(name, value, weight * unit, head_gradient=2.0))
         sums = losses.total_variation(image, forms.tv.form, forms.tv.grid)
         counts = losses.difference_counts(height, width, forms.tv.grid)
@@ -121,6 +132,27 @@ class Objective:
             {"image": self._image, **arguments},
             self._gradient,
         )
+
+    def _style_targets(
+        self, regions: Sequence[Region], layers: Mapping[str, float], forms: LossesConfig
+    ) -> Iterator[tuple[str, str, Region, np.ndarray]]:
+        """Name, layer, region and target of every style term.
+
+        The target of a blend is the mean of the paintings' Gram matrices per position by their
+        shares (jcjohnson/neural-style), each with its own means under ``mean_share``; filters are
+        made equal on the blend.
+        """
+        mean_share = forms.style.mean_share
+        for number, region in enumerate(regions, start=1):
+            suffix = f".region{number}" if len(regions) > 1 else ""
+            found = [
+                self.network.grams(source.image, layers, mean_share, source.mask)
+                for source in region.sources
+            ]
+            for layer in layers:
+                blend = zip(region.sources, found)
+                target = sum(np.float32(source.share) * grams[layer] for source, grams in blend)
+                yield f"style_loss.{layer}{suffix}", layer, region, target
 
     def __call__(self, image: mx.nd.NDArray | np.ndarray) -> Evaluation:
         """Evaluate at an image of the content's shape, in ``vgg_input`` units."""

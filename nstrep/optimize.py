@@ -15,7 +15,7 @@ import mxnet as mx
 import numpy as np
 from scipy import optimize
 
-from nstrep.basis import Dct, Pixels
+from nstrep.basis import Basis
 from nstrep.config import OptimizerConfig
 from nstrep.errors import DivergedError
 from nstrep.objective import Objective
@@ -63,7 +63,7 @@ class Point:
 class Problem:
     """The objective as a function of a basis's coefficients; counts and checks evaluations."""
 
-    def __init__(self, objective: Objective, basis: Pixels | Dct) -> None:
+    def __init__(self, objective: Objective, basis: Basis) -> None:
         self.objective = objective
         self.basis = basis
         self.evaluations = 0

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+from omegaconf import OmegaConf
 
 from nstrep import assets, images
-from nstrep.config import INITS, ExperimentConfig, PictureConfig, PreprocessConfig
+from nstrep.config import (
+    INITS,
+    ExperimentConfig,
+    PictureConfig,
+    PreprocessConfig,
+    config_folder,
+    group_options,
+)
 from nstrep.errors import InputError
 from nstrep.images import Picture
 from nstrep.paintings import DRAWN
@@ -19,8 +28,8 @@ from nstrep.vgg import RGB_MEAN, Architecture
 log = logging.getLogger(__name__)
 
 
-def load_pictures(config: ExperimentConfig) -> tuple[Picture, Picture]:
-    """The photo and the painting that the configuration names, at full size.
+def load_pictures(config: ExperimentConfig) -> tuple[Picture, ...]:
+    """The photo, then the painting or paintings that the configuration names, at full size.
 
     A style or content whose file has not been fetched is replaced by its built-in stand-in; the
     log says so, and so does the picture's ``stand_in_for``.
@@ -29,12 +38,24 @@ def load_pictures(config: ExperimentConfig) -> tuple[Picture, Picture]:
         InputError: a file cannot be used, or a name has neither a file nor a stand-in.
 
     """
-    return tuple(
+    roles = ("content",) if config.styles else ("content", "style")
+    pair = [
         images.load_picture(file, key=f"{role}_image")
         if (file := getattr(config, f"{role}_image")) is not None
         else load_named(getattr(config, role), key=role, download=config.assets.download)
-        for role in ("content", "style")
-    )
+        for role in roles
+    ]
+    return (*pair, *(_load_style(style, config.assets.download) for style in config.styles))
+
+
+def _load_style(name: str, download: str) -> Picture:
+    """One of several paintings: a name of the style group, else a file."""
+    if name in (known := group_options("style")):
+        values = OmegaConf.load(config_folder() / "style" / f"{name}.yaml")
+        return load_named(PictureConfig(**values), key="styles", download=download)
+    if not Path(name).exists() and not Path(name).suffix:  # rather a name with a slip in it
+        raise InputError(f"styles={Path(name).name}: must be a file, or one of {', '.join(known)}")
+    return images.load_picture(name, key="styles")
 
 
 def load_named(named: PictureConfig, *, key: str, download: str = "never") -> Picture:
@@ -73,18 +94,21 @@ def _builtin(name: str, key: str) -> Picture:
     return images.builtin(name, key=key)
 
 
-def scaled_pair(
-    content: Picture, style: Picture, config: ExperimentConfig
-) -> tuple[np.ndarray, np.ndarray]:
-    """Both pictures at the sizes that the experiment works on, ``rgb01``, (H, W, 3)."""
+def scaled(loaded: Sequence[Picture], config: ExperimentConfig) -> list[np.ndarray]:
+    """Photo and paintings at the sizes that the experiment works on, ``rgb01``, (H, W, 3)."""
     rules = config.preprocess
+    content, *styles = loaded
     size = working_size(content, config)
-    photo = images.resize_to(content.rgb, *size, method=rules.resize)
-    if rules.style_shape == "squash":
-        size = tuple(max(1, round(side * config.style_scale)) for side in size)
-    else:
-        size = working_size(style, config, config.style_scale)
-    return photo, images.resize_to(style.rgb, *size, method=rules.resize)
+    sizes = [size]
+    for style in styles:
+        if rules.style_shape == "squash":
+            sizes.append(tuple(max(1, round(side * config.style_scale)) for side in size))
+        else:
+            sizes.append(working_size(style, config, config.style_scale))
+    return [
+        images.resize_to(picture.rgb, *size, method=rules.resize)
+        for picture, size in zip(loaded, sizes)
+    ]
 
 
 def working_size(picture: Picture, config: ExperimentConfig, scale: float = 1.0) -> tuple[int, int]:

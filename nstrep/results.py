@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import resource
 import time
 from dataclasses import dataclass
@@ -111,7 +112,7 @@ def save(
         plots.plot_curve(
             pd.read_csv(directory / CURVE),
             directory / LOSS,
-            title=f"{inputs['content']['name']} in the style of {inputs['style']['name']}",
+            title=f"{inputs['content']['name']} in the style of {_styles(inputs)}",
             stop_eps=config.stop_eps,
         )
     metrics = {
@@ -137,6 +138,12 @@ def save(
     with atomic_write(directory / METRICS) as temporary:
         temporary.write_text(json.dumps(plain, indent=2, allow_nan=False) + "\n")
     return plain
+
+
+def _styles(inputs: dict[str, dict[str, Any]]) -> str:
+    return " and ".join(
+        about["name"] for key, about in inputs.items() if re.fullmatch(r"style\d*", key)
+    )
 
 
 def _measured(outcome: Outcome) -> dict[str, Any]:

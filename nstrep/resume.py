@@ -30,8 +30,8 @@ LEFT_BY_A_RUN = (
 """What is removed before a run is tried again. Its log is kept and grows."""
 
 NOT_IN_IDENTITY = (
-    "content.", "style.", "content_image", "style_image", "weights.path", "model.name",
-    "assets.", "recipe.", "from_image", "objective",
+    "content.", "style.", "content_image", "style_image", "styles", "content_masks", "style_masks",
+    "weights.path", "model.name", "assets.", "recipe.", "from_image", "objective",
 )  # fmt: skip
 """Keys that decide nothing, or by nothing but a file whose hash is in the identity."""
 

@@ -84,6 +84,10 @@ class Architecture:
         order = list(self.layers)
         return max(names, key=order.index, default=order[0])
 
+    def stride(self, names: Iterable[str]) -> int:
+        """Pixels of the image for a position of the deepest of ``names``."""
+        return self.layers[self.deepest(names)]
+
 
 ARCHITECTURES = {
     architecture.name: architecture

@@ -237,7 +237,7 @@ def weights_hash(config: ExperimentConfig) -> str:
 
 def scaled(config: ExperimentConfig) -> tuple[np.ndarray, np.ndarray]:
     """Photo and painting at working size."""
-    return pictures.scaled_pair(*pictures.load_pictures(config), config)
+    return tuple(pictures.scaled(pictures.load_pictures(config), config))
 
 
 def measured_photo(config: ExperimentConfig) -> dict[str, float]:

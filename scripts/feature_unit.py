@@ -24,7 +24,7 @@ from nstrep.experiment import prepare
 from nstrep.objective import LayerWeights, Objective
 
 PUBLISHED = {"content_loss": 7673.14, "style_loss": 1.11622e8}
-"""J_content and J_style at iteration 0 in "Neural Style Transfer 风格迁移神经网络" (recipe dlai)."""
+"""J_content and J_style at iteration 0, in the article behind the recipe dlai."""
 
 PHOTOS = ("astronaut", "chelsea", "coffee", "rocket")
 PAINTINGS = ("swirls", "lilies", "facets")
@@ -39,8 +39,8 @@ def start_costs(content: str, style: str) -> dict[str, float]:
     weights = LayerWeights(layer_weights(config, "content"), layer_weights(config, "style"), 0.0)
     objective = Objective(
         prepared.network,
-        pictures.to_vgg_input(prepared.photo, scale),
-        pictures.to_vgg_input(prepared.painting, scale),
+        pictures.to_vgg_input(prepared.seen, scale),
+        prepared.regions,
         weights,
         config.losses,
     )
@@ -60,8 +60,8 @@ def main() -> None:
             costs = start_costs(content, style)
             factors.append(math.sqrt(published * costs["content_loss"] / costs["style_loss"]))
             print(
-                f"{content:10} {style:10} {costs['content_loss']:12.5g}  {costs['style_loss']:10.4g}"
-                f"  {factors[-1]:12.3g}"
+                f"{content:10} {style:10} {costs['content_loss']:12.5g}"
+                f"  {costs['style_loss']:10.4g}  {factors[-1]:12.3g}"
             )
     print(f"median {statistics.median(factors):.3g}")
 

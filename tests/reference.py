@@ -70,6 +70,32 @@ def relative_style(f, a, mean_share=1.0, equal_filters=False):
     return np.sum((g - b) ** 2) / np.sum(b**2)
 
 
+def pooled(mask, stride):
+    """A mask (H, W) averaged over 2 x 2 blocks again and again, odd rows and columns dropped."""
+    x = mask[None].astype(np.float64)
+    while stride > 1:
+        x, stride = pool(x, "avg"), stride // 2
+    return x[0]
+
+
+def guided_statistic(x, weights, mean_share=1.0):
+    """Covariance + mean_share x means of features (N, H, W), positions counting by weights."""
+    flat, w = x.reshape(len(x), -1), weights.ravel() / weights.sum()
+    mean = flat @ w
+    covariance = sum(share * np.outer(f - mean, f - mean) for share, f in zip(w, flat.T) if share)
+    return covariance + mean_share * np.outer(mean, mean)
+
+
+def guided_style(x, target, weights, mean_share=1.0, equal_filters=False):
+    """||S (G - A)||^2 / ||S A||^2 inside a mask, A given."""
+    scale = 1.0
+    if equal_filters:
+        diagonal = np.diag(target) + 0.05 * np.diag(target).mean()
+        scale = 1 / np.sqrt(np.outer(diagonal, diagonal))
+    found = guided_statistic(x, weights, mean_share)
+    return np.sum((scale * (found - target)) ** 2) / np.sum((scale * target) ** 2)
+
+
 def tv(x, form, grid):
     """Total variation of an image (3, H, W), summed."""
     if grid == "zero_padded":

@@ -38,6 +38,7 @@ def test_a_run_from_any_folder(run_command, tmp_path):
         (["+foo=1"], "foo: there is no such key"),
         (["content_weight=10,20"], "content_weight=10,20: several values need --multirun"),
         (["style_layers=relu1_1"], "style_layers: must be a list, such as [relu1_1,relu2_1]"),
+        (["style_blend=[a,1]"], "style_blend[0]=a: must be a number"),
         (["style.builtin=null"], "style=swirls: names neither an asset nor a built-in picture"),
         (["style=vangog"], "style=vangog: must be one of"),
         (["recipe=nope"], "recipe=nope: must be one of"),

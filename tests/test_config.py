@@ -81,6 +81,9 @@ def test_every_named_key_exists():
         ("preprocess.shape=[100,80]", "[100,80]: needs preprocess.style_shape=squash"),
         ("preprocess.short_edge=0", "preprocess.short_edge=0: must be at least 1"),
         ("losses.feature_scale=0", "losses.feature_scale=0: must be above 0"),
+        ("color=photo", "color=photo: must be one of style, histogram, cholesky, luminance"),
+        ("style_blend=[1,2]", "style_blend=[1,2]: 2 numbers for 0 styles"),
+        ("style_masks=[a.png]", "style_masks=[a.png]: 1 for 0 content_masks; must be one for each"),
         ("assets.download=maybe", "assets.download=maybe: must be one of ask, always, never"),
     ],
 )
@@ -101,6 +104,44 @@ def test_a_gradient_optimiser_needs_a_learning_rate(composed):
 def test_only_one_side_gives_the_size(composed):
     with pytest.raises(InputError, match=r"short_edge, preprocess.height: only one can be given"):
         check(composed("preprocess.short_edge=100", "preprocess.height=100"))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["style_blend=[-1,2]"], "style_blend=[-1,2]: each must be a number of at least 0"),
+        (["style_blend=[0,0]"], "style_blend=[0,0]: each must be a number of at least 0, and"),
+        (["style_blend=[inf,1]"], "style_blend=[inf,1]: each must be a number"),
+        (["style_blend=[nan,1]"], "style_blend=[nan,1]: each must be a number"),
+        (["style_blend=[1]"], "style_blend=[1]: 1 numbers for 2 styles"),
+        (["style_image=a.jpg"], "styles=[swirls,facets], style_image: only one can be given"),
+        (
+            ["content_masks=[a.png,b.png,c.png]"],
+            "styles=[swirls,facets]: 2 for 3 content_masks; must be one for all, or one for each",
+        ),
+        (
+            ["content_masks=[a.png,b.png]", "style_blend=[1,2]"],
+            "each of the content_masks has its own style, unblended",
+        ),
+        (
+            ["content_masks=[a.png,b.png]", "style_masks=[a.png]"],
+            "style_masks=[a.png]: 1 for 2 content_masks; must be one for each, or []",
+        ),
+        (
+            ["content_masks=[a.png]", "style_masks=[a.png]"],
+            "style_masks=[a.png]: need one style for each of content_masks",
+        ),
+        (
+            ["content_masks=[a.png]", "style_layers=[]", "style_weight=0"],
+            "style_layers=[]: must name a layer for content_masks to work on",
+        ),
+    ],
+)
+def test_controls_that_do_not_fit_together_are_named(composed, overrides, message):
+    with pytest.raises(InputError) as caught:
+        check(composed("styles=[swirls,facets]", *overrides))
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_nothing_to_minimise_is_refused(composed):

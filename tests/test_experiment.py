@@ -151,7 +151,7 @@ def test_every_start(config, tmp_path, init):
 
 def test_a_start_from_a_file(config, tmp_path):
     prepared = experiment.prepare(config(*SMALL, "init=style"))
-    images.save_png(tmp_path / "start.png", prepared.painting)
+    images.save_png(tmp_path / "start.png", prepared.paintings[0])
     given = experiment.prepare(config(*SMALL, f"init={tmp_path / 'start.png'}"))
     difference = np.abs(given.start - prepared.start)
     assert difference.max() < 2  # grey levels: the file has 8 bits
@@ -160,9 +160,9 @@ def test_a_start_from_a_file(config, tmp_path):
 
 def test_squashing_and_keeping_the_style(config):
     kept = experiment.prepare(config(*SMALL, "style_scale=0.75"))
-    assert kept.painting.shape == (29, 36, 3)
+    assert kept.paintings[0].shape == (29, 36, 3)
     squashed = experiment.prepare(config(*SMALL, "preprocess.style_shape=squash"))
-    assert squashed.painting.shape == squashed.photo.shape == (32, 48, 3)
+    assert squashed.paintings[0].shape == squashed.photo.shape == (32, 48, 3)
 
 
 def test_a_picture_too_small_for_the_deepest_layer_is_refused(config):
@@ -175,7 +175,7 @@ def test_the_stand_in_is_named_in_the_result(config, tmp_path, monkeypatch, capl
     monkeypatch.setenv("NSTREP_HOME", str(tmp_path))
     overrides = [item for item in SMALL if not item.startswith("style=")]
     prepared = experiment.prepare(config(*overrides, "style=vangogh"))
-    assert prepared.style.stand_in_for == "The Starry Night, Vincent van Gogh, 1889"
+    assert prepared.styles[0].stand_in_for == "The Starry Night, Vincent van Gogh, 1889"
     assert "starry_swirls stands in for it" in caplog.text
 
 

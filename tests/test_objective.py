@@ -4,6 +4,7 @@ import pytest
 from nstrep.config import LossesConfig, LossForm, StyleForm, TvForm
 from nstrep.network import Network
 from nstrep.objective import LayerWeights, Objective
+from nstrep.regions import whole
 from tests import reference
 from tests.conftest import TINY
 
@@ -61,7 +62,7 @@ def make(tiny, content, style, forms, pooling, tv="squared", grid="full"):
     losses = LossesConfig(forms[1], forms[0], TvForm(tv, grid, "sum", 1e-3), 1.0)
     architecture, parameters = tiny
     network = Network(architecture, parameters, pooling)
-    return Objective(network, content, style, weights, losses), weights, losses
+    return Objective(network, content, whole(style), weights, losses), weights, losses
 
 
 @pytest.mark.parametrize("pooling", ["avg", "max"])
@@ -124,7 +125,7 @@ def test_total_variation_and_its_gradient(tiny, image, form, grid):
     x = image(7, 9)
     weights = LayerWeights({}, {"relu1_1": 0.0}, tv=1.0)
     forms = LossesConfig(GATYS[1], GATYS[0], TvForm(form, grid, "sum", 1.0), 1.0)
-    found = Objective(Network(*tiny), x, x, weights, forms)(x)
+    found = Objective(Network(*tiny), x, whole(x), weights, forms)(x)
     assert found.losses["tv_loss"] == pytest.approx(
         reference.tv(x[0].astype(float), form, grid), rel=1e-5
     )
@@ -142,7 +143,7 @@ def test_the_upstream_laplacian_is_the_gradient_of_a_sixteenth(tiny, image):
     x = image(8, 11)
     weights = LayerWeights({}, {"relu1_1": 0.0}, tv=1.0)
     forms = LossesConfig(GATYS[1], GATYS[0], TvForm("squared", "zero_padded", "sum", 1 / 16), 1.0)
-    gradient = Objective(Network(*tiny), x, x, weights, forms)(x).gradient.asnumpy()[0]
+    gradient = Objective(Network(*tiny), x, whole(x), weights, forms)(x).gradient.asnumpy()[0]
     padded = np.pad(x[0], ((0, 0), (1, 1), (1, 1)))
     around = padded[:, 2:, 1:-1] + padded[:, :-2, 1:-1] + padded[:, 1:-1, 2:] + padded[:, 1:-1, :-2]
     np.testing.assert_allclose(gradient, (4 * x[0] - around) / 8, rtol=1e-4, atol=1e-3)
@@ -153,9 +154,9 @@ def test_mean_total_variation_is_the_same_at_any_size(tiny, image):
     weights = LayerWeights({}, {"relu1_1": 0.0}, tv=1.0)
     x = np.zeros((1, 3, 6, 8), dtype=np.float32)
     x[..., ::2] = 10  # every horizontal difference is 10, every vertical one 0
-    assert Objective(Network(*tiny), x, x, weights, forms)(x).losses["tv_loss"] == pytest.approx(
-        100
-    )
+    assert Objective(Network(*tiny), x, whole(x), weights, forms)(x).losses[
+        "tv_loss"
+    ] == pytest.approx(100)
 
 
 def test_the_content_itself_has_no_content_loss(tiny, image):

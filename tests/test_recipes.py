@@ -18,6 +18,7 @@ from nstrep.images import picture_from_array
 from nstrep.network import Network
 from nstrep.objective import LayerWeights, Objective
 from nstrep.optimize import Problem, minimize
+from nstrep.regions import whole
 from nstrep.vgg import Architecture
 from nstrep.weights import Weights
 from tests import reference
@@ -57,7 +58,7 @@ def make_objective(config, arrays, photo, painting):
     weights = LayerWeights(
         layer_weights(config, "content"), layer_weights(config, "style"), config.tv_weight
     )
-    return Objective(network, photo, painting, weights, config.losses)
+    return Objective(network, photo, whole(painting), weights, config.losses)
 
 
 def size(f):
@@ -434,9 +435,9 @@ def test_the_reference_gradient_is_the_slope(image, rng, arrays):
 def test_sizes(config, name, photo, painting):
     shapes = ((480, 641, 3), (300, 200, 3))
     pair = [picture_from_array("picture", np.zeros(shape)) for shape in shapes]
-    found = pictures.scaled_pair(*pair, config(f"recipe={name}"))
+    found = pictures.scaled(pair, config(f"recipe={name}"))
     assert [picture.shape[:2] for picture in found] == [photo, painting]
-    small = pictures.scaled_pair(*pair, config(f"recipe={name}", "max_long_edge=64"))
+    small = pictures.scaled(pair, config(f"recipe={name}", "max_long_edge=64"))
     assert [max(picture.shape[:2]) for picture in small] == [64, 64]
 
 

@@ -74,7 +74,7 @@ class Made:
     def photo(self) -> np.ndarray:
         """The content picture at the result's size, ``rgb01``."""
         config = self.planned.config
-        return pictures.scaled_pair(*pictures.load_pictures(config), config)[0]
+        return pictures.scaled(pictures.load_pictures(config), config)[0]
 
 
 def plan(name: str, claim: Claim, scale: Scale) -> list[Planned]:

@@ -105,6 +105,11 @@ def early_fall(made: Made, share: float = 0.1) -> float:
     return float((total.iloc[0] - reached) / fall) if fall > 0 else math.nan
 
 
+def lowest(made: Made) -> float:
+    """The lowest total loss of the run."""
+    return float(made.run.curve["total"].min()) if "total" in made.run.curve else math.nan
+
+
 def evaluations_to(made: Made, loss: float) -> float:
     """Evaluations until the total is at or below a loss; NaN if it never is."""
     return _when(made, loss, "evaluations")
@@ -224,6 +229,7 @@ QUANTITIES: dict[str, Callable[..., float]] = {
         start_gradient,
         tail_jumps,
         early_fall,
+        lowest,
         evaluations_to,
         epochs_to,
         seconds_to,

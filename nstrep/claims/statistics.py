@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -82,7 +82,7 @@ def spread(runs: Runs, of: Any, where: Where | None = None, within: Sequence[str
 
     def one(group: Runs) -> float:
         values = [quantity(made, of) for made in pick(group, where)]
-        return max(values) / min(values) - 1
+        return max(values) / min(values) - 1 if values else math.nan
 
     return _mean_over(runs, within, one)
 
@@ -103,7 +103,7 @@ def trend_to_common_loss(runs: Runs, along: str, within: Sequence[str] = ()) -> 
     """Spearman's rank correlation with a swept key of the epochs until a loss that all reach."""
 
     def one(group: Runs) -> float:
-        loss = max(float(made.run.curve["total"].min()) for made in group)
+        loss = max(quantity(made, "lowest") for made in group)
         y = [quantity(made, {"name": "epochs_to", "loss": loss}) for made in group]
         return float(stats.spearmanr(_ranks(group, along), y).statistic)
 
@@ -112,7 +112,7 @@ def trend_to_common_loss(runs: Runs, along: str, within: Sequence[str] = ()) -> 
 
 def best(runs: Runs, of: Any, where: Where | None = None) -> float:
     """The lowest of a quantity."""
-    return min(quantity(made, of) for made in pick(runs, where))
+    return _lowest(quantity(made, of) for made in pick(runs, where))
 
 
 def ratio_of_best(
@@ -132,11 +132,11 @@ def evaluations_to_match(
 
     def one(group: Runs) -> float:
         rivals = pick(group, against)
-        loss = min(float(made.run.curve["total"].min()) for made in rivals)
+        loss = _lowest(quantity(made, "lowest") for made in rivals)
         spec = {"name": "evaluations_to", "loss": loss}
-        theirs = np.nanmin([quantity(made, spec) for made in rivals])
-        ours = quantity(pick(group, of)[0], spec)
-        return math.inf if math.isnan(ours) else ours / float(theirs)
+        theirs = _lowest(x for made in rivals if not math.isnan(x := quantity(made, spec)))
+        ours = value(group, spec, of)
+        return math.inf if math.isnan(ours) and not math.isnan(loss) else ours / theirs
 
     return _mean_over(runs, within, one)
 
@@ -182,7 +182,12 @@ def _groups(runs: Runs, within: Sequence[str]) -> Iterator[Runs]:
     yield from groups.values()
 
 
-def _median(values: Iterator[float]) -> float:
+def _lowest(values: Iterable[float]) -> float:
+    found = list(values)
+    return min(found) if found and not any(map(math.isnan, found)) else math.nan
+
+
+def _median(values: Iterable[float]) -> float:
     found = list(values)
     return float(np.median(found)) if found else math.nan
 

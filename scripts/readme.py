@@ -1,7 +1,7 @@
-"""Make again what the README shows: its pictures, its table of runs and its table of keys.
+"""Make again what the README shows: its pictures and its tables.
 
 python scripts/readme.py           # all: runs the experiments of RUNS, a few minutes
-python scripts/readme.py --keys    # the table of keys alone, at once
+python scripts/readme.py --keys    # what needs no run: keys, oddities, verdicts; at once
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from hydra import compose, initialize_config_dir
 
 from nstrep import cli
@@ -20,6 +21,7 @@ from nstrep.config import ExperimentConfig, check, walk
 
 ROOT = Path(__file__).resolve().parents[1]
 GALLERY = ROOT / "results" / "gallery"
+CLAIMS = ROOT / "results" / "replication" / "quick" / "claims.csv"
 
 RUNS = {
     "default": ("style=vangogh", "content_weight=20"),
@@ -36,12 +38,13 @@ NAMED = ("content.", "style.", "recipe.")
 def main() -> None:
     """Write the blocks that stand between markers in README.md, and results/gallery/."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--keys", action="store_true", help="only the table of keys")
+    parser.add_argument("--keys", action="store_true", help="only what needs no run")
     only_keys = parser.parse_args().keys
     with initialize_config_dir(version_base="1.3", config_dir=str(cli.config_folder())):
-        blocks = {"keys": keys_table(check(compose("config")))}
+        blocks = {"keys": keys_table(check(compose("config"))), "claims": claims_table()}
         if not only_keys:
             blocks["runs"] = runs_table({name: run(name) for name in RUNS})
+    blocks["oddities"] = oddities()
     readme = ROOT / "README.md"
     text = readme.read_text()
     for name, block in blocks.items():
@@ -67,6 +70,29 @@ def keys_table(default: ExperimentConfig) -> str:
         about = spec["about"].replace("|", "\\|")
         rows.append(f"| `{key}` | `{shown(value)}` | {about}{allowed} |")
     return "\n".join(rows)
+
+
+def oddities() -> str:
+    """What the sources do that nobody would expect, as in docs/recipes.md."""
+    import recipes  # the script beside this one
+
+    return recipes.oddities(recipes.sources(recipes.load()))
+
+
+def claims_table() -> str:
+    """The verdicts of the replication under version control, a row a claim."""
+    rows = pd.read_csv(CLAIMS, keep_default_na=False)
+    lines = ["| claim | verdict | measured | published | here |", "|---|---|---|---|---|"]
+    for name, measures in rows.groupby("claim"):
+        verdict = measures["verdict"].iloc[0]
+        # The measure that decided, or the first of those that agree.
+        told = measures[measures["measure_verdict"] == verdict].iloc[0]
+        link = f"[{name}](results/replication/quick/report.md#{name})"
+        here = f"{float(told['measured']):.3g}" if told["measured"] != "" else "none"
+        lines.append(
+            f"| {link} | **{verdict}** | {told['measure']} | {told['published']} | {here} |"
+        )
+    return "\n".join(lines)
 
 
 def shown(value: Any) -> str:

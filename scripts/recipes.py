@@ -142,11 +142,16 @@ def page(recipes: dict[str, ExperimentConfig]) -> str:
             " brackets are one recipe in several notations.",
             units_table(recipes),
             "## Sources, and where this program departs from them",
-            *(about(name, config) for name, config in recipes.items() if name != OWN),
+            *(about(name, config) for name, config in sources(recipes).items()),
             "## Oddities of the sources",
-            oddities({name: config for name, config in recipes.items() if name != OWN}) + "\n",
+            oddities(sources(recipes)) + "\n",
         ]
     )
+
+
+def sources(recipes: dict[str, ExperimentConfig]) -> dict[str, ExperimentConfig]:
+    """All but this project's own."""
+    return {name: config for name, config in recipes.items() if name != OWN}
 
 
 def table(recipes: dict[str, ExperimentConfig], columns: dict[str, Callable]) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 from cachetools import LRUCache, cached
@@ -30,11 +31,17 @@ from nstrep.vgg import RGB_MEAN, Architecture
 log = logging.getLogger(__name__)
 
 
-def load_pictures(config: ExperimentConfig) -> tuple[Picture, ...]:
+def load_pictures(
+    config: ExperimentConfig, given: Mapping[str, Picture] = MappingProxyType({})
+) -> tuple[Picture, ...]:
     """The photo, then the painting or paintings that the configuration names, at full size.
 
     A style or content whose file has not been fetched is replaced by its built-in stand-in; the
     log says so, and so does the picture's ``stand_in_for``.
+
+    Args:
+        config: what to read.
+        given: pictures in memory, content or style, that are taken instead.
 
     Raises:
         InputError: a file cannot be used, or a name has neither a file nor a stand-in.
@@ -42,7 +49,9 @@ def load_pictures(config: ExperimentConfig) -> tuple[Picture, ...]:
     """
     roles = ("content",) if config.styles else ("content", "style")
     pair = [
-        load_file(file, key=f"{role}_image")
+        given[role]
+        if role in given
+        else load_file(file, key=f"{role}_image")
         if (file := getattr(config, f"{role}_image")) is not None
         else load_named(getattr(config, role), key=role, download=config.assets.download)
         for role in roles

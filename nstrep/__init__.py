@@ -8,7 +8,11 @@ __version__ = "0.1.0"
 
 prepare()
 
-_LAZY = {"load_run": "nstrep.loading", "load_sweep": "nstrep.loading"}
+_LAZY = {
+    "load_run": "nstrep.loading",
+    "load_sweep": "nstrep.loading",
+    "stylize": "nstrep.api",
+}
 """Public functions and the modules that define them, imported when first asked for."""
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -87,14 +88,20 @@ def _about(picture: Picture) -> dict[str, Any]:
     }
 
 
-def prepare(config: ExperimentConfig) -> Prepared:
+def prepare(
+    config: ExperimentConfig, given: Mapping[str, Picture] = MappingProxyType({})
+) -> Prepared:
     """Read pictures and weights and scale them.
+
+    Args:
+        config: the experiment.
+        given: pictures in memory; see :func:`nstrep.pictures.load_pictures`.
 
     Raises:
         InputError: whatever cannot be used, before any work.
 
     """
-    content, *styles = loaded = pictures.load_pictures(config)
+    content, *styles = loaded = pictures.load_pictures(config, given)
     masks = load_masks(config, content, styles)
     network = models.load_network(config)
     photo, *paintings = pictures.scaled(loaded, config)
@@ -124,7 +131,12 @@ def prepare(config: ExperimentConfig) -> Prepared:
 
 
 def run(
-    config: ExperimentConfig, directory: Path, made_from: dict[str, Any] | None = None
+    config: ExperimentConfig,
+    directory: Path,
+    made_from: dict[str, Any] | None = None,
+    *,
+    given: Mapping[str, Picture] = MappingProxyType({}),
+    callback: Callable[[Step], bool | None] | None = None,
 ) -> dict[str, Any]:
     """Run one experiment and leave its results in ``directory``.
 
@@ -138,6 +150,8 @@ def run(
         made_from: what an earlier run of this experiment read, from
             :func:`nstrep.results.from_image`; pictures
             and weights that are not the same any more are named in the log.
+        given: pictures in memory; see :func:`prepare`.
+        callback: sees every step, and ends the run by returning true.
 
     Returns:
         What metrics.json holds.
@@ -149,9 +163,9 @@ def run(
         ResultsError: the directory cannot be written.
 
     """
-    prepared = prepare(config)
+    prepared = prepare(config, given)
     with resume.locked(directory):
-        return _run(config, directory, prepared, made_from)
+        return _run(config, directory, prepared, made_from, callback)
 
 
 def run_once(
@@ -217,6 +231,7 @@ def _run(
     directory: Path,
     prepared: Prepared,
     made_from: dict[str, Any] | None,
+    callback: Callable[[Step], bool | None] | None = None,
 ) -> dict[str, Any]:
     for name, now in prepared.inputs.items():
         then = (made_from or {}).get(name)
@@ -235,7 +250,7 @@ def _run(
 
     with resume.failures_kept(directory):
         try:
-            outcome = _optimize(config, prepared, _Watch(config, directory, filtered))
+            outcome = _optimize(config, prepared, _Watch(config, directory, filtered, callback))
             image = None if outcome.last is None else outcome.last.image
             metrics = results.save(
                 directory,
@@ -333,15 +348,24 @@ class _Watch:
         config: ExperimentConfig,
         directory: Path,
         filtered: Callable[[np.ndarray], np.ndarray],
+        callback: Callable[[Step], bool | None] | None,
     ) -> None:
         self._rule = StopRule(config)
+        self._callback = callback
         self._curve = Curve(directory / results.CURVE)
         self._bar = Bar(config.max_num_epochs)
-        self._recorders = (
+        self._recorders = [
             self._curve,
             self._bar,
             Snapshots(directory / results.SNAPSHOTS, config.save_epochs, filtered),
-        )
+        ]
+        self._closing = [self._bar, self._curve]
+        if config.logger == "tensorboard":
+            from nstrep.tensorboard import TensorBoard  # takes a while to import
+
+            board = TensorBoard(directory / results.TENSORBOARD, config.save_epochs, filtered)
+            self._recorders.append(board)
+            self._closing.insert(0, board)
         self.first: Step | None = None
         self.last: Step | None = None
         self.reason: str | None = None
@@ -352,8 +376,10 @@ class _Watch:
         for record in self._recorders:
             record(step)
         self.reason = self._rule(step)
+        if self._callback is not None and self._callback(step):
+            self.reason = "callback"
         return self.reason is not None
 
     def close(self) -> None:
-        self._bar.close()
-        self._curve.close()
+        for recorder in self._closing:
+            recorder.close()

@@ -36,6 +36,15 @@ def one_line(text: Any, length: int = 500) -> str:
     return line if len(line) <= length else line[: length - 3] + "..."
 
 
+def stamp(path: str | os.PathLike[str]) -> tuple[int, ...] | None:
+    """What changes when a file does, without reading it; None where there is none."""
+    try:
+        found = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+
 def sha256_of(path: str | os.PathLike[str]) -> str:
     """SHA-256 of a file's bytes as 64 hexadecimal digits.
 

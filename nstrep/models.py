@@ -11,6 +11,7 @@ import mxnet as mx
 from nstrep import assets
 from nstrep.config import ExperimentConfig
 from nstrep.errors import InputError
+from nstrep.files import stamp
 from nstrep.network import Network
 from nstrep.vgg import ARCHITECTURES, Architecture
 from nstrep.weights import Weights, load_weights, normalized, random_weights
@@ -41,7 +42,15 @@ def load_network(config: ExperimentConfig) -> Network:
     for key in ("content_layers", "style_layers"):
         architecture.check_layers(getattr(config, key), key)
     weights = _load(architecture, config)
-    return Network(architecture, weights, config.pooling, config.preprocess.padding, context)
+    return _on_device(architecture, weights, config.pooling, config.preprocess.padding, context)
+
+
+# Few: a network keeps its targets, see nstrep/network.py.
+@lru_cache(maxsize=2)
+def _on_device(
+    architecture: Architecture, weights: Weights, pooling: str, padding: str, context: mx.Context
+) -> Network:
+    return Network(architecture, weights, pooling, padding, context)
 
 
 def _load(architecture: Architecture, config: ExperimentConfig) -> Weights:
@@ -64,8 +73,12 @@ def _load(architecture: Architecture, config: ExperimentConfig) -> Weights:
     return _from_file(architecture, str(path), normalize)
 
 
-@lru_cache(maxsize=4)
 def _from_file(architecture: Architecture, path: str, normalize: bool) -> Weights:
+    return _unchanged(architecture, path, normalize, stamp(path))
+
+
+@lru_cache(maxsize=4)
+def _unchanged(architecture: Architecture, path: str, normalize: bool, stamp: object) -> Weights:
     weights = load_weights(path, architecture)
     return normalized(weights, architecture) if normalize else weights
 

@@ -77,10 +77,10 @@ def sweep_name(config: DictConfig) -> str:
 def register() -> None:
     """Teach OmegaConf the two names that configs/config.yaml uses."""
     OmegaConf.register_new_resolver(
-        "sweep_name", lambda *, _root_: sweep_name(_root_), replace=True
+        "nstrep.sweep_name", lambda *, _root_: sweep_name(_root_), replace=True
     )
     OmegaConf.register_new_resolver(
-        "run_name",
+        "nstrep.run_name",
         lambda *, _root_: run_name(
             list(_root_.hydra.overrides.task),
             list(_root_.hydra.job.config.override_dirname.exclude_keys),

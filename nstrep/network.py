@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import contextlib
+import hashlib
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
 import mxnet as mx
 import numpy as np
+from cachetools import LRUCache
 
 from nstrep import losses, vgg
 from nstrep.regions import pooled
 from nstrep.vgg import Architecture
 from nstrep.weights import Weights
 
+KEPT_BYTES = 2**28
+"""Of the features and Gram matrices that a network keeps."""
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False)
 class Network:
-    """An architecture, its weights, and the choices that change its features."""
+    """An architecture, its weights, and the choices that change its features.
+
+    Features and Gram matrices are kept for the next run of a sweep, which often has the same
+    pictures; the arrays are read-only.
+    """
 
     architecture: Architecture
     weights: Weights
@@ -31,6 +41,8 @@ class Network:
             for name, array in self.weights.arrays.items()
         }
         object.__setattr__(self, "_parameters", on_device)
+        size = lambda arrays: sum(array.nbytes for array in arrays.values())  # noqa: E731
+        object.__setattr__(self, "_kept", LRUCache(KEPT_BYTES, getsizeof=size))
 
     def taps(self, image: mx.sym.Symbol, layers: Iterable[str]) -> dict[str, mx.sym.Symbol]:
         """Symbols of ``layers`` over ``image``; see :func:`nstrep.vgg.taps`."""
@@ -68,8 +80,12 @@ class Network:
 
     def features(self, image: np.ndarray, layers: Iterable[str]) -> dict[str, np.ndarray]:
         """Features of ``layers``, each (1, N, H, W), of a ``vgg_input`` image (1, 3, H, W)."""
-        tapped = self.taps(mx.sym.Variable("image"), layers)
-        return self._forward(tapped, image)
+        layers = tuple(layers)
+        return self._once(
+            ("features", layers),
+            (image,),
+            lambda: self._forward(self.taps(mx.sym.Variable("image"), layers), image),
+        )
 
     def grams(
         self,
@@ -87,6 +103,20 @@ class Network:
             mask: how much each pixel counts, (H, W); None where all count as one.
 
         """
+        layers = tuple(layers)
+        return self._once(
+            ("grams", layers, mean_share),
+            (image,) if mask is None else (image, mask),
+            lambda: self._grams(image, layers, mean_share, mask),
+        )
+
+    def _grams(
+        self,
+        image: np.ndarray,
+        layers: Iterable[str],
+        mean_share: float,
+        mask: np.ndarray | None,
+    ) -> dict[str, np.ndarray]:
         height, width = image.shape[2:]
         tapped, roots = {}, {}
         for layer, features in self.taps(mx.sym.Variable("image"), layers).items():
@@ -98,6 +128,23 @@ class Network:
                 features, self.channels(layer), positions, mean_share=mean_share, root=root
             )
         return self._forward(tapped, image, roots)
+
+    def _once(
+        self,
+        what: tuple[Hashable, ...],
+        arrays: tuple[np.ndarray, ...],
+        compute: Callable[[], dict[str, np.ndarray]],
+    ) -> dict[str, np.ndarray]:
+        seen = ((*array.shape, hashlib.sha256(array.tobytes()).digest()) for array in arrays)
+        key = (*what, *seen)
+        found = self._kept.get(key)
+        if found is None:
+            found = compute()
+            for array in found.values():
+                array.flags.writeable = False
+            with contextlib.suppress(ValueError):  # larger than all that may be kept
+                self._kept[key] = found
+        return dict(found)
 
     def guidance(self, layer: str, mask: np.ndarray) -> tuple[float, np.ndarray]:
         """What a mask (H, W) comes to at a layer: see :func:`nstrep.regions.pooled`.

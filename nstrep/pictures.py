@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
+from cachetools import LRUCache, cached
 from omegaconf import OmegaConf
 
 from nstrep import assets, images
@@ -21,6 +23,7 @@ from nstrep.config import (
     group_options,
 )
 from nstrep.errors import InputError
+from nstrep.files import stamp
 from nstrep.images import Picture
 from nstrep.paintings import DRAWN
 from nstrep.vgg import RGB_MEAN, Architecture
@@ -28,11 +31,17 @@ from nstrep.vgg import RGB_MEAN, Architecture
 log = logging.getLogger(__name__)
 
 
-def load_pictures(config: ExperimentConfig) -> tuple[Picture, ...]:
+def load_pictures(
+    config: ExperimentConfig, given: Mapping[str, Picture] = MappingProxyType({})
+) -> tuple[Picture, ...]:
     """The photo, then the painting or paintings that the configuration names, at full size.
 
     A style or content whose file has not been fetched is replaced by its built-in stand-in; the
     log says so, and so does the picture's ``stand_in_for``.
+
+    Args:
+        config: what to read.
+        given: pictures in memory, content or style, that are taken instead.
 
     Raises:
         InputError: a file cannot be used, or a name has neither a file nor a stand-in.
@@ -40,7 +49,9 @@ def load_pictures(config: ExperimentConfig) -> tuple[Picture, ...]:
     """
     roles = ("content",) if config.styles else ("content", "style")
     pair = [
-        images.load_picture(file, key=f"{role}_image")
+        given[role]
+        if role in given
+        else load_file(file, key=f"{role}_image")
         if (file := getattr(config, f"{role}_image")) is not None
         else load_named(getattr(config, role), key=role, download=config.assets.download)
         for role in roles
@@ -55,7 +66,17 @@ def _load_style(name: str, download: str) -> Picture:
         return load_named(PictureConfig(**values), key="styles", download=download)
     if not Path(name).exists() and not Path(name).suffix:  # rather a name with a slip in it
         raise InputError(f"styles={Path(name).name}: must be a file, or one of {', '.join(known)}")
-    return images.load_picture(name, key="styles")
+    return load_file(name, key="styles")
+
+
+def load_file(path: str, *, key: str) -> Picture:
+    """A picture file, decoded once in a process unless it changes."""
+    return _decoded(path, key, stamp(path))
+
+
+@cached(LRUCache(2**29, getsizeof=lambda picture: picture.rgb.nbytes))
+def _decoded(path: str, key: str, stamp: object) -> Picture:
+    return images.load_picture(path, key=key)
 
 
 def load_named(named: PictureConfig, *, key: str, download: str = "never") -> Picture:
@@ -63,7 +84,7 @@ def load_named(named: PictureConfig, *, key: str, download: str = "never") -> Pi
     if named.asset is not None:
         path = assets.ensure(Path(named.asset).name, download)
         if path is not None:
-            return replace(images.load_picture(path, key=key), name=named.name)
+            return replace(load_file(str(path), key=key), name=named.name)
         if named.builtin is None:
             raise InputError(
                 f"{key}={named.name}: {named.asset} is not on disk; "
@@ -162,7 +183,7 @@ def pixel_bounds(pixel_scale: float) -> tuple[np.ndarray, np.ndarray]:
 
 def first_guess(config: ExperimentConfig) -> Picture | None:
     """The picture file that init names, at full size; None where init is a word."""
-    return None if config.init in INITS else images.load_picture(config.init, key="init")
+    return None if config.init in INITS else load_file(config.init, key="init")
 
 
 def start_image(

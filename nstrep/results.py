@@ -30,6 +30,7 @@ if TYPE_CHECKING:  # reading results needs no MXNet
 
 CONFIG, CURVE, METRICS = "config.yaml", "curve.csv", resume.METRICS
 FINAL, RAW, LOSS, SNAPSHOTS = "final.png", "raw.npz", "loss.png", "snapshots"
+TENSORBOARD = "tensorboard"
 LAST_GOOD = "last_good.png"
 """Saved instead of final.png by a run that diverged or was interrupted."""
 

@@ -105,7 +105,7 @@ def _age(directory: Path) -> int | None:
 
 def _named_here(config: DictConfig) -> bool:
     raw = OmegaConf.to_container(config.hydra.sweep, resolve=False)
-    return "${sweep_name:" in raw["dir"]
+    return "${nstrep.sweep_name:" in raw["dir"]
 
 
 def _quoted(text: str) -> str:

@@ -83,3 +83,23 @@ def run_command(tmp_path, monkeypatch):
         )
 
     return run
+
+
+@pytest.fixture
+def run_python():
+    """Run code in a fresh interpreter that imports this checkout; what it printed."""
+    import os
+    import subprocess
+    import sys
+
+    def run(code: str) -> str:
+        return subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[1])},
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=300,
+        ).stdout
+
+    return run

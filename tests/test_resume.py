@@ -164,3 +164,26 @@ def test_a_killed_run_leaves_no_lock_and_is_made_again(small, tmp_path, caplog):
     assert metrics["epochs"] == 3
     assert images.load_picture(folder / "final.png").width == 48
     assert not list(folder.glob(".*"))
+
+
+def test_nothing_is_computed_twice_in_a_process(config, tmp_path, monkeypatch):
+    from nstrep import models, pictures
+    from nstrep.network import Network
+
+    models._on_device.cache_clear()  # what other tests left
+    pictures._decoded.cache.clear()
+    one, two = photo(tmp_path / "one.png"), photo(tmp_path / "two.png", shade=30)
+    forward, read = [], []
+    original, load = Network._forward, images.load_picture
+    monkeypatch.setattr(Network, "_forward", lambda *a: forward.append(1) or original(*a))
+    monkeypatch.setattr(images, "load_picture", lambda *a, **k: read.append(a) or load(*a, **k))
+    files = (f"content_image={one}", f"style_image={two}")
+    first = experiment.run(config(*SMALL, *files, "content_weight=7"), tmp_path / "a")
+    assert (len(forward), len(read)) == (2, 2)
+    second = experiment.run(config(*SMALL, *files, "content_weight=8"), tmp_path / "b")
+    assert (len(forward), len(read)) == (2, 2)
+    assert second["losses_at_start"]["style_loss"] == first["losses_at_start"]["style_loss"]
+    photo(two, shade=60)  # the same file with other pixels
+    third = experiment.run(config(*SMALL, *files, "content_weight=8"), tmp_path / "c")
+    assert (len(forward), len(read)) == (3, 3)
+    assert third["losses_at_start"]["style_loss"] != first["losses_at_start"]["style_loss"]

@@ -25,7 +25,7 @@ DEAD_SHARE = 1e-6
 """A filter whose mean activation is below this share of its layer's mean never fires."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Weights:
     """The convolutions of one architecture; its input is RGB, 0 to 255, minus ``RGB_MEAN``."""
 

@@ -1,0 +1,253 @@
+"""Sweeps: folders by content, the same command continues, a failure does not stop the others."""
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from PIL import Image
+
+from nstrep import cli, naming, progress, results
+from nstrep.config import check
+from nstrep.errors import InputError
+from tests.conftest import SMALL
+
+ROOT = Path(__file__).parents[1]
+
+TINY = (*SMALL, "max_num_epochs=2")
+
+GRID = ("content_weight=10,20,30", "stop_eps=0.006,0.005,0.004", "style=swirls,facets")
+CONSTANT = ("max_long_edge=48", "max_num_epochs=3", "model=vgg19_slim")
+
+
+def made(folder: Path) -> dict[str, int]:
+    """When each run of the only sweep under a folder was made, by its name."""
+    (sweep,) = (folder / "results/sweeps").iterdir()
+    return {path.parent.name: path.stat().st_mtime_ns for path in sweep.glob("*/metrics.json")}
+
+
+@pytest.mark.parametrize(
+    ("overrides", "name"),
+    [
+        (["content_weight=10,20", "lr=1e-3"], "content_weight=10,20+lr=1e-3"),
+        ([], "sweep"),
+        (["content_image=/home/me/cat.jpg"], "content_image=cat.jpg-"),
+        (["style_layers=[relu1_1],[relu1_1,relu2_1]"], "style_layers=relu1_1,relu1_1,relu2_1-"),
+        (["content_image='Größe 1.jpg'"], "content_image=Gr-e-1.jpg-"),
+        (["content_image=../../etc/passwd"], "content_image=passwd-"),
+        (["content_image=/"], "content_image=-"),
+        (["x=" + "y" * 300], "x=yyyyyyyy"),
+    ],
+)
+def test_names_can_be_read_and_typed(overrides, name):
+    found = naming.folder_name(overrides, "sweep")
+    assert found.startswith(name)
+    assert len(found) <= naming.LONGEST
+    assert not set(found) & set("/'\"[] $\\")
+    assert not found.startswith((".", "-"))
+
+
+def test_what_loses_letters_keeps_its_own_name():
+    names = [f"content_image={path}" for path in ("a/cat.jpg", "b/cat.jpg", "cat.jpg")]
+    names += ["style_layers=[a,b]", "style_layers=[a],b", "x=" + "y" * 300, "x=" + "y" * 301]
+    assert len({naming.folder_name([name], "sweep") for name in names}) == len(names)
+
+
+def test_a_run_is_named_by_what_varies():
+    given = ["content_weight=10", "max_long_edge=48", "style=swirls"]
+    assert naming.run_name(given) == "content_weight=10,max_long_edge=48,style=swirls"
+    assert naming.run_name(given, ["max_long_edge"]) == "content_weight=10,style=swirls"
+    assert naming.run_name(given[1:2], ["max_long_edge"]) == "max_long_edge=48"
+    assert naming.run_name([]) == "run"
+
+
+def test_the_closing_line():
+    done = {"status": "finished", "run": "a=1"}
+    failed = {"status": "failed", "run": "a=2", "reason": "a=2: must be below 2"}
+    assert progress.closing([done, done], 2) == "2 of 2 runs finished"
+    assert (
+        progress.closing([done, {**done, "status": "skipped"}, failed], 5)
+        == "2 of 5 runs finished (1 before), 2 did not end, 1 failed: a=2: a=2: must be below 2"
+    )
+    assert len(progress.closing([failed] * 30, 30).splitlines()) == 1 + progress.SHOWN_FAILURES + 1
+    assert progress.closing([done, {**done, "status": "busy"}], 2) == (
+        "1 of 2 runs finished, 1 in another process"
+    )
+
+
+def test_times_can_be_read():
+    times = [progress.duration(seconds) for seconds in (0.4, 99, 120, 5000, 7500)]
+    assert times == ["0 s", "99 s", "2 min", "83 min", "2 h 5 min"]
+
+
+def test_the_objective_is_checked_and_found(composed):
+    with pytest.raises(InputError, match=r"objective=loses\.total: .*mean losses\.total\?"):
+        check(composed("objective=loses.total"))
+    with pytest.raises(InputError, match="objective="):
+        check(composed("objective=losses.style_loss.relu4_4"))
+    check(composed("objective=losses.style_loss.relu1_1"))
+    metrics = {"ssim": 0.5, "psnr": None, "losses": {"style_loss.relu1_1": 2.0}}
+    assert results.measure(metrics, "losses.style_loss.relu1_1") == 2.0
+    assert results.measure(metrics, "ssim") == 0.5
+    assert math.isnan(results.measure(metrics, "psnr"))
+
+
+def test_a_file_with_signs_in_its_name_need_not_be_quoted(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("a=1,b=2.png").touch()
+    assert cli.quoted_file("from_image=a=1,b=2.png") == "from_image='a=1,b=2.png'"
+    for untouched in ("from_image=c=1.png", "from_image='a=1,b=2.png'", "lr=1,2", "--multirun"):
+        assert cli.quoted_file(untouched) == untouched
+
+
+def test_a_sweep_with_failures_ends_and_continues(run_command, tmp_path):
+    photo = tmp_path / "one.png"
+    Image.effect_mandelbrot((60, 40), (-2, -1, 1, 1), 50).convert("RGB").save(photo)
+    command = ("--multirun", *TINY, "content_image=one.png,two.png", "content_weight=10,20")
+    first = run_command(*command)
+    assert first.returncode == 1
+    assert "Traceback" not in first.stderr
+    assert "2 of 4 runs finished, 2 failed\n" in first.stderr
+    assert "3 of 4, failed: content_image=two.png,content_weight=10: content_image=" in first.stderr
+    done = made(tmp_path)
+    assert sorted(done) == [f"content_image=one.png,content_weight={n}" for n in (10, 20)]
+    (sweep,) = (tmp_path / "results/sweeps").iterdir()
+    assert sweep.name.startswith("content_image=one.png,two.png+content_weight=10,20+max_long_edge")
+    failed = sweep / "content_image=two.png,content_weight=10"
+    assert "two.png" in json.loads((failed / "failed.json").read_text())["reason"]
+    assert "Traceback" in (failed / "run.log").read_text()
+    assert sorted(pd.read_csv(sweep / "summary.csv")["status"]) == ["failed"] * 2 + ["finished"] * 2
+    assert not (sweep / ".progress").exists()
+
+    photo.rename(tmp_path / "three.png").rename(tmp_path / "two.png")
+    Image.effect_mandelbrot((60, 40), (-2, -1, 1, 1), 50).convert("RGB").save(photo)
+    again = run_command(*command)
+    assert again.returncode == 0, again.stderr
+    assert "4 of 4 runs finished (2 before)" in again.stderr
+    now = made(tmp_path)
+    assert len(now) == 4
+    assert {name: now[name] for name in done} == done
+    assert (pd.read_parquet(sweep / "summary.parquet")["status"] == "finished").all()
+    assert not list(sweep.glob("*/failed.json"))
+
+
+def test_bad_input_in_the_command_leaves_nothing(run_command, tmp_path):
+    for wrong in ("contentweight=1,2", "style=swirls,nope"):
+        done = run_command("--multirun", *TINY, wrong)
+        assert done.returncode == 2
+        assert len(done.stderr.splitlines()) == 1, done.stderr
+        assert not list(tmp_path.rglob("*.yaml"))
+
+
+def test_two_processes_share_a_sweep_and_one_is_killed(tmp_path):
+    command = [
+        sys.executable, "-m", "nstrep.run", "--multirun", *TINY, "content_weight=10,20,30,40,50",
+        "max_num_epochs=30",
+    ]  # fmt: skip
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+
+    def start():
+        return subprocess.Popen(
+            command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True
+        )
+
+    first, second = start(), start()
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob("results/sweeps/*/*/metrics.json")):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    before = made(tmp_path)
+    first.send_signal(signal.SIGKILL)
+    first.communicate()
+    said = second.communicate()[1]
+    assert second.returncode == 0, said
+    last = start()
+    closing = last.communicate()[1]
+    assert last.returncode == 0, closing
+    assert "5 of 5 runs finished (" in closing
+    now = made(tmp_path)
+    assert len(now) == 5
+    assert {name: now[name] for name in before} == before
+    (sweep,) = (tmp_path / "results/sweeps").iterdir()
+    assert (pd.read_csv(sweep / "summary.csv")["status"] == "finished").all()
+    assert not list(sweep.glob("*/.lock"))
+    assert not (sweep / ".progress").exists()
+
+
+@pytest.mark.slow
+def test_the_same_rows_under_every_launcher(run_command, tmp_path):
+    tables = {}
+    for launcher in ("basic", "joblib", "submitit_local", "ray"):
+        folder = tmp_path / launcher
+        folder.mkdir()
+        done = run_command(
+            "--multirun", f"hydra/launcher={launcher}", *CONSTANT, *GRID,
+            folder=folder, OMP_NUM_THREADS="1",
+        )  # fmt: skip
+        if "is not installed: run  pip install" in done.stderr:
+            continue
+        assert done.returncode == 0, done.stderr
+        assert "18 of 18 runs finished" in done.stderr
+        (table,) = folder.glob("results/sweeps/*/summary.parquet")
+        tables[launcher] = pd.read_parquet(table)
+    assert {"basic", "joblib"} <= set(tables)
+    losses = [name for name in tables["basic"] if name == "total" or "_loss" in name]
+    assert len(losses) > 10
+    for table in tables.values():
+        assert len(table) == 18
+        pd.testing.assert_frame_equal(table[losses], tables["basic"][losses], check_exact=True)
+
+
+@pytest.mark.slow
+def test_a_killed_worker_is_said_and_the_same_command_continues(tmp_path):
+    import psutil
+
+    command = [sys.executable, "-m", "nstrep.run", "--multirun", "hydra/launcher=joblib"]
+    command += ["hydra.launcher.n_jobs=2", *CONSTANT, *GRID]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True
+    ) as process:
+        deadline = time.monotonic() + 120
+        while not list(tmp_path.glob("results/sweeps/*/*/metrics.json")):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        workers = psutil.Process(process.pid).children(recursive=True)
+        next(w for w in workers if any("libmxnet" in m.path for m in w.memory_maps())).kill()
+        said = process.communicate()[1]
+    assert process.returncode == 6
+    assert "did not end" in said
+    assert "a worker process was killed" in said
+    before = made(tmp_path)
+    assert 0 < len(before) < 18
+    again = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert again.returncode == 0, again.stderr
+    now = made(tmp_path)
+    assert len(now) == 18
+    assert {name: now[name] for name in before} == before
+
+
+@pytest.mark.slow
+def test_a_search_minimises_what_the_configuration_names(run_command, tmp_path):
+    pytest.importorskip("optuna")
+    command = (
+        "--multirun", "hydra/sweeper=optuna", "hydra.sweeper.n_trials=6", *TINY,
+        "content_weight=interval(1,40)", "objective=losses.style_loss",
+    )  # fmt: skip
+    done = run_command(*command)
+    assert done.returncode == 0, done.stderr
+    (sweep,) = (tmp_path / "results/sweeps").iterdir()
+    import yaml
+
+    best = yaml.safe_load((sweep / "optimization_results.yaml").read_text())["best_value"]
+    table = pd.read_csv(sweep / "summary.csv")
+    assert len(table) == 6
+    assert best == pytest.approx(table["style_loss"].min(), rel=1e-6)
+    again = run_command(*command)
+    assert "6 of 6 runs finished (6 before)" in again.stderr

@@ -52,12 +52,14 @@ def table(runs: Iterable[Run], swept: Sequence[str]) -> pd.DataFrame:
 
 
 def plain(value: Any) -> Any:
-    """A configuration's value for a cell: numbers, truth values and text as they are, lists as
-    typed on the command line, such as ``[relu1_1,relu2_1]``.
+    """A configuration's value for a cell: finite numbers, truth values and text as they are, lists
+    as typed on the command line, such as ``[relu1_1,relu2_1]``, the rest as text.
     """
     if isinstance(value, list):
         return "[" + ",".join(str(plain(item)) for item in value) + "]"
-    if value is None or isinstance(value, (bool, int, float, str)):
+    if value is None or isinstance(value, (bool, int, str)):
+        return value
+    if isinstance(value, float) and math.isfinite(value):
         return value
     return str(value)
 

@@ -10,10 +10,11 @@ import numpy as np
 import yaml
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
+from PIL import Image
 
-from nstrep import cli, images
+from nstrep import cli
 from nstrep.config import GROUPS, check
-from nstrep.files import save_npz
+from nstrep.decoding import to_uint8
 
 SHA = {"chelsea": "c" * 64, "vangogh": "a" * 64, "lilies": "b" * 64}
 
@@ -93,8 +94,9 @@ def write_run(
     waves = np.sin((seed % 7 + 1) * across / 5) * np.cos(down / 3 + seed)
     picture = np.stack([0.5 + 0.4 * waves, down / size[0], rng.random() + 0 * waves], axis=-1)
     name = "final.png" if status == "finished" else "last_good.png"
-    images.save_png(directory / name, np.clip(picture, 0, 1))
-    save_npz(directory / "raw.npz", rgb01=picture.astype(np.float32))
+    # Not as a run writes them, which waits for the disk.
+    Image.fromarray(to_uint8(np.clip(picture, 0, 1))).save(directory / name)
+    np.savez(directory / "raw.npz", rgb01=picture.astype(np.float32))
     losses = {key: float(values[-1]) for key, values in columns.items() if "loss" in key}
     losses = {"total": float(columns["total"][-1])} | losses
     losses.pop("loss_change")

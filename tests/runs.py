@@ -16,6 +16,8 @@ from nstrep import cli
 from nstrep.config import GROUPS, check
 from nstrep.decoding import to_uint8
 
+_DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # the fast one, where it was built
+
 SHA = {"chelsea": "c" * 64, "vangogh": "a" * 64, "lilies": "b" * 64}
 
 
@@ -55,7 +57,7 @@ def write_run(
     rng = np.random.Generator(np.random.PCG64(seed))
     config = config_of(*typed)
     directory.mkdir(parents=True)
-    (directory / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+    (directory / "config.yaml").write_text(yaml.dump(config, Dumper=_DUMPER, sort_keys=False))
     if overrides:
         (directory / ".hydra").mkdir()
         (directory / ".hydra" / "overrides.yaml").write_text(yaml.safe_dump(list(typed)))

@@ -181,6 +181,9 @@ def test_picture_files_are_choices_of_their_group(tmp_path):
     sweep = nstrep.load_sweep(tmp_path)
     assert sweep.swept == ["style"]
     assert sweep.summary["style"].tolist() == ["vangogh", "wave"]
+    write_run(tmp_path / "3", "styles=[vangogh, /pictures/wave.jpg]")
+    assert nstrep.load_sweep(tmp_path).summary["style"].tolist()[-1] == "vangogh+wave"
+    assert nstrep.load_sweep(tmp_path).swept == ["style"]
     write_run(tmp_path / "2", "style_image=/other/wave.jpg")
     assert nstrep.load_sweep(tmp_path).swept == ["style", "style_image"]
 

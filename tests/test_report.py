@@ -360,7 +360,7 @@ def test_what_would_act_is_inert(opened, tmp_path):
 @pytest.mark.parametrize("count", [1, 200])
 def test_few_and_many_runs_on_a_phone(opened, tmp_path, count):
     if count == 1:
-        write_run(tmp_path / "r", "content_weight=20")
+        write_run(tmp_path / ("a" * 90), "content_weight=20")
     else:
         weights = ",".join(map(str, range(1, 51)))
         write_sweep(tmp_path, f"content_weight={weights}", "style=vangogh,lilies", "seed=0,1")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nstrep.config import GROUPS
+from nstrep.summary import plain
 
 if TYPE_CHECKING:
     from nstrep.loading import Run
@@ -108,12 +109,13 @@ def _typed(runs: Iterable[Run]) -> list[str]:
 
 
 def _leaves(node: dict, prefix: str = "") -> Iterable[tuple[str, str]]:
-    """Dotted keys and values as text, so that lists can be compared and 10 equals 10."""
+    """Dotted keys and values as text, so that lists can be compared; 10 is the same as 10.0."""
     for key, value in node.items():
         if isinstance(value, dict) and value:
             yield from _leaves(value, f"{prefix}{key}.")
         else:
-            yield f"{prefix}{key}", repr(value)
+            value = plain(value)
+            yield f"{prefix}{key}", repr(float(value) if type(value) is int else value)
 
 
 def _column(key: str, runs: Sequence[Run], leaves: Sequence[dict[str, str]]) -> list[str | None]:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nstrep import load_sweep, pictures, report
+from nstrep import load_sweep, pictures, plot, report
 from nstrep.report import __main__ as command
 from nstrep.report.content import SIDES, Photos, content
 from tests.runs import config_of, write_run, write_sweep
@@ -131,6 +131,8 @@ def test_pictures_and_curves_are_thinned_for_many_runs(tmp_path):
         ("metrics.json", '{"status": "finished", "width": -1, "height": 1e99, "losses": []}'),
         ("metrics.json", '{"status": "finished", "epochs": NaN, "losses": {"total": 1e999}}'),
         ("metrics.json", '{"status": "finished", "x": ' + "[" * 500 + "]" * 500 + "}"),
+        ("config.yaml", f"seed: 1{'0' * 400}\nstyle: {{name: a, title: 1}}\nstyles: [[1], {{}}]"),
+        ("metrics.json", f'{{"status": "finished", "epochs": 1{"0" * 400}, "eps": "x"}}'),
         ("curve.csv", "epoch,total\n0,1e999\n1,99999999999999999999999999\n2,nan\n"),
         ("final.png", "no picture"),
     ],
@@ -138,6 +140,9 @@ def test_pictures_and_curves_are_thinned_for_many_runs(tmp_path):
 def test_damaged_runs_do_not_break_the_page(tmp_path, file, text):
     write_run(tmp_path / "good", "content_weight=20")
     (write_run(tmp_path / "bad") / file).write_text(text)
+    plot.draw(
+        load_sweep(tmp_path), ["curves", "final", "tradeoff"], plot.Asked(), tmp_path / "plots"
+    )
     html = report.render(load_sweep(tmp_path), tmp_path)
     (found,) = re.findall(r'id="data">(.*?)</script>', html, re.S)
 

@@ -45,6 +45,8 @@ def axis(key: str) -> str:
 
 def short(value: Any, length: int = 28) -> str:
     """A value in few letters: numbers without trailing zeros, the ends of a list, a file's name."""
+    if not isinstance(value, list):
+        value = plain(value)
     if value is None:
         return "none"
     if isinstance(value, bool):

@@ -21,15 +21,12 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from nstrep import images, results, summary, swept
+from nstrep import images, results, resume, summary, swept
 from nstrep.denoise import load_raw
 from nstrep.errors import InputError
 from nstrep.files import one_line, reason, shown
 
 log = logging.getLogger(__name__)
-
-FAILED = "failed.json"
-"""Why a run ended by an error; such a run has no metrics.json."""
 
 ENDS = ("finished", "diverged", "interrupted")
 """What metrics.json can say; besides, a run can be ``failed`` or ``unfinished``."""
@@ -152,7 +149,7 @@ def load_sweep(path: str | os.PathLike[str]) -> Sweep:
 
 
 def _is_run(directory: Path) -> bool:
-    names = (results.CONFIG, results.METRICS, FAILED)
+    names = (results.CONFIG, results.METRICS, resume.FAILED)
     return any((directory / name).is_file() for name in names)
 
 
@@ -193,7 +190,7 @@ def _load(directory: Path, name: str) -> Run:
     config = read(results.CONFIG, _yaml, dict) or read(".hydra/config.yaml", _yaml, dict)
     overrides = read(".hydra/overrides.yaml", _yaml, list)
     metrics = read(results.METRICS, json.loads, dict)
-    failed = read(FAILED, json.loads, dict)
+    failed = read(resume.FAILED, json.loads, dict)
     curve = read(results.CURVE, _curve, pd.DataFrame)
     for problem in problems:
         log.warning("%s: %s", shown(directory), problem)
@@ -221,7 +218,14 @@ def _text(path: Path) -> str:
 def _checked(value: Any, kind: type) -> Any:
     if not isinstance(value, kind):
         raise ValueError("empty" if value is None else f"holds no {_KINDS[kind]}")
+    if not _shallow(value):
+        raise ValueError("nested too deeply")
     return value
+
+
+def _shallow(value: Any, levels: int = 20) -> bool:
+    inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return levels > 0 and all(_shallow(item, levels - 1) for item in inside)
 
 
 _KINDS = {dict: "mapping", list: "list", pd.DataFrame: "table"}

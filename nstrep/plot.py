@@ -13,7 +13,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from nstrep import plots
+from nstrep import plots, results
 from nstrep.commands import plain_errors
 from nstrep.errors import InputError, ResultsError
 from nstrep.files import reason, shown
@@ -113,7 +113,7 @@ def cost(sweep: Sweep, asked: Asked) -> Named:
 def denoise(sweep: Sweep, asked: Asked) -> Named:
     """The first result that has its raw.npz, under several filters."""
     for run in sweep.runs:
-        if (run.path / "raw.npz").exists():
+        if (run.path / results.RAW).exists():
             yield "denoise", plots.denoise_strip(run)
             return
     raise NothingToDraw("denoise: no run has a raw.npz")

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from nstrep.files import one_line
+
 if TYPE_CHECKING:
     from nstrep.loading import Run
 
@@ -52,14 +54,19 @@ def table(runs: Iterable[Run], swept: Sequence[str]) -> pd.DataFrame:
 
 
 def plain(value: Any) -> Any:
-    """A configuration's value for a cell: numbers, truth values and text as they are, lists as
-    typed on the command line, such as ``[relu1_1,relu2_1]``.
+    """A configuration's value for a cell: truth values, text, and numbers that a column can hold
+    as they are; lists as typed on the command line, such as ``[relu1_1,relu2_1]``; the rest as
+    text.
     """
     if isinstance(value, list):
         return "[" + ",".join(str(plain(item)) for item in value) + "]"
-    if value is None or isinstance(value, (bool, int, float, str)):
+    if value is None or isinstance(value, (bool, str)):
         return value
-    return str(value)
+    return value if isinstance(value, (int, float)) and _fits(value) else one_line(value, 2000)
+
+
+def _fits(value: float) -> bool:
+    return math.isfinite(value) if isinstance(value, float) else abs(value) < 2**63
 
 
 def typed(values: Sequence[Any]) -> pd.Series:
@@ -73,7 +80,7 @@ def typed(values: Sequence[Any]) -> pd.Series:
         return pd.Series(values, dtype="object")
     if kinds == {bool}:
         return pd.Series(values, dtype="boolean" if None in values else "bool")
-    if kinds == {int} and all(abs(value) < 2**63 for value in values if value is not None):
+    if kinds == {int}:
         return pd.Series(values, dtype="Int64" if None in values else "int64")
     if kinds <= {int, float}:
         return pd.Series([math.nan if v is None else float(v) for v in values], dtype="float64")
@@ -88,7 +95,8 @@ def _word(value: Any) -> str:
 
 
 def _number(value: Any) -> int | float | None:
-    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+    whole = isinstance(value, int) and not isinstance(value, bool) and _fits(value)
+    return value if whole or isinstance(value, float) else None
 
 
 def _text(value: Any) -> str | None:

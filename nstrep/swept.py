@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nstrep.config import GROUPS
+from nstrep.summary import plain
 
 if TYPE_CHECKING:
     from nstrep.loading import Run
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
 SETTING = ("recipe", "experiment", "optimizer")
 """Groups whose options set keys outside themselves."""
 
-PICTURES = {"content_image": "content", "style_image": "style"}
-"""Keys that name a file in place of a group's choice."""
+PICTURES = {"content_image": "content", "style_image": "style", "styles": "style"}
+"""Keys that name a file, or several, in place of a group's choice."""
 
 
 def swept_keys(runs: Iterable[Run]) -> list[str]:
@@ -63,7 +64,8 @@ def swept_keys(runs: Iterable[Run]) -> list[str]:
 
 
 def choice(run: Run, group: str) -> str | None:
-    """What a run took from a group: the option typed, a picture file's name, or the option's name.
+    """What a run took from a group: the option typed, a file's name, or the option's name; several
+    paintings as ``vangogh+lilies``.
 
     ``model=auto`` is the network that it came to, once the run knows it.
     """
@@ -76,12 +78,18 @@ def choice(run: Run, group: str) -> str | None:
 
 def _choice(run: Run, group: str) -> str | None:
     for key, owner in PICTURES.items():
-        if owner == group and isinstance(file := run.config.get(key), str):
-            return Path(file).stem
+        given = run.config.get(key)
+        files = [file for file in ([given] if isinstance(given, str) else _list(given)) if file]
+        if owner == group and files:
+            return "+".join(Path(str(file)).stem for file in files)
     typed = [value for key, value in map(_split, run.overrides) if key == group]
     if typed and typed[-1] not in ("", "null"):
         return typed[-1]
     return _name(run.config.get(group))
+
+
+def _list(value: Any) -> list:
+    return value if isinstance(value, list) else []
 
 
 def _name(node: Any) -> str | None:
@@ -101,12 +109,13 @@ def _typed(runs: Iterable[Run]) -> list[str]:
 
 
 def _leaves(node: dict, prefix: str = "") -> Iterable[tuple[str, str]]:
-    """Dotted keys and values as text, so that lists can be compared and 10 equals 10."""
+    """Dotted keys and values as text, so that lists can be compared; 10 is the same as 10.0."""
     for key, value in node.items():
         if isinstance(value, dict) and value:
             yield from _leaves(value, f"{prefix}{key}.")
         else:
-            yield f"{prefix}{key}", repr(value)
+            value = plain(value)
+            yield f"{prefix}{key}", repr(float(value) if type(value) is int else value)
 
 
 def _column(key: str, runs: Sequence[Run], leaves: Sequence[dict[str, str]]) -> list[str | None]:

@@ -10,10 +10,13 @@ import numpy as np
 import yaml
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
+from PIL import Image
 
-from nstrep import cli, images
+from nstrep import cli
 from nstrep.config import GROUPS, check
-from nstrep.files import save_npz
+from nstrep.decoding import to_uint8
+
+_DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # the fast one, where it was built
 
 SHA = {"chelsea": "c" * 64, "vangogh": "a" * 64, "lilies": "b" * 64}
 
@@ -54,7 +57,7 @@ def write_run(
     rng = np.random.Generator(np.random.PCG64(seed))
     config = config_of(*typed)
     directory.mkdir(parents=True)
-    (directory / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+    (directory / "config.yaml").write_text(yaml.dump(config, Dumper=_DUMPER, sort_keys=False))
     if overrides:
         (directory / ".hydra").mkdir()
         (directory / ".hydra" / "overrides.yaml").write_text(yaml.safe_dump(list(typed)))
@@ -93,8 +96,9 @@ def write_run(
     waves = np.sin((seed % 7 + 1) * across / 5) * np.cos(down / 3 + seed)
     picture = np.stack([0.5 + 0.4 * waves, down / size[0], rng.random() + 0 * waves], axis=-1)
     name = "final.png" if status == "finished" else "last_good.png"
-    images.save_png(directory / name, np.clip(picture, 0, 1))
-    save_npz(directory / "raw.npz", rgb01=picture.astype(np.float32))
+    # Not as a run writes them, which waits for the disk.
+    Image.fromarray(to_uint8(np.clip(picture, 0, 1))).save(directory / name)
+    np.savez(directory / "raw.npz", rgb01=picture.astype(np.float32))
     losses = {key: float(values[-1]) for key, values in columns.items() if "loss" in key}
     losses = {"total": float(columns["total"][-1])} | losses
     losses.pop("loss_change")

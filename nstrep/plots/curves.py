@@ -37,7 +37,16 @@ LABELS = {
     "loss_change": "relative change of the loss",
 }
 
-FORMULAS = ("recipe", "model", "losses.", "style_layer", "content_layer", "preprocess.", "weights.")
+FORMULAS = (
+    "recipe",
+    "model",
+    "color",
+    "losses.",
+    "style_layer",
+    "content_layer",
+    "preprocess.",
+    "weights.",
+)
 """Keys that change what a loss measures: totals are then comparable only to their own start."""
 
 

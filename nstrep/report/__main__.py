@@ -1,0 +1,31 @@
+"""``python -m nstrep.report FOLDER``: FOLDER/report.html, to look through runs in a browser.
+
+The table of the runs, their curves, the pictures side by side, and each run's settings.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from nstrep import collect, report
+from nstrep.commands import plain_errors
+from nstrep.files import shown
+from nstrep.loading import load_sweep
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Write the report of the folder named and say how large it is."""
+    parser = argparse.ArgumentParser(prog="python -m nstrep.report", description=__doc__)
+    parser.add_argument("folder", type=Path, help="a run directory, or a folder of them")
+    parser.add_argument("--out", type=Path, help="the file; FOLDER/report.html by default")
+    options = parser.parse_args(arguments)
+    with plain_errors():
+        sweep = load_sweep(options.folder)
+        collect.write(sweep)  # the page links to the table
+        path = report.write(sweep, options.out)
+        print(f"{shown(path)}: {len(sweep.runs)} runs, {path.stat().st_size / 1e6:.1f} MB")
+
+
+if __name__ == "__main__":
+    main()

@@ -109,8 +109,8 @@ def again(composed: DictConfig) -> tuple[DictConfig, dict | None]:
     from nstrep import results
 
     stored, inputs = results.from_image(path)
-    # Keys that are younger than the picture: what no recipe decides has a neutral default.
-    config = OmegaConf.create({**OmegaConf.to_container(composed), **stored})
+    # Keys that are newer than the picture take their defaults.
+    config = OmegaConf.merge(composed, stored)
     typed = {
         override: re.split("[=@]", override.lstrip("+~"))[0]
         for override in HydraConfig.get().overrides.task

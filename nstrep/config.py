@@ -402,11 +402,11 @@ def _check_together(config: ExperimentConfig) -> None:
 def _check_objective(config: ExperimentConfig) -> None:
     losses = ["total", "content_loss", "style_loss", "tv_loss"]
     for branch in ("content", "style"):
-        losses += [f"{branch}_loss.{layer}" for layer in getattr(config, f"{branch}_layers")]
-    if len(config.content_masks) > 1:  # each is a region with terms of its own
-        numbers = range(1, len(config.content_masks) + 1)
-        styles = [name for name in losses if name.startswith("style_loss.")]
-        losses += [f"{name}.region{number}" for name in styles for number in numbers]
+        layers = [f"{branch}_loss.{layer}" for layer in getattr(config, f"{branch}_layers")]
+        if branch == "style" and len(config.content_masks) > 1:
+            regions = range(1, len(config.content_masks) + 1)
+            layers = [f"{layer}.region{number}" for layer in layers for number in regions]
+        losses += layers
     known = [f"{when}.{name}" for when in ("losses", "losses_at_start") for name in losses]
     if config.objective not in (*known, *MEASURES):
         near = difflib.get_close_matches(config.objective, (*known, *MEASURES), 1)

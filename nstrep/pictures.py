@@ -107,12 +107,14 @@ def load_named(named: PictureConfig, *, key: str, download: str = "never") -> Pi
     return replace(picture, stand_in_for=named.title)
 
 
-@lru_cache(maxsize=8)
 def _builtin(name: str, key: str) -> Picture:
-    if name in DRAWN:
-        rgb01 = DRAWN[name]().astype(np.float32) / 255
-        return images.picture_from_array(name, rgb01, source=f"nstrep.paintings.{name}")
-    return images.builtin(name, key=key)
+    return _drawn(name) if name in DRAWN else images.builtin(name, key=key)
+
+
+@lru_cache(maxsize=8)
+def _drawn(name: str) -> Picture:
+    rgb01 = DRAWN[name]().astype(np.float32) / 255
+    return images.picture_from_array(name, rgb01, source=f"nstrep.paintings.{name}")
 
 
 def scaled(loaded: Sequence[Picture], config: ExperimentConfig) -> list[np.ndarray]:

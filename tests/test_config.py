@@ -180,3 +180,10 @@ def test_every_named_picture_can_be_had(config, group):
         if named.asset is not None:
             assert CATALOGUE[named.asset.split("/")[-1]].path == named.asset
         assert named.builtin or named.asset
+
+
+def test_the_objective_can_be_the_loss_of_a_region(composed):
+    key = "objective=losses.style_loss.relu3_1.region2"
+    check(composed("content_masks=[a.png,b.png]", key))
+    with pytest.raises(InputError, match="must be one of losses.total"):
+        check(composed("content_masks=[a.png]", key))

@@ -88,10 +88,9 @@ def two_regions(image, mask, size, other):
 
 
 @pytest.mark.parametrize("pooling", ["avg", "max"])
-@pytest.mark.parametrize("padding", ["zero", "replicate"])
+@pytest.mark.parametrize(("padding", "sizes"), [*zip(("zero", "replicate"), SIZES)])
 @pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
-@pytest.mark.parametrize("sizes", SIZES)
-def test_losses_equal_float64_numpy(tiny, image, mask, pooling, padding, form, sizes):
+def test_losses_equal_float64_numpy(tiny, image, mask, pooling, padding, sizes, form):
     content, x = image(*sizes[0]), image(*sizes[0])
     parts = two_regions(image, mask, *sizes)
     found = objective(tiny, content, parts, form, pooling, padding)(x).losses

@@ -195,7 +195,7 @@ function looksOf(key) {
   const item = data.swept.find((one) => one.key === key);
   if (!item) return [{ value: undefined, label: "", colour: isDark() ? "#6cb8ea" : "#0072B2", dash: [] }];
   // The end of the scale that is close to the background is left out.
-  const [from, to] = isDark() ? [0.25, 1] : [0, 0.85];
+  const [from, to] = isDark() ? [0.35, 1] : [0, 0.85];
   const words = [isDark() ? "#ffffff" : "#000000", ...OKABE_ITO];
   return item.levels.map((level, place) => item.numeric
     ? { ...level, colour: viridis(from + ((to - from) * place) / Math.max(1, item.levels.length - 1)), dash: [] }

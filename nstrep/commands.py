@@ -7,7 +7,8 @@ import logging
 import sys
 from collections.abc import Iterator
 
-from nstrep.errors import NstrepError
+from nstrep.errors import NstrepError, ResultsError
+from nstrep.files import reason
 
 
 @contextlib.contextmanager
@@ -19,5 +20,9 @@ def plain_errors() -> Iterator[None]:
     except NstrepError as error:
         print(f"nstrep: error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
+    except OSError as error:
+        place = error.filename or "the folder"
+        print(f"nstrep: error: {place}: cannot be used ({reason(error)})", file=sys.stderr)
+        sys.exit(ResultsError.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -62,7 +62,7 @@ class Run:
     def picture_path(self) -> Path | None:
         """final.png, or last_good.png of a run that did not get there; None without either."""
         names = (results.FINAL, results.LAST_GOOD)
-        return next((self.path / name for name in names if (self.path / name).is_file()), None)
+        return next((self.path / name for name in names if _is_file(self.path / name)), None)
 
     @property
     def picture(self) -> np.ndarray:
@@ -138,7 +138,7 @@ def load_sweep(path: str | os.PathLike[str]) -> Sweep:
 
     """
     folder = Path(path)
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise InputError(f"{shown(folder)}: there is no such folder")
     if _is_run(folder):
         return Sweep(folder, (load_run(folder),))
@@ -150,12 +150,17 @@ def load_sweep(path: str | os.PathLike[str]) -> Sweep:
 
 def _is_run(directory: Path) -> bool:
     names = (results.CONFIG, results.METRICS, resume.FAILED)
-    return any((directory / name).is_file() for name in names)
+    return any(_is_file(directory / name) for name in names)
+
+
+def _is_file(path: Path) -> bool:
+    # Not Path.is_file, which raises where a folder may not be looked into.
+    return os.path.isfile(path)
 
 
 def _run_directories(folder: Path, depth: int) -> Iterator[Path]:
     try:
-        below = [entry for entry in folder.iterdir() if entry.is_dir()]
+        below = [entry for entry in folder.iterdir() if os.path.isdir(entry)]
     except OSError as error:
         log.warning("%s: cannot be read (%s)", shown(folder), reason(error))
         return
@@ -206,8 +211,8 @@ def _load(directory: Path, name: str) -> Run:
 
 
 def _text(path: Path) -> str:
-    if not path.is_file():
-        if path.exists():
+    if not _is_file(path):
+        if os.path.exists(path):
             raise ValueError("not a file")
         raise FileNotFoundError(path)
     if path.stat().st_size > _LARGEST:

@@ -6,6 +6,7 @@ Without a KIND every one that the folder's runs make sensible is drawn.
 from __future__ import annotations
 
 import argparse
+import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -113,7 +114,7 @@ def cost(sweep: Sweep, asked: Asked) -> Named:
 def denoise(sweep: Sweep, asked: Asked) -> Named:
     """The first result that has its raw.npz, under several filters."""
     for run in sweep.runs:
-        if (run.path / results.RAW).exists():
+        if os.path.isfile(run.path / results.RAW):
             yield "denoise", plots.denoise_strip(run)
             return
     raise NothingToDraw("denoise: no run has a raw.npz")

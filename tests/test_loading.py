@@ -73,6 +73,8 @@ def test_what_holds_no_run_is_refused(tmp_path):
     for read, path, said in (
         (nstrep.load_run, tmp_path, "holds no run"),
         (nstrep.load_run, tmp_path / "none", "holds no run"),
+        (nstrep.load_run, tmp_path / ("x" * 5000), "holds no run"),
+        (nstrep.load_sweep, tmp_path / ("x" * 5000), "there is no such folder"),
         (nstrep.load_sweep, tmp_path / "none", "there is no such folder"),
         (nstrep.load_sweep, tmp_path / "deep", "holds no runs"),
     ):

@@ -75,7 +75,7 @@ def content(sweep: Sweep, folder: Path) -> dict[str, Any]:
             "files": {
                 name: link(run.path / name, folder)
                 for name in LINKED
-                if (run.path / name).is_file()
+                if os.path.isfile(run.path / name)
             },
         }
         for run in sweep.runs

@@ -328,6 +328,9 @@ def test_light_and_dark(opened, page_of_eighteen):
     background = "getComputedStyle(document.body).backgroundColor"
     page = opened(page_of_eighteen, color_scheme="dark")
     assert page.evaluate(background) == "rgb(19, 20, 23)"
+    page.emulate_media(media="print")
+    assert page.evaluate(background) == "rgb(255, 255, 255)"
+    page.emulate_media(media="screen")
     page.click("#theme")
     assert page.locator("#theme").text_content() == "Theme: light"
     assert page.evaluate(background) == "rgb(251, 251, 250)"

@@ -307,7 +307,7 @@ function setTheme(theme) {
 let theme = "system";
 try { theme = THEMES.includes(localStorage.getItem("nstrep-theme")) ? localStorage.getItem("nstrep-theme") : "system"; } catch { /* the same */ }
 byId("theme").addEventListener("click", () => { theme = THEMES[(THEMES.indexOf(theme) + 1) % THEMES.length]; setTheme(theme); });
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", showCurves);
+for (const media of ["(prefers-color-scheme: dark)", "print"]) matchMedia(media).addEventListener("change", showCurves);
 
 chooseAxes();
 setUpSlider();

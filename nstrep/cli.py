@@ -218,6 +218,8 @@ def plain_error(error: Exception) -> NstrepError:
         )
     if 'Could not detect "srun"' in str(error):
         return InputError("hydra/launcher=slurm: there is no srun here; start it on the cluster")
+    if "No trials are completed" in str(error):
+        return NstrepError("hydra/sweeper=optuna: no trial finished, so that there is no best one")
     if isinstance(error, OSError):
         place = error.filename or "the results folder"
         return ResultsError(f"{place}: cannot be used ({reason(error)})")

@@ -16,7 +16,7 @@ from nstrep import cli, images, replicate
 from nstrep.claims import figures, plan, quantities, report, schema, statistics, verdicts
 from nstrep.claims.plan import Made
 from nstrep.claims.schema import Band, Measure
-from nstrep.errors import InputError
+from nstrep.errors import BusyError, InputError
 from nstrep.loading import Run
 
 NETWORK = {"name": "vgg19_slim", "sha256": "0" * 64}
@@ -345,6 +345,22 @@ def test_runs_are_made_once(replication, hydra_ready, tmp_path):
     assert (runs[0] / "metrics.json").exists()
     assert [one.verdict for one in second] == [one.verdict for one in findings]
     assert sorted((again / "runs").iterdir()) == runs
+
+
+def test_a_run_of_another_process_is_waited_for(monkeypatch, tmp_path):
+    planned = [SimpleNamespace(claim="c", directory=name, overrides=()) for name in "ab"]
+    order = []
+
+    def run(one, directory):
+        order.append(one.directory)
+        if order == ["a"]:
+            raise BusyError("a is busy")
+
+    monkeypatch.setattr(plan, "_run", run)
+    monkeypatch.setattr(plan, "POLL", 0)
+    monkeypatch.setattr(plan, "load_run", lambda directory: directory.name)
+    assert [one.run for one in plan.make(planned, tmp_path, lambda one: None)] == ["a", "b"]
+    assert order == ["a", "b", "a"]
 
 
 def test_a_run_that_fails_is_told_and_decides_nothing(hydra_ready, tmp_path, monkeypatch):

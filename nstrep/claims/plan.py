@@ -6,6 +6,8 @@ import hashlib
 import itertools
 import logging
 import multiprocessing
+import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -21,10 +23,13 @@ from omegaconf import OmegaConf
 from nstrep import experiment, pictures
 from nstrep.claims.schema import Claim, RunSet, Variation
 from nstrep.config import ExperimentConfig, check
-from nstrep.errors import NstrepError
+from nstrep.errors import BusyError, NstrepError
 from nstrep.loading import Run, load_run
 
 log = logging.getLogger(__name__)
+
+POLL = 1.0
+"""Seconds between two looks at a run that another process is at work on."""
 
 
 @dataclass
@@ -125,24 +130,31 @@ def _values(key: str, text: str) -> list[str]:
 def make(planned: list[Planned], folder: Path, tell: Callable[[Planned], None]) -> list[Made]:
     """Make the runs in ``folder``, or find them there: the same call goes on where it was.
 
-    A run that fails stays in the result, with its reason.
+    A run that fails stays in the result, with its reason. One that another process is at work on
+    is waited for, after the others.
 
     Args:
         planned: the runs; those of equal settings are made once.
         folder: of the run directories.
-        tell: called before each.
+        tell: called after each.
 
     """
-    made = []
-    for one in planned:
-        tell(one)
-        directory = folder / one.directory
+    waiting, busy = deque(planned), set()
+    while waiting:
+        one = waiting.popleft()
         try:
-            _run(one, directory)
+            _run(one, folder / one.directory)
+        except BusyError as error:
+            if one.directory not in busy:
+                log.warning("%s: %s; waiting for it", one.claim, error)
+            busy.add(one.directory)
+            waiting.append(one)
+            time.sleep(POLL)
+            continue
         except NstrepError as error:
             log.warning("%s: %s: %s", one.claim, " ".join(one.overrides), error)
-        made.append(Made(one, load_run(directory)))
-    return made
+        tell(one)
+    return [Made(one, load_run(folder / one.directory)) for one in planned]
 
 
 def _run(planned: Planned, directory: Path) -> None:

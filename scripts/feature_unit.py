@@ -20,7 +20,7 @@ from hydra import compose, initialize_config_dir
 
 from nstrep import cli, pictures
 from nstrep.config import check, layer_weights
-from nstrep.experiment import prepare
+from nstrep.preparation import prepare
 from nstrep.objective import LayerWeights, Objective
 
 PUBLISHED = {"content_loss": 7673.14, "style_loss": 1.11622e8}

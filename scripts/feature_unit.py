@@ -20,8 +20,8 @@ from hydra import compose, initialize_config_dir
 
 from nstrep import cli, pictures
 from nstrep.config import check, layer_weights
-from nstrep.preparation import prepare
 from nstrep.objective import LayerWeights, Objective
+from nstrep.preparation import prepare
 
 PUBLISHED = {"content_loss": 7673.14, "style_loss": 1.11622e8}
 """J_content and J_style at iteration 0, in the article behind the recipe dlai."""

@@ -10,6 +10,7 @@ import contextlib
 import ctypes
 import logging
 import os
+import re
 import sys
 from importlib import metadata
 
@@ -140,10 +141,17 @@ def _restore_numpy_bool() -> None:
         np.bool = bool
 
 
-def memory_mb() -> float:
-    """Resident memory of this process now, in MiB."""
-    with open("/proc/self/statm") as statm:
-        return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+def memory_mb() -> dict[str, float]:
+    """Resident memory of this process in MiB: ``now``, and its ``peak`` since the last reset."""
+    with open("/proc/self/status") as status:
+        kib = dict(re.findall(r"^Vm(RSS|HWM):\s+(\d+) kB", status.read(), re.MULTILINE))
+    return {"now": int(kib["RSS"]) / 1024, "peak": int(kib["HWM"]) / 1024}
+
+
+def reset_peak_memory() -> None:
+    """Let the peak of :func:`memory_mb` begin anew, where the kernel allows it."""
+    with contextlib.suppress(OSError), open("/proc/self/clear_refs", "w") as clear:
+        clear.write("5")
 
 
 def versions() -> dict[str, str]:

@@ -171,7 +171,8 @@ def _run(
 def _optimize(config: ExperimentConfig, prepared: Prepared, watch: _Watch) -> Outcome:
     scale = config.preprocess.pixel_scale
     height, width = prepared.photo.shape[:2]
-    memory = environment.memory_mb()
+    environment.reset_peak_memory()
+    memory = environment.memory_mb()["now"]
     objective = Objective(
         prepared.network,
         pictures.to_vgg_input(prepared.seen, scale),

@@ -53,6 +53,8 @@ def short(value: Any, length: int = 28) -> str:
         return "true" if value else "false"
     if isinstance(value, (int, float)):
         return f"{value:g}"
+    if isinstance(value, str) and value.startswith("[") and value.endswith("]"):
+        value = value[1:-1].split(",")
     if isinstance(value, list) and len(value) > 2:
         value = f"{plain(value[0])} ... {plain(value[-1])} ({len(value)})"
     text = one_line(plain(value), 1000)

@@ -110,7 +110,8 @@ def main() -> None:
     with plain_errors():
         logging.getLogger("nstrep.replicate").setLevel(logging.INFO)
         for handler in logging.getLogger().handlers:
-            handler.addFilter(_Once())
+            if type(handler) is logging.StreamHandler:  # the terminal, as plain_errors made it
+                handler.addFilter(_Once())
         with initialize_config_dir(version_base="1.3", config_dir=str(cli.config_folder())):
             replicate(_config(sys.argv[1:]))
 

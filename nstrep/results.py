@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import math
 import re
-import resource
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -128,8 +127,8 @@ def save(
         "filter": config.denoise if config.remove_noise else None,
         **_measured(outcome),
         **(compare(filtered, photo) if filtered is not None else {}),
-        # Of the whole process: in a sweep the largest run so far counts.
-        "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        # Of the process since the network was bound.
+        "peak_memory_mb": environment.memory_mb()["peak"],
         "memory_before_mb": outcome.memory_before_mb,
         "threads": environment.threads(),
         "versions": versions,

@@ -117,7 +117,7 @@ def costs(
         axes.set_ylabel(f"{column.replace('_', ' ')} over its start")
         axes.legend(frameon=False)
         style.tidy(axes)
-    figure.suptitle(style.text(title))
+    style.headline(figure, title)
     return figure
 
 

@@ -16,6 +16,7 @@ from nstrep.plots.style import (
     COLOURS,
     NothingToDraw,
     drawn,
+    headline,
     legend,
     logarithmic,
     looks,
@@ -145,8 +146,7 @@ def overlaid(
             xycoords=("axes fraction", "data"), textcoords="offset points", fontsize="small",
         )  # fmt: skip
     legend(figure, axis(key), named, lines=True)
-    if title:
-        figure.suptitle(text(title))
+    headline(figure, title)
     return figure
 
 

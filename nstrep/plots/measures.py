@@ -14,6 +14,7 @@ from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator
 from nstrep.labels import axis, levels, numeric, settings, short
 from nstrep.plots.style import (
     NothingToDraw,
+    headline,
     legend,
     logarithmic,
     looks,
@@ -104,8 +105,7 @@ def against(
         _panel(axes, runs, key, name, colour, named, alike, places if not across else None)
     if colour:
         legend(figure, axis(colour), named, lines=False)
-    if title:
-        figure.suptitle(text(title))
+    headline(figure, title)
     return figure
 
 
@@ -236,8 +236,7 @@ def tradeoff(
         axes.set_visible(False)
     if colour:
         legend(figure, axis(colour), named, lines=False)
-    if title:
-        figure.suptitle(text(title))
+    headline(figure, title)
     return figure
 
 
@@ -303,6 +302,5 @@ def cost(runs: Sequence[Run], *, colour: str | None = None, title: str = "") -> 
         tidy(axes)
     if colour:
         legend(figure, axis(colour), named, lines=False)
-    if title:
-        figure.suptitle(text(title))
+    headline(figure, title)
     return figure

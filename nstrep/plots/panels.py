@@ -15,7 +15,7 @@ from matplotlib.patches import Rectangle
 from nstrep import images
 from nstrep.errors import InputError
 from nstrep.labels import axis, levels, settings, short
-from nstrep.plots.style import NothingToDraw, new_figure, text
+from nstrep.plots.style import NothingToDraw, headline, new_figure, text
 from nstrep.postfilter import remove_noise
 from nstrep.summary import plain
 
@@ -65,8 +65,7 @@ def grid(runs: Sequence[Run], down: str, across: str, *, title: str = "") -> Fig
         axes.set_ylabel(text(short(row, 24)), fontsize="medium")
     figure.supxlabel(text(f"{axis(across)} →"), fontsize="medium")
     figure.supylabel(text(f"← {axis(down)}"), fontsize="medium")
-    if title:
-        figure.suptitle(text(title))
+    headline(figure, title)
     return figure
 
 

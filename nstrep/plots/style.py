@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import textwrap
 import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -76,6 +77,15 @@ def legend(figure: Figure, title: str, named: dict[Any, dict[str, Any]], *, line
         handles=handles, title=text(title), loc="outside right upper", frameon=False,
         fontsize="small", ncols=1 + (len(shown) > 14), alignment="left",
     )  # fmt: skip
+
+
+def headline(figure: Figure, title: str) -> None:
+    """A title over the axes, wrapped so that it keeps off the legend beside them; none if empty."""
+    width = figure.get_figwidth()
+    free = width - (1.5 if figure.legends else 0.2)  # inches; about ten letters fit in one
+    lines = textwrap.fill(title, max(16, int(10 * free)))
+    if title:
+        figure.suptitle(text(lines), x=free / width / 2)
 
 
 def _handle(look: dict[str, Any], lines: bool) -> dict[str, Any]:

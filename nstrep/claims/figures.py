@@ -72,13 +72,22 @@ def grid(made: Sequence[Made], *, title: str, rows: str, columns: str) -> Figure
 
 
 def sheet(made: Sequence[Made], *, title: str, keys: list[str]) -> Figure:
-    """Pictures in the order of the sweep, with their settings."""
-    return plots.contact_sheet(runs(made), keys, title=title)
+    """Pictures over swept keys: the last across, the others together down."""
+    *down, across = keys
+    if not down:
+        return plots.contact_sheet(runs(made), keys, title=title)
+    name = ", ".join(down)
+    joined = [
+        replace(run, config={**run.config, name: ", ".join(one.swept[key] for key in down)})
+        for one, run in zip(made, runs(made))
+    ]
+    return plots.grid(joined, name, across, title=title)
 
 
 def curves(made: Sequence[Made], *, title: str, columns: list[str], along: str) -> Figure:
-    """Columns of the curves over the epochs, coloured by a swept key."""
-    return plots.overlaid(runs(made), along, columns, title=title)
+    """Columns of the curves over the epochs, coloured by a swept key; short ones on top."""
+    longest_first = sorted(runs(made), key=lambda run: -len(run.curve))
+    return plots.overlaid(longest_first, along, columns, title=title)
 
 
 def against(

@@ -86,6 +86,34 @@ def gram(
     return product * (1.0 / positions)
 
 
+def moments(
+    features: mx.sym.Symbol,
+    channels: int,
+    inverse: mx.sym.Symbol,
+    root: mx.sym.Symbol | None = None,
+) -> tuple[mx.sym.Symbol, mx.sym.Symbol]:
+    """Mean of features (N, 1), and the sum of their products around it (N, N).
+
+    Args:
+        features: (1, N, H, W).
+        channels: N.
+        inverse: 1 / (H * W), shape (1, 1); with ``root`` of the sum of the weights.
+        root: see :func:`gram`.
+
+    """
+    flat = mx.sym.reshape(features, shape=(channels, -1))
+    if root is None:
+        mean = mx.sym.broadcast_mul(mx.sym.sum(flat, axis=1, keepdims=True), inverse)
+        centred = mx.sym.broadcast_sub(flat, mean)
+    else:
+        flat = mx.sym.broadcast_mul(flat, root)
+        weighted = mx.sym.broadcast_mul(flat, root)
+        mean = mx.sym.broadcast_mul(mx.sym.sum(weighted, axis=1, keepdims=True), inverse)
+        centred = flat - mx.sym.broadcast_mul(mean, root)
+    # Not FullyConnected, which in a forward-only graph keeps the second factor of its first run.
+    return mean, mx.sym.linalg.syrk(centred)
+
+
 def style(
     features: mx.sym.Symbol,
     target: mx.sym.Symbol,
@@ -131,24 +159,40 @@ def content(features: mx.sym.Symbol, target: mx.sym.Symbol) -> mx.sym.Symbol:
     return sum_of_squares(features - target)
 
 
-def total_variation(image: mx.sym.Symbol, form: str, grid: str) -> tuple[mx.sym.Symbol, ...]:
+def total_variation(
+    image: mx.sym.Symbol,
+    form: str,
+    grid: str,
+    *,
+    above: bool = False,
+    below: bool = False,
+) -> tuple[mx.sym.Symbol, ...]:
     """Sums of the differences of neighbouring pixels, in the image's own units.
+
+    Args:
+        image: (1, 3, H, W): a picture, or a strip of one that shares a row with the next.
+        form: see :class:`nstrep.config.TvForm`.
+        grid: likewise.
+        above: the picture goes on above.
+        below: the picture goes on below; the strip below has the last row's horizontal differences.
 
     Returns:
         The sums over horizontal and over vertical differences, or one joint sum for ``power``.
 
     """
     if grid == "zero_padded":
-        image = mx.sym.pad(image, mode="constant", pad_width=(0, 0, 0, 0, 1, 1, 1, 1))
+        ends = (int(not above), int(not below), 1, 1)
+        image = mx.sym.pad(image, mode="constant", pad_width=(0, 0, 0, 0, *ends))
 
     def part(rows: tuple, columns: tuple) -> mx.sym.Symbol:
         return mx.sym.slice(
             image, begin=(None, None, rows[0], columns[0]), end=(None, None, rows[1], columns[1])
         )
 
-    rest = (0, -1) if grid == "crop" else (0, None)
-    dx = part(rest, (1, None)) - part(rest, (0, -1))
-    dy = part((1, None), rest) - part((0, -1), rest)
+    columns = (0, -1) if grid == "crop" else (0, None)
+    rows = (0, -1) if below else columns
+    dx = part(rows, (1, None)) - part(rows, (0, -1))
+    dy = part((1, None), columns) - part((0, -1), columns)
     if form == "power":
         joint = mx.sym.square(dx) + mx.sym.square(dy)
         return (mx.sym.sum(mx.sym.power(joint, 1.25)),)

@@ -61,7 +61,11 @@ class Network:
         return (height // stride) * (width // stride)
 
     def bind(
-        self, symbol: mx.sym.Symbol, arguments: dict[str, mx.nd.NDArray], gradient=None
+        self,
+        symbol: mx.sym.Symbol,
+        arguments: dict[str, mx.nd.NDArray],
+        gradient: mx.nd.NDArray | None = None,
+        shared: mx.executor.Executor | None = None,
     ) -> mx.executor.Executor:
         """Bind a symbol over ``image`` and other ``arguments`` with this network's weights.
 
@@ -69,19 +73,23 @@ class Network:
             symbol: what to compute.
             arguments: every argument of the symbol that is not a weight.
             gradient: where the gradient to ``image`` goes; None for a forward pass alone.
+            shared: an executor that never runs at the same time: both use its memory.
 
         """
         known = {**self._parameters, **arguments}
         used = {name: known[name] for name in symbol.list_arguments()}
         if gradient is None:
-            return symbol.bind(self.context, used, grad_req="null")
+            return symbol.bind(self.context, used, grad_req="null", shared_exec=shared)
         requests = {name: "write" if name == "image" else "null" for name in used}
-        return symbol.bind(self.context, used, args_grad={"image": gradient}, grad_req=requests)
+        gradients = {"image": gradient}
+        return symbol.bind(
+            self.context, used, args_grad=gradients, grad_req=requests, shared_exec=shared
+        )
 
     def features(self, image: np.ndarray, layers: Iterable[str]) -> dict[str, np.ndarray]:
         """Features of ``layers``, each (1, N, H, W), of a ``vgg_input`` image (1, 3, H, W)."""
         layers = tuple(layers)
-        return self._once(
+        return self.once(
             ("features", layers),
             (image,),
             lambda: self._forward(self.taps(mx.sym.Variable("image"), layers), image),
@@ -104,7 +112,7 @@ class Network:
 
         """
         layers = tuple(layers)
-        return self._once(
+        return self.once(
             ("grams", layers, mean_share),
             (image,) if mask is None else (image, mask),
             lambda: self._grams(image, layers, mean_share, mask),
@@ -129,12 +137,13 @@ class Network:
             )
         return self._forward(tapped, image, roots)
 
-    def _once(
+    def once(
         self,
         what: tuple[Hashable, ...],
         arrays: tuple[np.ndarray, ...],
         compute: Callable[[], dict[str, np.ndarray]],
     ) -> dict[str, np.ndarray]:
+        """What was computed before of the same arrays, or now by ``compute``."""
         seen = ((*array.shape, hashlib.sha256(array.tobytes()).digest()) for array in arrays)
         key = (*what, *seen)
         found = self._kept.get(key)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import mxnet as mx
@@ -43,6 +43,109 @@ class Evaluation:
         return self.losses["total"]
 
 
+@dataclass(frozen=True, eq=False)
+class StyleTerm:
+    """One style loss: ``coefficient`` x sum((S (G - A))^2)."""
+
+    name: str
+    layer: str
+    mask: np.ndarray | None
+    """Where it works, (H, W) of the picture; None for all of it."""
+    counted: float
+    """The positions that G is the mean over; with a mask the sum of their weights."""
+    target: np.ndarray
+    """A, (N, N)."""
+    scale: np.ndarray | None
+    """S, (N, N); None for ones."""
+    coefficient: float
+
+
+def style_terms(
+    network: Network,
+    shape: tuple[int, ...],
+    regions: Sequence[Region],
+    layers: Mapping[str, float],
+    forms: LossesConfig,
+    grams: Callable[..., dict[str, np.ndarray]],
+) -> Iterator[StyleTerm]:
+    """The style losses of a picture.
+
+    The target of a blend is the mean of the paintings' Gram matrices per position by their
+    shares (jcjohnson/neural-style), each with its own means under ``mean_share``; filters are
+    made equal on the blend.
+
+    Args:
+        network: whose features.
+        shape: of the picture, (1, 3, H, W).
+        regions: what to compare where.
+        layers: with their weights.
+        forms: the recipe's formulas.
+        grams: what :meth:`Network.grams` does.
+
+    """
+    height, width = shape[2:]
+    for number, region in enumerate(regions, start=1):
+        suffix = f".region{number}" if len(regions) > 1 else ""
+        found = [
+            grams(source.image, layers, forms.style.mean_share, source.mask)
+            for source in region.sources
+        ]
+        for layer, weight in layers.items():
+            blend = zip(region.sources, found)
+            target = sum(np.float32(source.share) * each[layer] for source, each in blend)
+            n, positions = network.channels(layer), network.positions(layer, height, width)
+            counted: float = positions
+            if region.mask is not None:
+                counted, _ = network.guidance(layer, region.mask)
+            scale, strength = None, energy(target)
+            if forms.style.equal_filters:
+                scale = losses.filter_scale(target)
+                strength = energy(target * scale)
+            unit = losses.style_coefficient(forms, n, positions, height * width, strength)
+            share = counted / positions
+            yield StyleTerm(
+                f"style_loss.{layer}{suffix}",
+                layer,
+                region.mask,
+                counted,
+                target,
+                scale,
+                weight * share * unit,
+            )
+
+
+def content_coefficient(
+    network: Network,
+    shape: tuple[int, ...],
+    layer: str,
+    weight: float,
+    forms: LossesConfig,
+    strength: float,
+) -> float:
+    """What the sum of the squared differences of ``layer`` is multiplied with.
+
+    Args:
+        network: whose features.
+        shape: of the picture, (1, 3, H, W).
+        layer: which.
+        weight: its weight.
+        forms: the recipe's formulas.
+        strength: :func:`energy` of the target.
+
+    """
+    height, width = shape[2:]
+    n, positions = network.channels(layer), network.positions(layer, height, width)
+    return weight * losses.content_coefficient(forms, n, positions, height * width, strength)
+
+
+def tv_coefficients(shape: tuple[int, ...], weight: float, forms: LossesConfig) -> list[float]:
+    """What each of the sums of :func:`losses.total_variation` is multiplied with."""
+    counts = losses.difference_counts(*shape[2:], forms.tv.grid)
+    sums = counts[: 1 if forms.tv.form == "power" else 2]
+    mean = forms.tv.reduction == "mean"
+    return [weight * (forms.tv.factor / (count if mean else 1)) for count in sums]
+
+
 class Objective:
     """Weighted content, style and total-variation losses of an image, and their gradient."""
 
@@ -69,53 +172,42 @@ class Objective:
         """
         self.network = network
         self.shape = content.shape
-        height, width = content.shape[2:]
         features = network.features(content, weights.content)
         image = mx.sym.Variable("image")
         tapped = network.taps(image, [*weights.content, *weights.style])
         targets: dict[str, np.ndarray] = {}
         terms: list[Term] = []
 
-        def size(layer: str) -> tuple[int, int, int]:
-            positions = network.positions(layer, height, width)
-            return network.channels(layer), positions, height * width
+        def given(name: str, array: np.ndarray) -> mx.sym.Symbol:
+            targets[name] = array
+            return mx.sym.Variable(name)
 
         for layer, weight in weights.content.items():
             name = f"content_loss.{layer}"
-            targets[name] = features[layer]
-            value = losses.content(tapped[layer], mx.sym.Variable(name))
-            unit = losses.content_coefficient(forms, *size(layer), energy(features[layer]))
-            terms.append(Term(name, value, weight * unit))
-        for name, layer, region, target in self._style_targets(regions, weights.style, forms):
-            n, positions, image_positions = size(layer)
-            share, counted, root = 1.0, positions, None
-            if region.mask is not None:
-                counted, targets[f"root.{name}"] = network.guidance(layer, region.mask)
-                share, root = counted / positions, mx.sym.Variable(f"root.{name}")
-            targets[name] = target
-            scale = None
-            strength = energy(target)
-            if forms.style.equal_filters:
-                targets[f"scale.{name}"] = losses.filter_scale(target)
-                strength = energy(target * targets[f"scale.{name}"])
-                scale = mx.sym.Variable(f"scale.{name}")
+            value = losses.content(tapped[layer], given(name, features[layer]))
+            strength = energy(features[layer])
+            unit = content_coefficient(network, self.shape, layer, weight, forms, strength)
+            terms.append(Term(name, value, unit))
+        for term in style_terms(network, self.shape, regions, weights.style, forms, network.grams):
+            root = scale = None
+            if term.mask is not None:
+                _, array = network.guidance(term.layer, term.mask)
+                root = given(f"root.{term.name}", array)
+            if term.scale is not None:
+                scale = given(f"scale.{term.name}", term.scale)
             value = losses.style(
-                tapped[layer],
-                mx.sym.Variable(name),
-                n,
-                counted,
+                tapped[term.layer],
+                given(term.name, term.target),
+                network.channels(term.layer),
+                term.counted,
                 mean_share=forms.style.mean_share,
                 scale=scale,
                 root=root,
             )
-            unit = losses.style_coefficient(forms, n, positions, image_positions, strength)
-            weight = weights.style[layer] * share
-            terms.append(Term(name, value, weight * unit, head_gradient=2.0))
+            terms.append(Term(term.name, value, term.coefficient, head_gradient=2.0))
         sums = losses.total_variation(image, forms.tv.form, forms.tv.grid)
-        counts = losses.difference_counts(height, width, forms.tv.grid)
-        for value, count in zip(sums, counts):
-            unit = forms.tv.factor / (count if forms.tv.reduction == "mean" else 1)
-            terms.append(Term("tv_loss", value, weights.tv * unit))
+        for value, coefficient in zip(sums, tv_coefficients(self.shape, weights.tv, forms)):
+            terms.append(Term("tv_loss", value, coefficient))
 
         self.terms = terms
         self._image = mx.nd.zeros(self.shape, ctx=network.context)
@@ -132,27 +224,6 @@ class Objective:
             {"image": self._image, **arguments},
             self._gradient,
         )
-
-    def _style_targets(
-        self, regions: Sequence[Region], layers: Mapping[str, float], forms: LossesConfig
-    ) -> Iterator[tuple[str, str, Region, np.ndarray]]:
-        """Name, layer, region and target of every style term.
-
-        The target of a blend is the mean of the paintings' Gram matrices per position by their
-        shares (jcjohnson/neural-style), each with its own means under ``mean_share``; filters are
-        made equal on the blend.
-        """
-        mean_share = forms.style.mean_share
-        for number, region in enumerate(regions, start=1):
-            suffix = f".region{number}" if len(regions) > 1 else ""
-            found = [
-                self.network.grams(source.image, layers, mean_share, source.mask)
-                for source in region.sources
-            ]
-            for layer in layers:
-                blend = zip(region.sources, found)
-                target = sum(np.float32(source.share) * grams[layer] for source, grams in blend)
-                yield f"style_loss.{layer}{suffix}", layer, region, target
 
     def __call__(self, image: mx.nd.NDArray | np.ndarray) -> Evaluation:
         """Evaluate at an image of the content's shape, in ``vgg_input`` units."""

@@ -88,6 +88,21 @@ class Architecture:
         """Pixels of the image for a position of the deepest of ``names``."""
         return self.layers[self.deepest(names)]
 
+    def reach(self, names: Iterable[str]) -> int:
+        """Pixels around those under a position of ``names`` that its features depend on, at most.
+
+        Where a picture is cut, so far from the cut the features are wrong.
+        """
+        last, wrong = self.deepest(names), 0
+        for name, stride in self.layers.items():
+            if name.startswith("conv"):
+                wrong += 1  # 3 x 3
+            elif name.startswith("pool"):
+                wrong = -(-wrong // 2)
+            if name == last:
+                return wrong * stride
+        raise AssertionError("unreachable: deepest names a layer")
+
 
 ARCHITECTURES = {
     architecture.name: architecture

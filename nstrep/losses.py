@@ -11,7 +11,6 @@ N is the number of a layer's channels, M the number of its positions (height x w
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import mxnet as mx
@@ -69,21 +68,20 @@ def gram(
     flat = mx.sym.reshape(features, shape=(channels, -1))
     if root is not None:
         flat = mx.sym.broadcast_mul(flat, root)
-    if mean_share != 1:
-        if root is None:
-            mean = mx.sym.mean(flat, axis=1, keepdims=True)
-            centred = mx.sym.broadcast_sub(flat, mean)
-        else:
-            weighted = mx.sym.broadcast_mul(flat, root)
-            mean = mx.sym.sum(weighted, axis=1, keepdims=True) * (1.0 / positions)
-            centred = flat - mx.sym.broadcast_mul(mean, root)
-        # One column more holds the means, so that one product still does it all.
-        column = mean * math.sqrt(positions * mean_share)
-        flat = mx.sym.concat(centred, column, dim=1)
-    other = mx.sym.BlockGrad(flat) if constant_factor else flat
-    # The fastest of MXNet's five ways to write this product, forward and backward.
-    product = mx.sym.FullyConnected(flat, other, num_hidden=channels, no_bias=True)
-    return product * (1.0 / positions)
+
+    def product(x: mx.sym.Symbol) -> mx.sym.Symbol:
+        other = mx.sym.BlockGrad(x) if constant_factor else x
+        # The fastest of MXNet's five ways to write x x^T, forward and backward.
+        return mx.sym.FullyConnected(x, other, num_hidden=channels, no_bias=True)
+
+    found = product(flat) * (1.0 / positions)
+    if mean_share == 1:
+        return found
+    if root is None:
+        mean = mx.sym.mean(flat, axis=1, keepdims=True)
+    else:
+        mean = mx.sym.dot(flat, root, transpose_b=True) * (1.0 / positions)
+    return found - product(mean) * (1 - mean_share)
 
 
 def moments(

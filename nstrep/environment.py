@@ -34,6 +34,8 @@ REQUIRED = {
 DEFAULTS = {
     # Sums over a picture's positions lose digits in float32: MXNet then accumulates in float64.
     "MXNET_SAFE_ACCUMULATION": "1",
+    # Operators take turns: one space for their intermediate results is enough, not four.
+    "MXNET_CPU_TEMP_COPY": "1",
     # One line on stderr for every bound graph otherwise.
     "MXNET_SUBGRAPH_VERBOSE": "0",
 }

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from nstrep import environment, pictures, regions, results, resume
+from nstrep import environment, memory, pictures, regions, results, resume
 from nstrep.basis import make_basis
 from nstrep.color import MODES
 from nstrep.config import ExperimentConfig, layer_weights
@@ -25,6 +25,7 @@ from nstrep.postfilter import remove_noise
 from nstrep.preparation import Prepared, prepare
 from nstrep.recorders import Bar, Curve, Snapshots, StopRule
 from nstrep.results import Outcome
+from nstrep.tiling import TiledObjective
 
 __all__ = ["Prepared", "prepare", "run", "run_once"]
 
@@ -172,16 +173,8 @@ def _optimize(config: ExperimentConfig, prepared: Prepared, watch: _Watch) -> Ou
     scale = config.preprocess.pixel_scale
     height, width = prepared.photo.shape[:2]
     environment.reset_peak_memory()
-    memory = environment.memory_mb()["now"]
-    objective = Objective(
-        prepared.network,
-        pictures.to_vgg_input(prepared.seen, scale),
-        prepared.regions,
-        LayerWeights(
-            layer_weights(config, "content"), layer_weights(config, "style"), config.tv_weight
-        ),
-        config.losses,
-    )
+    before = environment.memory_mb()["now"]
+    objective = _objective(config, prepared)
     luminance = MODES[config.color].luminance
     basis = make_basis(config.basis, height, width, luminance=luminance)
     log.info(
@@ -211,7 +204,27 @@ def _optimize(config: ExperimentConfig, prepared: Prepared, watch: _Watch) -> Ou
             status, why = "interrupted", "by the user"
         finally:
             watch.close()
-    return Outcome(status, why, watch.first, watch.last, memory)
+    return Outcome(status, why, watch.first, watch.last, before)
+
+
+def _objective(config: ExperimentConfig, prepared: Prepared) -> Objective | TiledObjective:
+    weights = LayerWeights(
+        layer_weights(config, "content"), layer_weights(config, "style"), config.tv_weight
+    )
+    found = memory.plan(
+        prepared.network,
+        prepared.start.shape,
+        [source.image.shape for region in prepared.regions for source in region.sources],
+        {"content": tuple(weights.content), "style": tuple(weights.style)},
+        config.optimizer,
+        config.basis,
+        config.tile,
+    )
+    content = pictures.to_vgg_input(prepared.seen, config.preprocess.pixel_scale)
+    common = (prepared.network, content, prepared.regions, weights, config.losses)
+    if found.tile is None:
+        return Objective(*common)
+    return TiledObjective(*common, found.tile)
 
 
 def _blend(prepared: Prepared, config: ExperimentConfig) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from nstrep import models, pictures, regions
+from nstrep import models, pictures, regions, tiling
 from nstrep.color import MODES, grey
 from nstrep.config import ExperimentConfig
 from nstrep.images import Picture
@@ -98,6 +98,8 @@ def prepare(
         scale = f"{edge}, style_scale={config.style_scale:g}"
         for painting in paintings:
             pictures.check_size(painting, network.architecture, config.style_layers, scale)
+    if isinstance(config.tile, int):
+        tiling.check(network, layers, *photo.shape[:2], config.tile)
     mode, pixel_scale = MODES[config.color], config.preprocess.pixel_scale
     paintings = [mode.painting(painting, photo) for painting in paintings]
     seen = mode.photo(photo)

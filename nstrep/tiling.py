@@ -136,18 +136,23 @@ def smallest_tile(network: Network, layers: Sequence[str]) -> int:
     return 2 * margin(network, layers) + network.architecture.stride(layers)
 
 
+def check(network: Network, layers: Sequence[str], height: int, width: int, side: int) -> None:
+    """Raise :class:`InputError` if tiles smaller than the picture would own nothing."""
+    least = smallest_tile(network, layers)
+    if side < min(least, max(height, width)):
+        raise InputError(f"tile={side}: must be at least {least} pixels for these layers, or null")
+
+
 def tiles(
     network: Network, layers: Sequence[str], height: int, width: int, side: int
 ) -> list[Tile]:
     """Cut a picture into tiles of at most ``side`` x ``side`` pixels, margins included.
 
     Raises:
-        InputError: the tile is smaller than :func:`smallest_tile` and than the picture.
+        InputError: see :func:`check`.
 
     """
-    least = smallest_tile(network, layers)
-    if side < min(least, max(height, width)):
-        raise InputError(f"tile={side}: must be at least {least} pixels for these layers, or null")
+    check(network, layers, height, width, side)
     how = (side, margin(network, layers), network.architecture.stride(layers))
     return [Tile(rows, columns) for rows in spans(height, *how) for columns in spans(width, *how)]
 
@@ -160,6 +165,7 @@ class Bound:
         network: Network,
         build: Callable[..., list[mx.sym.Symbol]],
         heads: Sequence[float] | None = None,
+        memory: list[mx.executor.Executor] | None = None,
     ) -> None:
         """Bind nothing yet.
 
@@ -167,9 +173,11 @@ class Bound:
             network: whose weights.
             build: from what names the kind of a tile to its symbols, over ``image`` and others.
             heads: the gradient to each of the symbols; None for a forward pass alone.
+            memory: graphs that are given one list never run at the same time, and share memory.
 
         """
         self._network, self._build = network, build
+        self._memory = [] if memory is None else memory
         self._heads = None
         if heads is not None:
             self._heads = [mx.nd.array([head], ctx=network.context) for head in heads]
@@ -210,8 +218,9 @@ class Bound:
         gradient = None
         if self._heads is not None:
             gradient = mx.nd.zeros(arrays["image"].shape, ctx=context)
-        shared = next(iter(self._bound.values()))[0] if self._bound else None
-        return self._network.bind(group, arguments, gradient, shared), arguments, gradient
+        shared = self._memory[-1] if self._memory else None
+        self._memory[:] = [self._network.bind(group, arguments, gradient, shared)]
+        return self._memory[0], arguments, gradient
 
 
 @dataclass
@@ -253,10 +262,11 @@ class Statistics:
         layers: Sequence[str],
         masks: Sequence[np.ndarray | None],
         parts: Sequence[Tile],
+        memory: list[mx.executor.Executor] | None = None,
     ) -> None:
         self._network, self._parts = network, parts
         self._wanted = list(itertools.product(layers, enumerate(masks)))
-        self._bound = Bound(network, self._build)
+        self._bound = Bound(network, self._build, memory=memory)
 
     def _build(self, tile: Tile) -> list[mx.sym.Symbol]:
         layers = [layer for layer, _ in self._wanted]
@@ -357,6 +367,7 @@ class TiledObjective:
         self._parts = tiles(network, layers, *self.shape[2:], side)
         self._content_layers, self._style_layers = tuple(weights.content), tuple(weights.style)
         self._forms = forms
+        memory: list[mx.executor.Executor] = []
 
         def painted(*what: object) -> dict[str, np.ndarray]:
             return grams(network, side, *what)
@@ -365,18 +376,18 @@ class TiledObjective:
             style_terms(network, self.shape, regions, weights.style, forms, painted)
         )
         masks = [region.mask for region in regions]
-        self._statistics = Statistics(network, self._style_layers, masks, self._parts)
-        self._features = Bound(network, self._build_features)
+        self._statistics = Statistics(network, self._style_layers, masks, self._parts, memory)
+        self._features = Bound(network, self._build_features, memory=memory)
         self._keep_content(content)
         self._content = {
             layer: content_coefficient(network, self.shape, layer, weight, forms, strength)
             for (layer, weight), strength in zip(weights.content.items(), self._strengths)
         }
         heads = [*self._content.values(), *[1.0] * len(self._style_layers)]
-        self._back = Bound(network, self._build_back, heads)
+        self._back = Bound(network, self._build_back, heads, memory)
         self._tv = tv_coefficients(self.shape, weights.tv, forms)
         self._tv_rows = max(1, side**2 // self.shape[3])
-        self._tv_back = Bound(network, self._build_tv, self._tv)
+        self._tv_back = Bound(network, self._build_tv, self._tv, memory)
         self._gradient = np.zeros(self.shape, dtype=np.float32)
 
     def _keep_content(self, content: np.ndarray) -> None:

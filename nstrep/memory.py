@@ -1,0 +1,186 @@
+"""What a run will need in memory, before it starts, and what there is.
+
+The estimate counts what a run adds to the process: the graph, whose size the table of layers
+gives, and the arrays as large as the picture that the objective and the optimiser hold.
+``benchmarks/memory.py`` sets it against measurements.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from nstrep import tiling
+from nstrep.config import OptimizerConfig
+from nstrep.network import Network
+
+log = logging.getLogger(__name__)
+
+SHARE = 0.8
+"""Of the memory that is free: what a run may plan with."""
+
+FLOAT, DOUBLE = 4, 8
+
+WORKING = 5
+"""Arrays as large as the largest layer that the graph needs while it runs, besides the features
+that it keeps: gradients, and features in another layout. Measured."""
+
+FIXED = 100 * 2**20
+"""Bytes that the first evaluation takes at any size: the libraries' code and buffers, and the
+weights in the convolutions' own layout. Measured."""
+
+CGROUPS = Path("/sys/fs/cgroup")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a run will be computed."""
+
+    tile: int | None
+    """Pixels; None for the whole picture at once."""
+    bytes: float
+    """That the run adds to the process."""
+
+
+def graph_bytes(
+    network: Network, layers: Sequence[str], styles: Iterable[str], pixels: float
+) -> float:
+    """What losses and gradient over so many pixels take: the features that must be kept."""
+    strides = network.architecture.layers
+    floats = lambda layer: network.channels(layer) / strides[layer] ** 2  # noqa: E731
+    names = list(strides)
+    used = names[: names.index(network.architecture.deepest(layers)) + 1]
+    # A convolution's output is rectified in place.
+    kept = [floats(name) for name in used if not name.startswith("conv")]
+    copies = [floats(name) for name in styles]  # in the layout of matrix products
+    return pixels * FLOAT * (sum(kept) + sum(copies) + WORKING * max(map(floats, used)))
+
+
+def picture_arrays(optimizer: OptimizerConfig, basis: str, tiled: bool) -> float:
+    """Bytes for each number of the picture, of which a pixel has three.
+
+    SciPy's L-BFGS-B keeps 2 m + 5 vectors for m corrections, in double precision.
+    """
+    found = FLOAT * (12 if tiled else 8)
+    if optimizer.name == "lbfgs":
+        found += DOUBLE * (2 * (optimizer.corrections or 10) + 5 + 8)
+    else:
+        found += FLOAT * 8
+    return found + (DOUBLE * 2 if basis == "dct" else 0)
+
+
+def plan(
+    network: Network,
+    shape: Sequence[int],
+    paintings: Iterable[Sequence[int]],
+    layers: Mapping[str, Sequence[str]],
+    optimizer: OptimizerConfig,
+    basis: str,
+    tile: int | str | None,
+    free: float | None = None,
+) -> Plan:
+    """Choose the tile, and estimate what the run takes.
+
+    Args:
+        network: whose features.
+        shape: of the picture, (1, 3, H, W).
+        paintings: their shapes, likewise.
+        layers: ``content`` and ``style``.
+        optimizer: its settings.
+        basis: its coordinates.
+        tile: pixels; None for the whole picture; auto for the whole picture if it fits into the
+            memory, else the largest tile that does.
+        free: bytes; what :func:`available` says when None.
+
+    """
+    free = available() if free is None else free
+    names, styles = [*layers["content"], *layers["style"]], layers["style"]
+    height, width = shape[2:]
+    # A painting's graph keeps no features.
+    pixels = max([height * width, *(0.5 * each[2] * each[3] for each in paintings)])
+
+    def need(side: int | None) -> float:
+        tiled = side is not None
+        area = pixels if side is None else min(pixels, side**2)
+        arrays = 3 * height * width * picture_arrays(optimizer, basis, tiled)
+        return FIXED + arrays + graph_bytes(network, names, styles, area)
+
+    budget = SHARE * free
+    side = tile
+    if tile == "auto":
+        side = None
+        if need(None) > budget:
+            least = tiling.smallest_tile(network, names)
+            step = network.architecture.stride(names)
+            sides = range(max(least, max(height, width) // step * step), least, -step)
+            side = next((side for side in sides if need(side) <= budget), least)
+    found = Plan(side, need(side))
+    log.info(
+        "memory: about %.0f MB more for this run, %.0f MB free%s",
+        found.bytes / 2**20,
+        free / 2**20,
+        "" if side is None else f"; in tiles of {side} pixels",
+    )
+    if found.bytes > free:
+        log.warning("memory: %s", _advice(optimizer, found, tile))
+    return found
+
+
+def _advice(optimizer: OptimizerConfig, found: Plan, tile: int | str | None) -> str:
+    ways = ["a smaller max_long_edge"]
+    if tile is None:
+        ways.insert(0, "tile=auto")
+    if optimizer.name == "lbfgs":
+        ways.append("fewer optimizer.corrections or optimizer=adam")
+    return f"the run may not fit; take {', '.join(ways)}"
+
+
+def available() -> float:
+    """Bytes that this process can still take: what is free, within the limits of its cgroups."""
+    return min([_meminfo("MemAvailable"), *_headroom()])
+
+
+def _meminfo(name: str) -> float:
+    with open("/proc/meminfo") as lines:
+        found = dict(line.split(":") for line in lines)
+    return float(found[name].split()[0]) * 1024
+
+
+def _headroom(root: Path = CGROUPS, membership: str | None = None) -> list[float]:
+    """What each limit on this process's cgroups leaves; page cache counts as free."""
+    if membership is None:
+        try:
+            membership = Path("/proc/self/cgroup").read_text()
+        except OSError:
+            return []
+    found = []
+    for line in membership.splitlines():
+        _, controllers, path = line.split(":", 2)
+        if controllers == "":  # version 2
+            top, names = root, ("memory.max", "memory.current", "inactive_file")
+        elif "memory" in controllers.split(","):
+            top = root / "memory"
+            names = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+        else:
+            continue
+        folder = Path(os.path.normpath(f"{top}/{path}"))
+        # In a container the path is often that of the host, and the limit lies at the top.
+        for place in {top, folder, *(up for up in folder.parents if top in up.parents)}:
+            left = _left(place, *names)
+            found += [] if left is None else [left]
+    return found
+
+
+def _left(folder: Path, limit: str, usage: str, cache: str) -> float | None:
+    try:
+        most = (folder / limit).read_text().strip()
+        used = float((folder / usage).read_text())
+        stat = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
+    except (OSError, ValueError):
+        return None
+    if not most.isdigit():  # max: no limit
+        return None
+    return max(0.0, float(most) - used + float(stat.get(cache, 0)))

@@ -1,0 +1,153 @@
+"""What the benchmarks share: one problem as a file, fresh processes one at a time, tables and CSV.
+
+Peers take turns, round by round, so that a machine's other work falls on all of them alike. Each
+measurement is a process of its own, whose peak memory is its own.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+
+STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
+CONTENT_LAYER = "relu4_2"
+CONTENT_WEIGHT, STYLE_WEIGHT = 1.0, 1000.0  # Gatys, Ecker, Bethge 2015: a ratio of 1e-3
+
+MODELS = ("vgg19", "vgg19_slim")
+
+
+def write_problem(path: Path, model: str, size: int, seed: int = 0) -> None:
+    """Weights, photo, painting and noise for all peers: one .npz.
+
+    Gatys' losses of VGG-19 (random weights; ``vgg19_slim``: its own) to relu5_1. Pictures are
+    ``vgg_input`` (1, 3, size, size).
+    """
+    from importlib import resources
+
+    from nstrep import images, pictures
+    from nstrep.vgg import ARCHITECTURES
+    from nstrep.weights import load_weights, random_weights
+
+    architecture = ARCHITECTURES[model]
+    if model == "vgg19_slim":
+        file = resources.files("nstrep") / "networks" / "vgg19_slim.npz"
+        weights = load_weights(str(file), architecture)
+    else:
+        weights = random_weights(architecture, seed)
+    layers = list(architecture.layers)
+    used = layers[: layers.index(STYLE_LAYERS[-1]) + 1]
+    needed = {
+        name: array for name, array in weights.arrays.items() if name.rpartition("_")[0] in used
+    }
+    square = lambda rgb: images.resize_to(rgb, size, size)  # noqa: E731
+    photo = square(images.builtin("chelsea").rgb)
+    painting = square(images.builtin("coffee").rgb)
+    noise = np.random.Generator(np.random.PCG64(seed)).normal(0, 30, (1, 3, size, size))
+    np.savez(
+        path,
+        photo=pictures.to_vgg_input(photo, 255.0),
+        painting=pictures.to_vgg_input(painting, 255.0),
+        noise=noise.astype(np.float32),
+        **{f"weights.{name}": array for name, array in needed.items()},
+    )
+
+
+def child(module: str, *arguments: object, threads: int | None = None) -> dict[str, Any]:
+    """Run ``python -m module arguments`` alone; its last line of output is JSON.
+
+    Raises:
+        SystemExit: it failed; what it said is shown.
+
+    """
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment["OMP_NUM_THREADS"] = str(threads or cores())
+    if threads == 0:  # the library's own choice
+        del environment["OMP_NUM_THREADS"]
+    done = subprocess.run(
+        [sys.executable, "-m", module, *map(str, arguments)],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode:
+        raise SystemExit(f"{module}: {done.stderr.strip()[-2000:]}")
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def cores() -> int:
+    """Physical cores that this process may use."""
+    from joblib import cpu_count
+
+    return max(1, cpu_count(only_physical_cores=True))
+
+
+def write_csv(name: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write rows, every measurement one, with the machine and the load it had."""
+    RESULTS.mkdir(exist_ok=True)
+    common = {"machine": machine(), "date": time.strftime("%Y-%m-%d")}
+    with (RESULTS / f"{name}.csv").open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, [*rows[0], *common], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({**row, **common} for row in rows)
+
+
+def machine() -> str:
+    """Processor and cores."""
+    with open("/proc/cpuinfo") as lines:
+        names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
+    return f"{names[0] if names else platform.machine()}, {cores()} cores"
+
+
+def load() -> float:
+    """Processes that ran or waited during the last minute."""
+    return os.getloadavg()[0]
+
+
+def median_and_spread(values: Iterable[float]) -> tuple[float, float, float]:
+    """Median, smallest and largest."""
+    values = list(values)
+    return float(np.median(values)), min(values), max(values)
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A Markdown table; numbers with three digits."""
+    shown = lambda cell: f"{cell:.3g}" if isinstance(cell, float) else str(cell)  # noqa: E731
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(map(shown, line)) + " |" for line in lines)
+
+
+def progress(text: str) -> None:
+    """Say what is being measured, on stderr."""
+    print(text, file=sys.stderr, flush=True)
+
+
+class Clock:
+    """Wall and processor seconds since it was made, of all threads."""
+
+    def __init__(self) -> None:
+        self._wall, self._cpu = time.perf_counter(), time.process_time()
+
+    def __call__(self) -> tuple[float, float]:
+        """(wall, cpu)."""
+        return time.perf_counter() - self._wall, time.process_time() - self._cpu
+
+
+def peak_mb() -> float:
+    """Peak resident memory of this process, in MiB."""
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -1,0 +1,153 @@
+"""nstrep on the benchmarks' problem, in a process of its own; prints JSON.
+
+python -m benchmarks.ours PROBLEM.npz MODEL iterate START COUNT [TILE]
+python -m benchmarks.ours PROBLEM.npz MODEL optimise START SECONDS
+python -m benchmarks.ours PROBLEM.npz MODEL recipe RECIPE OPTIMIZER EPOCHS
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+
+import numpy as np
+from hydra import compose, initialize_config_dir
+
+import nstrep  # noqa: F401  first of all
+from benchmarks import harness
+from nstrep import cli, environment, memory
+from nstrep.basis import make_basis
+from nstrep.config import ExperimentConfig, check, layer_weights
+from nstrep.network import Network
+from nstrep.objective import LayerWeights, Objective
+from nstrep.optimize import Problem, Step, minimize
+from nstrep.regions import whole
+from nstrep.tiling import TiledObjective
+from nstrep.vgg import ARCHITECTURES
+from nstrep.weights import Weights
+
+
+def main() -> None:
+    """Read the problem, do what is asked, print one line."""
+    path, model, what, *rest = sys.argv[1:]
+    problem = np.load(path)
+    network = load_network(problem, model, "avg", "zero")
+    print(json.dumps({"iterate": iterate, "optimise": optimise, "recipe": recipe}[what](
+        problem, network, *rest
+    )))  # fmt: skip
+
+
+def load_network(problem: np.lib.npyio.NpzFile, model: str, pooling: str, padding: str) -> Network:
+    """The problem's weights as a network."""
+    arrays = {
+        name.partition(".")[2]: problem[name] for name in problem if name.startswith("weights.")
+    }
+    return Network(ARCHITECTURES[model], Weights(arrays, "benchmark", "0" * 64), pooling, padding)
+
+
+def composed(*overrides: str) -> ExperimentConfig:
+    """A checked configuration."""
+    with initialize_config_dir(version_base="1.3", config_dir=str(cli.config_folder())):
+        return check(compose("config", overrides=list(overrides)))
+
+
+def gatys(problem: np.lib.npyio.NpzFile, network: Network, tile: int | None = None):
+    """The objective of the problem: Gatys' losses, no total variation."""
+    config = composed(
+        "recipe=gatys2015",
+        f"content_weight={harness.CONTENT_WEIGHT}",
+        f"style_weight={harness.STYLE_WEIGHT}",
+        f"content_layers=[{harness.CONTENT_LAYER}]",
+        f"style_layers=[{','.join(harness.STYLE_LAYERS)}]",
+        "style_layer_weights=mean",
+        "tv_weight=0",
+    )
+    return objective(problem, network, config, tile)
+
+
+def objective(problem, network: Network, config: ExperimentConfig, tile: int | None = None):
+    """The objective of a configuration on the problem's pictures."""
+    weights = LayerWeights(
+        layer_weights(config, "content"), layer_weights(config, "style"), config.tv_weight
+    )
+    common = (network, problem["photo"], whole(problem["painting"]), weights, config.losses)
+    return TiledObjective(*common, tile) if tile else Objective(*common)
+
+
+def iterate(problem, network: Network, start: str, count: str, tile: str = "0") -> dict:
+    """Time evaluations after one to warm up."""
+    image = problem[start]
+    before = environment.memory_mb()
+    found = gatys(problem, network, int(tile) or None)
+    first = found(image)
+    first.gradient.asnumpy()
+    seconds, cpu = [], []
+    for _ in range(int(count)):
+        clock = harness.Clock()
+        found(image).gradient.asnumpy()
+        wall, used = clock()
+        seconds.append(wall)
+        cpu.append(used)
+    weights = {"content": [harness.CONTENT_LAYER], "style": list(harness.STYLE_LAYERS)}
+    layers = [*weights["content"], *weights["style"]]
+    pixels = math.prod(image.shape[2:])
+    area = min(pixels, int(tile) ** 2) if int(tile) else pixels
+    return {
+        "seconds": seconds,
+        "cpu": cpu,
+        "peak_mb": harness.peak_mb(),
+        "before_mb": before,
+        "estimate_mb": (
+            memory.FIXED + memory.graph_bytes(network, layers, weights["style"], area)
+        ) / 2**20,
+        "losses": {name: value for name, value in first.losses.items() if "." in name},
+        "gradient_norm": float(np.linalg.norm(first.gradient.asnumpy().astype(np.float64))),
+    }  # fmt: skip
+
+
+def optimise(problem, network: Network, start: str, goal: str, most: str) -> dict:
+    """L-BFGS in the scaled cosine basis until the loss is at the goal."""
+    config = composed("recipe=nstrep")
+    return follow(gatys(problem, network), problem[start], config, float(goal), int(most))
+
+
+def recipe(problem, network: Network, name: str, optimizer: str, goal: str, most: str) -> dict:
+    """A recipe's own objective from noise, by an optimiser of ours or the recipe's own."""
+    losses = composed(f"recipe={name}")
+    config = losses if optimizer == "own" else composed(f"optimizer={optimizer}")
+    rng = np.random.Generator(np.random.PCG64(0))
+    start = rng.uniform(-0.1, 0.1, problem["photo"].shape).astype(np.float32)
+    found = objective(problem, network, losses)
+    return follow(found, start, config, float(goal), int(most))
+
+
+def follow(found: Objective, start: np.ndarray, config, goal: float, most: int) -> dict:
+    """Minimise until the total is at most ``goal`` or ``most`` epochs are over."""
+    problem = Problem(found, make_basis(config.basis, *start.shape[2:]))
+    seen: list[Step] = []
+    best = math.inf
+
+    def observe(step: Step) -> bool:
+        nonlocal best
+        best = min(best, step.losses["total"])
+        seen.append(step)
+        return best <= goal or step.epoch >= most
+
+    found(start).gradient.wait_to_read()
+    clock = harness.Clock()
+    minimize(problem, start, config.optimizer, config.lr or math.nan, observe)
+    wall, cpu = clock()
+    return {
+        "seconds": wall,
+        "cpu": cpu,
+        "evaluations": seen[-1].evaluations,
+        "epochs": seen[-1].epoch,
+        "loss": best,
+        "last_loss": seen[-1].losses["total"],
+        "peak_mb": harness.peak_mb(),
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,91 @@
+"""Time to quality: to the loss of PyTorch's L-BFGS, and to that of the MXNet example of 2016.
+
+python -m benchmarks.quality                                      # VGG-19, 512 px: hours
+python -m benchmarks.quality --model vgg19_slim --size 256        # minutes
+
+The first goal is the loss of ``torch.optim.LBFGS`` (its defaults) after 60 evaluations, same
+weights, losses and start. The second is the loss of recipe=mxnet2016 with its own optimiser after
+200 epochs, on MXNet's default of half the threads; nstrep minimises that same loss.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+
+from benchmarks import harness
+
+EVALUATIONS, EPOCHS = 60, 200
+MOST = 500
+"""Epochs that nstrep may take."""
+
+
+def main() -> None:
+    """Measure in rounds, print a table, write the CSV."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", choices=harness.MODELS, default="vgg19")
+    parser.add_argument("--size", type=int, default=512)
+    parser.add_argument("--rounds", type=int, default=3)
+    given = parser.parse_args()
+    rows: list[dict] = []
+    with tempfile.TemporaryDirectory() as folder:
+        problem = Path(folder) / "problem.npz"
+        harness.write_problem(problem, given.model, given.size)
+        ours = ("benchmarks.ours", problem, given.model)
+        for turn in range(given.rounds):
+
+            def add(case: str, peer: str, found: dict, turn: int = turn) -> dict:
+                rows.append(
+                    {
+                        "model": given.model,
+                        "size": given.size,
+                        "case": case,
+                        "peer": peer,
+                        "round": turn,
+                        **{key: found[key] for key in ("seconds", "cpu", "evaluations", "loss")},
+                        "load": harness.load(),
+                    }
+                )
+                harness.progress(f"round {turn + 1}: {rows[-1]}")
+                return found
+
+            for start in ("photo", "noise"):
+                torch = ("benchmarks.torch_peer", problem, "eager", "optimise")
+                found = add(start, "torch", harness.child(*torch, start, EVALUATIONS))
+                goal = ("optimise", start, found["loss"], MOST)
+                add(start, "nstrep", harness.child(*ours, *goal))
+            half = max(1, harness.cores() // 2)
+            upstream = ("recipe", "mxnet2016", "own", 0, EPOCHS)
+            found = harness.child(*ours, *upstream, threads=half)
+            add("mxnet2016", "mxnet2016", {**found, "loss": found["last_loss"]})
+            goal = ("recipe", "mxnet2016", "lbfgs", found["last_loss"], MOST)
+            add("mxnet2016", "nstrep", harness.child(*ours, *goal))
+    harness.write_csv(f"quality_{given.model}_{given.size}", rows)
+    print(summary(rows))
+
+
+def summary(rows: list[dict]) -> str:
+    """Medians, and nstrep's share of the peer's time to the same loss."""
+    lines = []
+    for case in dict.fromkeys(row["case"] for row in rows):
+        peers = dict.fromkeys(row["peer"] for row in rows if row["case"] == case)
+        found = {}
+        for peer in peers:
+            mine = [row for row in rows if (row["case"], row["peer"]) == (case, peer)]
+            found[peer] = {
+                key: harness.median_and_spread(float(row[key]) for row in mine)[0]
+                for key in ("seconds", "cpu", "evaluations", "loss")
+            }
+        for peer, each in found.items():
+            ratios = [found["nstrep"][key] / each[key] for key in ("seconds", "cpu", "evaluations")]
+            lines.append([case, peer, *each.values(), *ratios])
+    header = (
+        "start", "peer", "seconds", "CPU seconds", "evaluations", "loss", "nstrep / peer, seconds",
+        "nstrep / peer, CPU", "nstrep / peer, evaluations",
+    )  # fmt: skip
+    return harness.table(header, lines)
+
+
+if __name__ == "__main__":
+    main()

@@ -34,6 +34,9 @@ REQUIRED = {
 DEFAULTS = {
     # Sums over a picture's positions lose digits in float32: MXNet then accumulates in float64.
     "MXNET_SAFE_ACCUMULATION": "1",
+    # For the short vector products of L-BFGS, starting threads takes longer than computing; on a
+    # busy machine thirty times as long. MXNet's large products go through oneDNN, not OpenBLAS.
+    "OPENBLAS_NUM_THREADS": "1",
     # Operators take turns: one space for their intermediate results is enough, not four.
     "MXNET_CPU_TEMP_COPY": "1",
     # One line on stderr for every bound graph otherwise.
@@ -104,7 +107,6 @@ def share_threads(each: int) -> None:
     """Give processes that are started from now on so many threads, unless the user has chosen."""
     if os.environ.get(CHOSEN) == os.environ.get(THREAD_VARIABLE):
         os.environ[THREAD_VARIABLE] = os.environ[CHOSEN] = str(each)
-        os.environ.setdefault("OPENBLAS_NUM_THREADS", str(each))  # NumPy's and SciPy's own
 
 
 def physical_cores() -> int:

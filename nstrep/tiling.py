@@ -113,10 +113,10 @@ class Tile:
         return picture[..., rows.start : rows.stop, columns.start : columns.stop]
 
     def weights(self, mask: np.ndarray, stride: int) -> np.ndarray:
-        """What a mask (H, W) comes to at the own positions of a layer, (1, M), float64."""
+        """What a mask (H, W) comes to at the own positions of a layer, (h, w), float64."""
         rows, columns = self.rows, self.columns
         own = mask[rows.own_start : rows.own_stop, columns.own_start : columns.own_stop]
-        return pooled(own, stride).reshape(1, -1)
+        return pooled(own, stride)
 
     def owned(self, features: mx.sym.Symbol, stride: int) -> mx.sym.Symbol:
         """The own positions of the tile's features."""
@@ -292,7 +292,7 @@ class Statistics:
                 inverse = 1 / counted[-1] if counted[-1] else 0.0
                 arrays[f"inverse.{layer}.{number}"] = np.full((1, 1), inverse)
                 if mask is not None:
-                    arrays[f"root.{layer}.{number}"] = np.sqrt(weights)
+                    arrays[f"root.{layer}.{number}"] = np.sqrt(weights).reshape(1, -1)
             outputs, _ = self._bound(tile.kind, tile, **arrays)
             for moments, weight, mean, scatter in zip(
                 found.values(), counted, outputs[::2], outputs[1::2]
@@ -433,16 +433,17 @@ class TiledObjective:
             for layer in self._content_layers
         ]
         for layer in self._style_layers:
-            flat = mx.sym.reshape(tapped[layer], shape=(self.network.channels(layer), -1))
+            features, n = tapped[layer], self.network.channels(layer)
             pulls = []
             for term in (term for term in self._styles if term.layer == layer):
                 matrix, offset = (mx.sym.Variable(f"{what}.{term.name}") for what in _PULL)
-                pull = mx.sym.broadcast_add(mx.sym.dot(matrix, flat), offset)
+                pull = mx.sym.Convolution(features, matrix, offset, kernel=(1, 1), num_filter=n)
                 if term.mask is not None:
                     pull = mx.sym.broadcast_mul(pull, mx.sym.Variable(f"weights.{term.name}"))
                 pulls.append(pull)
             pull = mx.sym.BlockGrad(mx.sym.add_n(*pulls) if len(pulls) > 1 else pulls[0])
-            found.append(mx.sym.dot(mx.sym.reshape(flat, (-1,)), mx.sym.reshape(pull, (-1,))))
+            flat = (mx.sym.reshape(symbol, shape=(-1,)) for symbol in (features, pull))
+            found.append(mx.sym.dot(*flat))
         return found
 
     def _build_tv(self, above: bool, below: bool) -> list[mx.sym.Symbol]:
@@ -458,11 +459,10 @@ class TiledObjective:
         self._gradient[:] = 0
         named = dict.fromkeys((f"content_loss.{layer}" for layer in self._content_layers), 0.0)
         styles, pulls = self._style(image)
+        strides = self.network.architecture.layers
         for tile in self._parts:
             weights = {
-                f"weights.{term.name}": tile.weights(
-                    term.mask, self.network.architecture.layers[term.layer]
-                )
+                f"weights.{term.name}": tile.weights(term.mask, strides[term.layer])[None, None]
                 for term in self._styles
                 if term.mask is not None
             }
@@ -510,6 +510,8 @@ def _pull(
 ) -> tuple[float, np.ndarray, np.ndarray]:
     """A style loss, and B, b of its gradient to the features f of a position: weight x (B f + b).
 
+    B and b have the shapes of a 1 x 1 convolution's weight and bias.
+
     With E the gradient to the Gram matrix G, n the positions counted and u the means,
     G = sum(f f^T) / n - (1 - mean_share) u u^T, so that B = 2 E / n and
     b = -(1 - mean_share) B u.
@@ -518,4 +520,5 @@ def _pull(
     square = 1.0 if term.scale is None else np.square(term.scale, dtype=np.float64)
     loss = term.coefficient * float(np.sum(square * difference**2))
     matrix = (4 * term.coefficient / moments.weight) * square * difference
-    return loss, matrix, (mean_share - 1) * matrix @ moments.mean
+    offset = (mean_share - 1) * matrix @ moments.mean
+    return loss, matrix[:, :, None, None], offset.ravel()

@@ -2,7 +2,7 @@
 
 The estimate counts what a run adds to the process: the graph, whose size the table of layers
 gives, and the arrays as large as the picture that the objective and the optimiser hold.
-``benchmarks/memory.py`` sets it against measurements.
+``benchmarks/growth.py`` sets it against measurements.
 """
 
 from __future__ import annotations
@@ -62,11 +62,12 @@ def graph_bytes(
 def picture_arrays(optimizer: OptimizerConfig, basis: str, tiled: bool) -> float:
     """Bytes for each number of the picture, of which a pixel has three.
 
-    SciPy's L-BFGS-B keeps 2 m + 5 vectors for m corrections, in double precision.
+    SciPy's L-BFGS-B keeps 2 m + 5 vectors for m corrections, in double precision, and about ten
+    more as bounds and as copies of the picture and its gradient.
     """
     found = FLOAT * (12 if tiled else 8)
     if optimizer.name == "lbfgs":
-        found += DOUBLE * (2 * (optimizer.corrections or 10) + 5 + 8)
+        found += DOUBLE * (2 * (optimizer.corrections or 10) + 5 + 10)
     else:
         found += FLOAT * 8
     return found + (DOUBLE * 2 if basis == "dct" else 0)

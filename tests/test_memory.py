@@ -1,0 +1,82 @@
+import pytest
+
+from nstrep import memory, tiling
+from nstrep.config import OptimizerConfig
+from nstrep.network import Network
+from nstrep.vgg import ARCHITECTURES
+from nstrep.weights import random_weights
+
+GB = 2**30
+LAYERS = {"content": ["relu4_2"], "style": ["relu1_1", "relu5_1"]}
+
+
+@pytest.fixture(scope="module")
+def network():
+    architecture = ARCHITECTURES["vgg19_slim"]
+    return Network(architecture, random_weights(architecture, 0))
+
+
+@pytest.fixture
+def plan(network, config):
+    def make(side, tile="auto", free=4 * GB, paintings=(), optimizer="adam"):
+        settings = config(f"optimizer={optimizer}").optimizer
+        shape, basis = (1, 3, side, side), "pixels"
+        return memory.plan(network, shape, paintings, LAYERS, settings, basis, tile, free)
+
+    return make
+
+
+def test_what_fits_is_computed_whole(plan):
+    assert plan(512).tile is None
+
+
+def test_what_does_not_fit_is_tiled_within_the_budget(plan, network):
+    found = plan(3000)
+    assert tiling.smallest_tile(network, [*LAYERS["content"], *LAYERS["style"]]) < found.tile < 3000
+    assert found.bytes <= memory.SHARE * 4 * GB
+    assert plan(3000, tile=None).bytes > memory.SHARE * 4 * GB
+    assert plan(3000, free=5 * GB).tile > found.tile
+
+
+def test_a_large_painting_counts(plan):
+    assert plan(400, paintings=[(1, 3, 6000, 6000)]).tile is not None
+
+
+def test_a_given_tile_is_taken(plan):
+    assert plan(512, tile=300).tile == 300
+    assert plan(512, tile=300).bytes < plan(512, tile=500).bytes
+
+
+def test_corrections_count(plan):
+    assert plan(2000, tile=512, optimizer="lbfgs").bytes > plan(2000, tile=512).bytes + GB
+
+
+def test_what_cannot_fit_is_said(plan, caplog):
+    assert plan(3000, free=GB / 4, optimizer="lbfgs").tile == 176
+    assert "the run may not fit; take a smaller max_long_edge, fewer" in caplog.text
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_the_limits_of_cgroups(tmp_path, version):
+    names = {
+        1: ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+        2: ("memory.max", "memory.current", "inactive_file"),
+    }[version]
+    top = tmp_path / "memory" if version == 1 else tmp_path
+    for place, limit in ((top / "a" / "b", 700), (top / "a", 500), (top, "max")):
+        place.mkdir(parents=True, exist_ok=True)
+        (place / names[0]).write_text(f"{limit}\n")
+        (place / names[1]).write_text("300\n")
+        (place / "memory.stat").write_text(f"anon 5\n{names[2]} 100\n")
+    line = {1: "3:cpu,cpuacct:/x\n4:memory:/a/b\n", 2: "0::/a/b\n"}[version]
+    assert sorted(memory._headroom(tmp_path, line)) == [300, 500]
+    assert memory._headroom(tmp_path / "none", line) == []
+
+
+def test_there_is_memory():
+    assert 2**24 < memory.available() < 2**45
+
+
+def test_settings_without_corrections():
+    nothing = dict.fromkeys(OptimizerConfig.__dataclass_fields__)
+    assert memory.picture_arrays(OptimizerConfig(**{**nothing, "name": "sgd"}), "pixels", False) > 0

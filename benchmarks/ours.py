@@ -92,15 +92,16 @@ def iterate(problem, network: Network, start: str, count: str, tile: str = "0") 
     weights = {"content": [harness.CONTENT_LAYER], "style": list(harness.STYLE_LAYERS)}
     layers = [*weights["content"], *weights["style"]]
     pixels = math.prod(image.shape[2:])
+    graph = memory.graph_bytes(network, layers, weights["style"], 1)
+    objective_bytes = 3 * pixels * memory.FLOAT * memory.OBJECTIVE[int(tile) > 0]
     area = min(pixels, int(tile) ** 2) if int(tile) else pixels
+    estimate = memory.FIXED + objective_bytes + graph * area * (memory.TILED if int(tile) else 1)
     return {
         "seconds": seconds,
         "cpu": cpu,
         "peak_mb": harness.peak_mb(),
         "before_mb": before,
-        "estimate_mb": (
-            memory.FIXED + memory.graph_bytes(network, layers, weights["style"], area)
-        ) / 2**20,
+        "estimate_mb": estimate / 2**20,
         "losses": {name: value for name, value in first.losses.items() if "." in name},
         "gradient_norm": float(np.linalg.norm(first.gradient.asnumpy().astype(np.float64))),
     }  # fmt: skip

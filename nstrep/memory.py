@@ -24,9 +24,16 @@ SHARE = 0.8
 
 FLOAT, DOUBLE = 4, 8
 
-WORKING = 5
+WORKING = 6
 """Arrays as large as the largest layer that the graph needs while it runs, besides the features
 that it keeps: gradients, and features in another layout. Measured."""
+
+TILED = 1.5
+"""How much more tiles take than one graph of their size: what is freed from one kind of tile to the
+next is not all used again. Measured."""
+
+OBJECTIVE = {False: 8, True: 12}
+"""Single-precision copies of the picture and its gradient, whole and in tiles."""
 
 FIXED = 100 * 2**20
 """Bytes that the first evaluation takes at any size: the libraries' code and buffers, and the
@@ -65,7 +72,7 @@ def picture_arrays(optimizer: OptimizerConfig, basis: str, tiled: bool) -> float
     SciPy's L-BFGS-B keeps 2 m + 5 vectors for m corrections, in double precision, and about ten
     more as bounds and as copies of the picture and its gradient.
     """
-    found = FLOAT * (12 if tiled else 8)
+    found = FLOAT * OBJECTIVE[tiled]
     if optimizer.name == "lbfgs":
         found += DOUBLE * (2 * (optimizer.corrections or 10) + 5 + 10)
     else:
@@ -106,8 +113,9 @@ def plan(
     def need(side: int | None) -> float:
         tiled = side is not None
         area = pixels if side is None else min(pixels, side**2)
+        graph = graph_bytes(network, names, styles, area) * (TILED if tiled else 1)
         arrays = 3 * height * width * picture_arrays(optimizer, basis, tiled)
-        return FIXED + arrays + graph_bytes(network, names, styles, area)
+        return FIXED + arrays + graph
 
     budget = SHARE * free
     side = tile

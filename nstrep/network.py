@@ -65,7 +65,6 @@ class Network:
         symbol: mx.sym.Symbol,
         arguments: dict[str, mx.nd.NDArray],
         gradient: mx.nd.NDArray | None = None,
-        shared: mx.executor.Executor | None = None,
     ) -> mx.executor.Executor:
         """Bind a symbol over ``image`` and other ``arguments`` with this network's weights.
 
@@ -73,18 +72,15 @@ class Network:
             symbol: what to compute.
             arguments: every argument of the symbol that is not a weight.
             gradient: where the gradient to ``image`` goes; None for a forward pass alone.
-            shared: an executor that never runs at the same time: both use its memory.
 
         """
         known = {**self._parameters, **arguments}
         used = {name: known[name] for name in symbol.list_arguments()}
         if gradient is None:
-            return symbol.bind(self.context, used, grad_req="null", shared_exec=shared)
+            return symbol.bind(self.context, used, grad_req="null")
         requests = {name: "write" if name == "image" else "null" for name in used}
         gradients = {"image": gradient}
-        return symbol.bind(
-            self.context, used, args_grad=gradients, grad_req=requests, shared_exec=shared
-        )
+        return symbol.bind(self.context, used, args_grad=gradients, grad_req=requests)
 
     def features(self, image: np.ndarray, layers: Iterable[str]) -> dict[str, np.ndarray]:
         """Features of ``layers``, each (1, N, H, W), of a ``vgg_input`` image (1, 3, H, W)."""

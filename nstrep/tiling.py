@@ -146,7 +146,7 @@ def check(network: Network, layers: Sequence[str], height: int, width: int, side
 def tiles(
     network: Network, layers: Sequence[str], height: int, width: int, side: int
 ) -> list[Tile]:
-    """Cut a picture into tiles of at most ``side`` x ``side`` pixels, margins included.
+    """Cut a picture into tiles of at most ``side`` x ``side`` pixels, those of a kind together.
 
     Raises:
         InputError: see :func:`check`.
@@ -154,18 +154,22 @@ def tiles(
     """
     check(network, layers, height, width, side)
     how = (side, margin(network, layers), network.architecture.stride(layers))
-    return [Tile(rows, columns) for rows in spans(height, *how) for columns in spans(width, *how)]
+    found = (Tile(*pair) for pair in itertools.product(spans(height, *how), spans(width, *how)))
+    return sorted(found, key=lambda tile: tile.kind)
 
 
 class Bound:
-    """A graph over tiles: bound once for each kind of them, all in the same memory."""
+    """A graph over tiles, bound for one kind of them at a time, so that memory is that of one tile.
+
+    MXNet can bind graphs to shared memory, but oneDNN's layouts escape it.
+    """
 
     def __init__(
         self,
         network: Network,
         build: Callable[..., list[mx.sym.Symbol]],
         heads: Sequence[float] | None = None,
-        memory: list[mx.executor.Executor] | None = None,
+        slot: dict | None = None,
     ) -> None:
         """Bind nothing yet.
 
@@ -173,15 +177,14 @@ class Bound:
             network: whose weights.
             build: from what names the kind of a tile to its symbols, over ``image`` and others.
             heads: the gradient to each of the symbols; None for a forward pass alone.
-            memory: graphs that are given one list never run at the same time, and share memory.
+            slot: of graphs that are given the same one, only one is bound at a time.
 
         """
         self._network, self._build = network, build
-        self._memory = [] if memory is None else memory
+        self._slot: dict = {} if slot is None else slot
         self._heads = None
         if heads is not None:
             self._heads = [mx.nd.array([head], ctx=network.context) for head in heads]
-        self._bound: dict[tuple, tuple] = {}
 
     def __call__(
         self, kind: tuple, *what: object, **arrays: np.ndarray
@@ -197,9 +200,10 @@ class Bound:
             The outputs, and the gradient to ``image`` if there are heads.
 
         """
-        if kind not in self._bound:
-            self._bound[kind] = self._bind(self._build(*what), arrays)
-        executor, arguments, gradient = self._bound[kind]
+        if (self, kind) not in self._slot:
+            self._slot.clear()  # before there is another
+            self._slot[self, kind] = self._bind(self._build(*what), arrays)
+        executor, arguments, gradient = self._slot[self, kind]
         for name, array in arrays.items():
             if name in arguments:
                 arguments[name][:] = array
@@ -218,9 +222,7 @@ class Bound:
         gradient = None
         if self._heads is not None:
             gradient = mx.nd.zeros(arrays["image"].shape, ctx=context)
-        shared = self._memory[-1] if self._memory else None
-        self._memory[:] = [self._network.bind(group, arguments, gradient, shared)]
-        return self._memory[0], arguments, gradient
+        return self._network.bind(group, arguments, gradient), arguments, gradient
 
 
 @dataclass
@@ -262,11 +264,11 @@ class Statistics:
         layers: Sequence[str],
         masks: Sequence[np.ndarray | None],
         parts: Sequence[Tile],
-        memory: list[mx.executor.Executor] | None = None,
+        slot: dict | None = None,
     ) -> None:
         self._network, self._parts = network, parts
         self._wanted = list(itertools.product(layers, enumerate(masks)))
-        self._bound = Bound(network, self._build, memory=memory)
+        self._bound = Bound(network, self._build, slot=slot)
 
     def _build(self, tile: Tile) -> list[mx.sym.Symbol]:
         layers = [layer for layer, _ in self._wanted]
@@ -367,7 +369,7 @@ class TiledObjective:
         self._parts = tiles(network, layers, *self.shape[2:], side)
         self._content_layers, self._style_layers = tuple(weights.content), tuple(weights.style)
         self._forms = forms
-        memory: list[mx.executor.Executor] = []
+        slot: dict = {}
 
         def painted(*what: object) -> dict[str, np.ndarray]:
             return grams(network, side, *what)
@@ -376,18 +378,18 @@ class TiledObjective:
             style_terms(network, self.shape, regions, weights.style, forms, painted)
         )
         masks = [region.mask for region in regions]
-        self._statistics = Statistics(network, self._style_layers, masks, self._parts, memory)
-        self._features = Bound(network, self._build_features, memory=memory)
+        self._statistics = Statistics(network, self._style_layers, masks, self._parts, slot)
+        self._features = Bound(network, self._build_features, slot=slot)
         self._keep_content(content)
         self._content = {
             layer: content_coefficient(network, self.shape, layer, weight, forms, strength)
             for (layer, weight), strength in zip(weights.content.items(), self._strengths)
         }
         heads = [*self._content.values(), *[1.0] * len(self._style_layers)]
-        self._back = Bound(network, self._build_back, heads, memory)
+        self._back = Bound(network, self._build_back, heads, slot)
         self._tv = tv_coefficients(self.shape, weights.tv, forms)
         self._tv_rows = max(1, side**2 // self.shape[3])
-        self._tv_back = Bound(network, self._build_tv, self._tv, memory)
+        self._tv_back = Bound(network, self._build_tv, self._tv, slot)
         self._gradient = np.zeros(self.shape, dtype=np.float32)
 
     def _keep_content(self, content: np.ndarray) -> None:

@@ -78,7 +78,7 @@ def objective(problem, network: Network, config: ExperimentConfig, tile: int | N
 def iterate(problem, network: Network, start: str, count: str, tile: str = "0") -> dict:
     """Time evaluations after one to warm up."""
     image = problem[start]
-    before = environment.memory_mb()
+    before = environment.memory_mb()["now"]
     found = gatys(problem, network, int(tile) or None)
     first = found(image)
     first.gradient.asnumpy()

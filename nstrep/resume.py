@@ -31,7 +31,7 @@ LEFT_BY_A_RUN = (
 
 NOT_IN_IDENTITY = (
     "content.", "style.", "content_image", "style_image", "styles", "content_masks", "style_masks",
-    "weights.path", "model.name", "assets.", "recipe.", "from_image", "objective",
+    "weights.path", "model.name", "assets.", "recipe.", "from_image", "objective", "tile",
 )  # fmt: skip
 """Keys that decide nothing, or by nothing but a file whose hash is in the identity."""
 

@@ -28,9 +28,6 @@ REQUIRED = {
     # MXNet fuses a convolution with its rectifier in forward-only graphs, and computes the
     # rectified layer wrongly where both are asked for (conv1_1 and relu1_1, say).
     "MXNET_DISABLE_MKLDNN_FUSE_CONV_RELU": "1",
-    # It also folds batch norm into the convolution before it where no gradient is asked for, with
-    # the moving statistics even if the picture's own were (nstrep.fast computes instance norm so).
-    "MXNET_DISABLE_MKLDNN_FUSE_CONV_BN": "1",
 }
 """Set whatever the user says: results are wrong otherwise."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import mxnet as mx
 import numpy as np
@@ -69,6 +69,7 @@ class Objective:
         """
         self.network = network
         self.shape = content.shape
+        self._weights, self._forms = weights, forms
         height, width = content.shape[2:]
         features = network.features(content, weights.content)
         image = mx.sym.Variable("image")
@@ -76,18 +77,14 @@ class Objective:
         targets: dict[str, np.ndarray] = {}
         terms: list[Term] = []
 
-        def size(layer: str) -> tuple[int, int, int]:
-            positions = network.positions(layer, height, width)
-            return network.channels(layer), positions, height * width
-
         for layer, weight in weights.content.items():
             name = f"content_loss.{layer}"
             targets[name] = features[layer]
             value = losses.content(tapped[layer], mx.sym.Variable(name))
-            unit = losses.content_coefficient(forms, *size(layer), energy(features[layer]))
-            terms.append(Term(name, value, weight * unit))
+            coefficient = weight * self._content_unit(layer, features[layer])
+            terms.append(Term(name, value, coefficient))
         for name, layer, region, target in self._style_targets(regions, weights.style, forms):
-            n, positions, image_positions = size(layer)
+            n, positions, image_positions = self._size(layer)
             share, counted, root = 1.0, positions, None
             if region.mask is not None:
                 counted, targets[f"root.{name}"] = network.guidance(layer, region.mask)
@@ -127,11 +124,34 @@ class Objective:
         arguments = {
             name: mx.nd.array(array, ctx=network.context) for name, array in targets.items()
         }
+        self._targets = arguments
         self._executor = network.bind(
             mx.sym.Group([term.value for term in terms]),
             {"image": self._image, **arguments},
             self._gradient,
         )
+
+    def aim(self, features: Mapping[str, np.ndarray]) -> None:
+        """Compare with another photo of the same shape from now on.
+
+        Args:
+            features: of the photo, those of the content layers, each (1, N, H, W).
+
+        """
+        for place, (layer, weight) in enumerate(self._weights.content.items()):
+            term = self.terms[place]  # those of the content come first
+            self._targets[term.name][:] = features[layer]
+            coefficient = weight * self._content_unit(layer, features[layer])
+            self.terms[place] = replace(term, coefficient=coefficient)
+            self._heads[place][:] = coefficient * term.head_gradient
+
+    def _size(self, layer: str) -> tuple[int, int, int]:
+        height, width = self.shape[2:]
+        positions = self.network.positions(layer, height, width)
+        return self.network.channels(layer), positions, height * width
+
+    def _content_unit(self, layer: str, features: np.ndarray) -> float:
+        return losses.content_coefficient(self._forms, *self._size(layer), energy(features))
 
     def _style_targets(
         self, regions: Sequence[Region], layers: Mapping[str, float], forms: LossesConfig

@@ -96,9 +96,15 @@ class Transformer:
             name: mx.nd.zeros(shape, ctx=self.context)
             for name, shape in zip(symbol.list_auxiliary_states(), shapes)
         }
-        requests = {name: "add" if name in (gradients or {}) else "null" for name in arguments}
+        if gradients is None:
+            # MXNet 1.9.1 rewrites graphs without any gradient: it keeps a copy of the weights,
+            # which training then leaves behind, and folds batch norm into them. Asking for a
+            # gradient that is never computed keeps it from that.
+            shift = graph.CONSTANTS[1]
+            gradients = {shift: mx.nd.zeros_like(arguments[shift])}
+        requests = {name: "add" if name in gradients else "null" for name in arguments}
         return symbol.bind(
-            self.context, arguments, args_grad=dict(gradients or {}), grad_req=requests,
+            self.context, arguments, args_grad=dict(gradients), grad_req=requests,
             aux_states=statistics,
         )  # fmt: skip
 

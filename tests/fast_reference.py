@@ -78,8 +78,8 @@ def hzy46(p, image):
     return y[:, 10 : 10 + height, 10 : 10 + width]
 
 
-def examples(p, image, *, border=0, blocks=5, mean=0, out=lambda x: x):
-    """pytorch/examples; this project's small net with its border, mean and output."""
+def examples(p, image, *, border=0, blocks=5, mean=0, finish=lambda x, normed: x):
+    """pytorch/examples; this project's small net with its border, mean and end."""
     get, (height, width) = reader(p), image.shape[1:]
     x = pad(image - mean, border, "reflect")
 
@@ -97,13 +97,17 @@ def examples(p, image, *, border=0, blocks=5, mean=0, out=lambda x: x):
         x = x + normed(layer(relu(normed(layer(x, first), first)), second), second)
     for name in ("up1", "up2"):
         x = relu(normed(layer(nearest(x, 2), name), name))
-    y = out(layer(x, "conv4", 9))
+    y = finish(layer(x, "conv4", 9), normed)
     return y[:, border : border + height, border : border + width]
 
 
 def small(p, image):
     mean = np.array([123.68, 116.779, 103.939])[:, None, None]
-    return examples(p, image, border=10, blocks=3, mean=mean, out=lambda x: 150 * np.tanh(x) + mean)
+
+    def finish(x, normed):
+        return 127.5 * (np.tanh(normed(x, "conv4")) + 1)
+
+    return examples(p, image, border=10, blocks=3, mean=mean, finish=finish)
 
 
 def johnson(p, image):

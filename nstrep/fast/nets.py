@@ -161,9 +161,9 @@ NETS = {
             layers=_body(
                 (16, 24, 32), 3,
                 up={"upsample": 2}, residual={},
-                last={"norm": False, "activation": "tanh"},
+                last={"activation": "tanh"},
             ),
-            padding="reflect", border=10, mean=RGB_MEAN, scale=150.0, shift=RGB_MEAN,
+            padding="reflect", border=10, mean=RGB_MEAN, scale=127.5, shift=MIDDLE,
         ),
         TransformNet(
             name="pytorch_examples",

@@ -114,3 +114,22 @@ def test_too_small_pictures_are_named(model, tmp_path):
     config = stylize.configured([f"model={model}", f"image={tmp_path / 'thin.png'}"])
     with pytest.raises(InputError, match=r"thin.png: net=small needs at least 11 x 11 pixels"):
         stylize.stylize(config)
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_onnx_gives_what_nstrep_gives(name, rng, tmp_path, monkeypatch):
+    pytest.importorskip("onnx", reason="needs  pip install -e '.[onnx]'")
+    runtime = pytest.importorskip("onnxruntime", reason="needs  pip install -e '.[onnx]'")
+    from nstrep.fast import export
+    from nstrep.fast.network import to_pixels, to_rgb01
+
+    net = narrow(name)
+    monkeypatch.setattr(export.layouts, "load", lambda path: (net, parameters))
+    parameters = drawn(net, rng)
+    picture = rng.random((45, 54, 3)).astype(np.float32)
+    path = export.export(tmp_path / "net.npz", tmp_path / "net.onnx", 45, 54)
+    session = runtime.InferenceSession(str(path))
+    given = {session.get_inputs()[0].name: to_pixels(picture)}
+    found = to_rgb01(session.run(None, given)[0])
+    expected = Transformer(net, parameters)(picture)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)

@@ -9,7 +9,9 @@ import os
 import re
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import hydra
 from hydra.core.config_store import ConfigStore
@@ -42,7 +44,7 @@ WORKER_DEATHS = (
 PLUGINS = {"submitit_local": "slurm", "submitit_slurm": "slurm", "ray": "ray", "optuna": "optuna"}
 """Launchers and sweepers that are extras of this package."""
 
-FILE_KEYS = ("from_image", "content_image", "style_image", "init", "weights.path")
+FILE_KEYS = ("from_image", "content_image", "style_image", "init", "weights.path", "data.dir")
 
 
 # Workers import this module, so that they know these too.
@@ -72,11 +74,11 @@ def job(composed: DictConfig) -> float:
         if not single:
             raise
         if isinstance(error, InputError):
-            _leave_nothing(directory)
-        raise _Refused(error) from error
+            leave_nothing(directory)
+        raise Refused(error) from error
 
 
-class _Refused(BaseException):
+class Refused(BaseException):
     """Carries a single run's error past Hydra, which would print lines of its own around it."""
 
     def __init__(self, error: NstrepError) -> None:
@@ -156,7 +158,7 @@ def _absolute(file: str) -> str:
     return str(Path(file).expanduser().absolute())
 
 
-def _leave_nothing(directory: Path) -> None:
+def leave_nothing(directory: Path) -> None:
     """Remove a run directory in which no run began, so that it does not look like a result."""
     with contextlib.suppress(OSError):
         if not any((directory / name).exists() for name in ("config.yaml", "curve.csv")):
@@ -166,23 +168,29 @@ def _leave_nothing(directory: Path) -> None:
             directory.rmdir()
 
 
-def main() -> None:
-    """Run the command line; ends the process with the error's exit code."""
+def main(task: Callable[[DictConfig], Any] = job, config_name: str = "config") -> None:
+    """Run the command line; ends the process with the error's exit code.
+
+    Args:
+        task: what Hydra calls with the composed configuration.
+        config_name: of the file in configs/ that is at the top of it.
+
+    """
     full = os.environ.get("HYDRA_FULL_ERROR") == "1"
     sys.argv[1:] = map(quoted_file, sys.argv[1:])
     command = hydra.main(
-        version_base="1.3", config_path=str(config_folder()), config_name="config"
-    )(job)
+        version_base="1.3", config_path=str(config_folder()), config_name=config_name
+    )(task)
     plain: NstrepError | None = None
     try:
         with env_override({"HYDRA_FULL_ERROR": "1"}):  # so that errors reach the lines below
             command()
     except KeyboardInterrupt:
         plain = StoppedError("interrupted; the same command continues")
-    except (Exception, _Refused) as error:
+    except (Exception, Refused) as error:
         if full:
             raise
-        plain = plain_error(error.error if isinstance(error, _Refused) else error)
+        plain = plain_error(error.error if isinstance(error, Refused) else error)
     if sweep.watch is not None:
         sys.exit(sweep.close(plain))
     if plain is not None:

@@ -12,7 +12,7 @@ import typing
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
@@ -33,6 +33,7 @@ MEASURES = (
 )  # fmt: skip
 """Numbers of metrics.json that ``objective`` may name, besides the losses."""
 DOWNLOADS = ("ask", "always", "never")
+Schema = TypeVar("Schema")
 LAYER_WEIGHTS = (
     "mean (1 / number), sum (1), fine (in proportion to 1 / stride, 1 in all), or a number for each"
 )
@@ -330,18 +331,29 @@ def check(config: DictConfig) -> ExperimentConfig:
         InputError: one line naming the key, its value and what is allowed.
 
     """
+    experiment = typed(config, ExperimentConfig)
+    _check_together(experiment)
+    return experiment
+
+
+def typed(config: DictConfig, schema: type[Schema]) -> Schema:
+    """Turn a composed config into a dataclass of declared keys, each checked by itself.
+
+    Raises:
+        InputError: one line naming the key, its value and what is allowed.
+
+    """
     try:
         # As plain data, or keys that were added with + would pass.
         plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
-        experiment = OmegaConf.to_object(OmegaConf.merge(ExperimentConfig, plain))
+        found = OmegaConf.to_object(OmegaConf.merge(schema, plain))
     except MissingMandatoryValue as error:
         raise InputError(f"{error.full_key}: no value is given") from None
     except OmegaConfBaseException as error:
         raise InputError(explain(error)) from None
-    for key, spec, value in walk(experiment):
+    for key, spec, value in walk(found):
         _check_value(key, spec, value)
-    _check_together(experiment)
-    return experiment
+    return found
 
 
 def walk(node: Any, prefix: str = "") -> Iterator[tuple[str, dict, Any]]:
@@ -376,6 +388,26 @@ def _check_value(key: str, spec: dict, value: Any) -> None:
 
 
 def _check_together(config: ExperimentConfig) -> None:
+    check_layers(config)
+    if config.bounds and config.basis != "pixels":
+        raise InputError(f"bounds=true: needs basis=pixels, not basis={config.basis}")
+    if config.optimizer.name != "lbfgs" and config.lr is None:
+        raise InputError(f"lr=null: optimizer={config.optimizer.name} needs a number above 0")
+    _check_objective(config)
+    _check_styles(config)
+    _check_clip_norm(config.optimizer.clip_norm)
+    _check_size(config.preprocess)
+    if config.tile not in (None, "auto") and not (type(config.tile) is int and config.tile > 0):
+        raise InputError(f"tile={config.tile}: must be auto, null or a whole number of pixels")
+
+
+def check_layers(config: Any) -> None:
+    """Check the keys that say which layers are compared how, of an experiment or a training.
+
+    Raises:
+        InputError: a layer that the network does not have, or keys that contradict each other.
+
+    """
     if config.losses.tv.form == "power" and config.losses.tv.grid != "crop":
         raise InputError(f"losses.tv.grid={config.losses.tv.grid}: form=power needs grid=crop")
     if not config.style_layers and not config.content_layers:
@@ -393,16 +425,6 @@ def _check_together(config: ExperimentConfig) -> None:
         layer_weights(config, branch)
     if config.content_weight == config.style_weight == config.tv_weight == 0:
         raise InputError("content_weight, style_weight and tv_weight are all 0: nothing to do")
-    if config.bounds and config.basis != "pixels":
-        raise InputError(f"bounds=true: needs basis=pixels, not basis={config.basis}")
-    if config.optimizer.name != "lbfgs" and config.lr is None:
-        raise InputError(f"lr=null: optimizer={config.optimizer.name} needs a number above 0")
-    _check_objective(config)
-    _check_styles(config)
-    _check_clip_norm(config.optimizer.clip_norm)
-    _check_size(config.preprocess)
-    if config.tile not in (None, "auto") and not (type(config.tile) is int and config.tile > 0):
-        raise InputError(f"tile={config.tile}: must be auto, null or a whole number of pixels")
 
 
 def _check_objective(config: ExperimentConfig) -> None:

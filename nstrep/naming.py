@@ -75,7 +75,12 @@ def sweep_name(config: DictConfig) -> str:
 
 
 def register() -> None:
-    """Teach OmegaConf the two names that configs/config.yaml uses."""
+    """Teach OmegaConf the names that the configurations use for folders."""
+    OmegaConf.register_new_resolver(
+        "nstrep.typed_name",
+        lambda *, _root_: folder_name(list(_root_.hydra.overrides.task), "default"),
+        replace=True,
+    )
     OmegaConf.register_new_resolver(
         "nstrep.sweep_name", lambda *, _root_: sweep_name(_root_), replace=True
     )

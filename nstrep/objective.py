@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import mxnet as mx
 import numpy as np
@@ -172,6 +172,7 @@ class Objective:
         """
         self.network = network
         self.shape = content.shape
+        self._weights, self._forms = weights, forms
         features = network.features(content, weights.content)
         image = mx.sym.Variable("image")
         tapped = network.taps(image, [*weights.content, *weights.style])
@@ -219,11 +220,29 @@ class Objective:
         arguments = {
             name: mx.nd.array(array, ctx=network.context) for name, array in targets.items()
         }
+        self._targets = arguments
         self._executor = network.bind(
             mx.sym.Group([term.value for term in terms]),
             {"image": self._image, **arguments},
             self._gradient,
         )
+
+    def aim(self, features: Mapping[str, np.ndarray]) -> None:
+        """Compare with another photo of the same shape from now on.
+
+        Args:
+            features: of the photo, those of the content layers, each (1, N, H, W).
+
+        """
+        for place, (layer, weight) in enumerate(self._weights.content.items()):
+            term = self.terms[place]  # those of the content come first
+            self._targets[term.name][:] = features[layer]
+            strength = energy(features[layer])
+            coefficient = content_coefficient(
+                self.network, self.shape, layer, weight, self._forms, strength
+            )
+            self.terms[place] = replace(term, coefficient=coefficient)
+            self._heads[place][:] = coefficient * term.head_gradient
 
     def __call__(self, image: mx.nd.NDArray | np.ndarray) -> Evaluation:
         """Evaluate at an image of the content's shape, in ``vgg_input`` units."""

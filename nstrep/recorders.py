@@ -15,7 +15,7 @@ from tqdm import tqdm
 from nstrep import images
 from nstrep.config import ExperimentConfig
 from nstrep.errors import ResultsError
-from nstrep.files import reason
+from nstrep.files import atomic_write, reason
 from nstrep.optimize import Step
 
 COLUMNS = (
@@ -27,10 +27,21 @@ COLUMNS = (
 class Curve:
     """curve.csv: one row an epoch, on disk as soon as it is known. What is not defined is empty."""
 
-    def __init__(self, path: Path) -> None:
-        self.rows = 0
+    def __init__(self, path: Path, upto: int | None = None) -> None:
+        """Begin the file, or go on with it.
+
+        Args:
+            path: of the file.
+            upto: the last epoch whose row is kept of a file that is there; None for a new file.
+
+        """
         self._path = path
-        self._file = path.open("w", newline="")
+        kept = [] if upto is None else _rows(path, upto)
+        self.rows = max(0, len(kept) - 1)
+        if kept:
+            with atomic_write(path) as temporary:
+                temporary.write_text("\n".join(kept) + "\n")
+        self._file = path.open("a" if self.rows else "w", newline="")
         self._writer = csv.writer(self._file, lineterminator="\n")
 
     def __call__(self, step: Step) -> None:
@@ -58,6 +69,16 @@ class Curve:
             raise ResultsError(f"{self._path}: cannot be written ({reason(error)})") from None
 
 
+def _rows(path: Path, upto: int) -> list[str]:
+    """The header and the rows up to an epoch; a row that was cut off is none."""
+    lines = path.read_text().split("\n")[:-1] if path.exists() else []
+    if not lines:
+        return []
+    header, *rows = lines
+    whole = [row for row in rows if row.count(",") == header.count(",")]
+    return [header, *(row for row in whole if int(row.split(",")[0]) <= upto)]
+
+
 def _cell(value: float) -> str:
     if isinstance(value, int):
         return str(value)
@@ -67,10 +88,11 @@ def _cell(value: float) -> str:
 class Bar:
     """A live bar with epoch, loss, eps and time left; nothing where nobody watches."""
 
-    def __init__(self, epochs: int) -> None:
+    def __init__(self, epochs: int, *, begun: int = 0, unit: str = "epoch") -> None:
         self._bar = tqdm(
             total=epochs,
-            unit="epoch",
+            initial=begun,
+            unit=unit,
             disable=bool(os.environ.get("TQDM_DISABLE")) or None,
             leave=False,
             dynamic_ncols=True,
@@ -91,15 +113,22 @@ class Snapshots:
     """snapshots/epoch_00050.png, ... every so many epochs."""
 
     def __init__(
-        self, folder: Path, every: int, finish: Callable[[np.ndarray], np.ndarray]
+        self,
+        folder: Path,
+        every: int,
+        finish: Callable[[np.ndarray], np.ndarray],
+        unit: str = "epoch",
     ) -> None:
         self._folder, self._every, self._finish = folder, every, finish
+        self._unit = unit
 
     def __call__(self, step: Step) -> None:
         """Save the picture if its turn has come."""
         if self._every and step.epoch and step.epoch % self._every == 0:
             self._folder.mkdir(exist_ok=True)
-            images.save_png(self._folder / f"epoch_{step.epoch:05d}.png", self._finish(step.image))
+            images.save_png(
+                self._folder / f"{self._unit}_{step.epoch:05d}.png", self._finish(step.image)
+            )
 
 
 class StopRule:

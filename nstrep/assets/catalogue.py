@@ -108,6 +108,16 @@ def _commons(file: str, md5: str | None = None, wiki: str = "commons") -> tuple[
     return (Source(address, f"md5:{md5}"), Source(f"{address}?width=1280"))
 
 
+# Which files its configurations train on (conf/*.yml), and its README's table of samples.
+HZY46 = "https://raw.githubusercontent.com/hzy46/fast-neural-style-tensorflow/master/img"
+
+
+def _hzy46(name: str, title: str, licence: str) -> Asset:
+    """A painting of the seven networks of that program, or else its square of 256 pixels."""
+    sources = (Source(f"{HZY46}/{name}.jpg"), Source(f"{HZY46}/results/style_{name}.jpg"))
+    return Asset(f"{name}.jpg", f"inputs/{name}.jpg", title, licence, sources)
+
+
 _ASSETS = (
     Asset(
         name="vgg19.params",
@@ -297,6 +307,16 @@ _ASSETS = (
         licence=PUBLIC_DOMAIN,
         sources=_commons("Monet_-_Impression,_Sunrise.jpg"),
     ),
+    _hzy46("wave", "The Great Wave off Kanagawa, Katsushika Hokusai, about 1831", PUBLIC_DOMAIN),
+    _hzy46("cubist", "the cubist painting of hzy46's examples", UNSTATED),
+    _hzy46(
+        "denoised_starry",
+        "The Starry Night, Vincent van Gogh, 1889, without the grain of the canvas",
+        PUBLIC_DOMAIN,
+    ),
+    _hzy46("mosaic", "the mosaic of hzy46's examples", UNSTATED),
+    _hzy46("feathers", "the feathers of hzy46's examples", UNSTATED),
+    _hzy46("udnie", "Udnie, Francis Picabia, 1913", PUBLIC_DOMAIN),
 )
 
 CATALOGUE: dict[str, Asset] = {asset.name: asset for asset in _ASSETS}

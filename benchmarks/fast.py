@@ -1,0 +1,128 @@
+"""One pass of pytorch/examples' network at 512 x 512: nstrep against PyTorch, interleaved.
+
+    python benchmarks/fast.py [--size 512] [--rounds 7] [--threads 2]
+
+needs the extra ``train``. The same random weights in both; each program has a process of its own
+and takes its turn, so that both meet the same machine. Prints the seconds of every round and the
+ratio of the medians; PyTorch in its faster memory layout, channels_last.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+
+def ours(weights: str, size: int):
+    """A pass of nstrep, from ``rgb01`` to ``rgb01``."""
+    from nstrep.fast import layouts
+    from nstrep.fast.network import Transformer
+
+    transformer = Transformer(*layouts.load(weights))
+    picture = np.random.default_rng(0).random((size, size, 3)).astype(np.float32)
+    return lambda: transformer(picture)
+
+
+def theirs(weights: str, size: int, *, channels_last: bool):
+    """A pass of PyTorch, from ``rgb01`` to ``rgb01``."""
+    import torch
+
+    from tests.test_fast_nets import torch_net
+
+    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    net = torch_net(torch)
+    net.load_state_dict(torch.load(weights, weights_only=True))
+    net = net.to(memory_format=layout)
+    picture = np.random.default_rng(0).random((size, size, 3)).astype(np.float32)
+
+    def run() -> np.ndarray:
+        with torch.inference_mode():
+            pixels = torch.from_numpy(picture).permute(2, 0, 1)[None] * 255
+            result = net(pixels.contiguous(memory_format=layout))
+            return (result[0].permute(1, 2, 0) / 255).contiguous().numpy()
+
+    return run
+
+
+PROGRAMS = {
+    "nstrep": ours,
+    "pytorch": lambda *given: theirs(*given, channels_last=False),
+    "pytorch channels_last": lambda *given: theirs(*given, channels_last=True),
+}
+
+
+def serve(name: str, weights: str, size: int) -> None:
+    """Time a pass for every line on stdin; the first result goes to a file."""
+    run = PROGRAMS[name](weights, size)
+    np.save(f"{weights}.{name}.npy", run())
+    run()
+    print("ready", flush=True)
+    for _ in sys.stdin:
+        began = time.perf_counter()
+        run()
+        print(time.perf_counter() - began, flush=True)
+
+
+def main() -> None:
+    """Run the comparison."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--size", type=int, default=512)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--serve", nargs=2, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.serve:
+        serve(*given.serve, given.size)
+        return
+    import torch
+
+    from tests.test_fast_nets import torch_net
+
+    environment = {**os.environ, "OMP_NUM_THREADS": str(given.threads)}
+    with tempfile.TemporaryDirectory() as folder:
+        weights = f"{folder}/net.pth"
+        torch.save(torch_net(torch).state_dict(), weights)
+        command = [sys.executable, __file__, "--size", str(given.size), "--serve"]
+        servers = {
+            name: subprocess.Popen(
+                [*command, name, weights], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                env=environment, text=True,
+            )
+            for name in PROGRAMS
+        }  # fmt: skip
+        for server in servers.values():
+            server.stdout.readline()
+        first, *others = (np.load(f"{weights}.{name}.npy") for name in PROGRAMS)
+        apart = max(np.abs(first - other).max() / np.abs(first).max() for other in others)
+        times: dict[str, list[float]] = {name: [] for name in PROGRAMS}
+        for _ in range(given.rounds):
+            for name, server in servers.items():
+                server.stdin.write("\n")
+                server.stdin.flush()
+                times[name].append(float(server.stdout.readline()))
+        for server in servers.values():
+            server.stdin.close()
+            server.wait()
+    print(f"{given.size} x {given.size}, {given.threads} threads; results differ by {apart:.1e}")
+    medians = {name: statistics.median(found) for name, found in times.items()}
+    for name, found in times.items():
+        seconds = " ".join(f"{value:.3f}" for value in found)
+        print(f"{name:22} median {medians[name]:.3f} s, least {min(found):.3f} s:  {seconds}")
+    best = min(value for name, value in medians.items() if name != "nstrep")
+    print(f"ratio nstrep / faster PyTorch: {medians['nstrep'] / best:.2f}")
+
+
+if __name__ == "__main__":
+    main()

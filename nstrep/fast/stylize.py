@@ -1,0 +1,170 @@
+"""``python -m nstrep.fast.stylize model=RUN image=photo.jpg``: pictures through a trained network.
+
+model=RUN_OR_FILE   a run of nstrep.fast.train, or a file: its net.npz, a .pth of
+pytorch/examples, an .npz of lengstrom's variables
+image=FILE          or a folder, or a pattern such as 'photos/*.jpg'
+out=FOLDER          of the results, each NAME.png
+long_edge=1024      scale pictures first; 0: their own size
+tile=512            work in tiles, which keeps the memory small and leaves no seams; 0: at once
+"""
+
+from __future__ import annotations
+
+import glob
+import logging
+import sys
+import time
+from dataclasses import fields
+from pathlib import Path
+
+from omegaconf import OmegaConf
+from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
+
+from nstrep import images
+from nstrep.commands import plain_errors
+from nstrep.config import config_folder, typed
+from nstrep.errors import InputError, ResultsError
+from nstrep.fast.config import StylizeConfig
+from nstrep.fast.data import SUFFIXES
+from nstrep.files import reason, shown
+
+log = logging.getLogger(__name__)
+
+PARAMETERS = "net.npz"
+"""Inside a run of nstrep.fast.train."""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line."""
+    given = sys.argv[1:] if arguments is None else arguments
+    if not given or {"-h", "--help"} & set(given):
+        print(__doc__)
+        return
+    with plain_errors():
+        log.setLevel(logging.INFO)
+        with logging_redirect_tqdm():
+            stylize(configured(given))
+
+
+def configured(arguments: list[str]) -> StylizeConfig:
+    """What KEY=VALUE arguments come to; values are taken as they are.
+
+    Raises:
+        InputError: an argument that is none, or a key or value that is not allowed.
+
+    """
+    values = OmegaConf.load(config_folder() / "stylize.yaml")
+    known = [item.name for item in fields(StylizeConfig)]
+    for argument in arguments:
+        key, equals, value = argument.partition("=")
+        if not equals:
+            raise InputError(f"{argument}: must be KEY=VALUE, with one of {', '.join(known)}")
+        if key not in known:
+            raise InputError(f"{key}: there is no such key; there are {', '.join(known)}")
+        values[key] = value
+    return typed(values, StylizeConfig)
+
+
+def stylize(config: StylizeConfig) -> list[Path]:
+    """Stylise what the configuration names, and return the files.
+
+    A picture that cannot be read is named and skipped; with none left that is an error.
+
+    Raises:
+        InputError: the network or the pictures cannot be used.
+        ResultsError: the folder cannot be written.
+
+    """
+    found = pictures(config.image)
+    # Loads MXNet: only once there is something to do.
+    from nstrep.fast import layouts, tiles
+    from nstrep.fast.network import Transformer
+
+    net, parameters = layouts.load(model_file(config.model))
+    transformer = Transformer(net, parameters)
+    folder = Path(config.out)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ResultsError(f"out={folder}: cannot be made ({reason(error)})") from None
+    written: list[Path] = []
+    failed: list[InputError] = []
+    names = result_names(found)
+    with tqdm(total=len(found), unit="picture", disable=None) as bar:
+
+        def tell(share: float) -> None:
+            bar.n = len(written) + len(failed) + round(share, 2)
+            bar.refresh()
+
+        for path in found:
+            bar.set_postfix_str(path.name)
+            began = time.perf_counter()
+            try:
+                rgb01 = images.load_picture(path, key="image").rgb
+                if config.long_edge:
+                    rgb01 = images.resize_long_edge(rgb01, config.long_edge)
+                transformer.check_size(*rgb01.shape[:2], f"image={shown(path)}")
+            except InputError as error:
+                failed.append(error)
+                log.warning("skipped: %s", error)
+                continue
+            if config.tile:
+                result = tiles.stylize(transformer, rgb01, config.tile, tell)
+            else:
+                result = transformer(rgb01)
+            target = folder / f"{names[path]}.png"
+            images.save_png(target, result.clip(0, 1))
+            written.append(target)
+            bar.update(len(written) + len(failed) - bar.n)
+            height, width = rgb01.shape[:2]
+            seconds = time.perf_counter() - began
+            log.info("%s: %d x %d in %.1f s", target, width, height, seconds)
+    if not written:
+        raise failed[0]
+    return written
+
+
+def model_file(model: str) -> Path:
+    """The parameters of a run, or the file itself.
+
+    Raises:
+        InputError: a folder without net.npz.
+
+    """
+    path = Path(model).expanduser()
+    if not path.is_dir():
+        return path
+    if not (path / PARAMETERS).is_file():
+        raise InputError(f"model={model}: holds no {PARAMETERS}: no run that has finished")
+    return path / PARAMETERS
+
+
+def pictures(image: str) -> list[Path]:
+    """The files that a path, folder or pattern names, sorted.
+
+    Raises:
+        InputError: there are none.
+
+    """
+    path = Path(image).expanduser()
+    if path.is_dir():
+        found = [file for file in path.iterdir() if file.suffix.lower() in SUFFIXES]
+    elif path.exists():
+        return [path]
+    else:
+        found = [Path(name) for name in glob.glob(str(path), recursive=True)]
+        found = [file for file in found if file.is_file()]
+    if not found:
+        raise InputError(f"image={image}: there is no such picture, folder or pattern")
+    return sorted(found)
+
+
+def result_names(found: list[Path]) -> dict[Path, str]:
+    """Name of each result, without its suffix: pictures that share one keep their suffixes."""
+    stems = [path.stem for path in found]
+    return {path: path.name if stems.count(path.stem) > 1 else path.stem for path in found}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,36 @@
+"""``python -m nstrep.fast.train style=wave data.dir=PHOTOS``: train a network for a style.
+
+Without data.dir the pictures inside scikit-image serve. The results are in
+results/fast/runs/ under a name made of what was typed, so that the same command goes on after a
+kill.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from nstrep import cli
+from nstrep.errors import InputError, NstrepError
+from nstrep.fast.config import check
+
+
+def job(composed: DictConfig) -> float:
+    """Train what Hydra composed; the held-out total, for a sweeper that searches."""
+    directory = Path(HydraConfig.get().runtime.output_dir)
+    try:
+        config = check(composed)
+        # Loads MXNet: only once the configuration is known good.
+        from nstrep.fast import training
+
+        return training.run(config, directory)["validation"]["total"]
+    except NstrepError as error:
+        if isinstance(error, InputError):
+            cli.leave_nothing(directory)
+        raise cli.Refused(error) from error
+
+
+if __name__ == "__main__":
+    cli.main(job, "fast")

@@ -1,0 +1,444 @@
+"""Training a transform network: a run directory that can be killed and gone on with.
+
+Row 0 of curve.csv is the untrained network; row t has the losses of batch t after t updates.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import math
+import resource
+import time
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import mxnet as mx
+import numpy as np
+from omegaconf import OmegaConf
+from tqdm.contrib.logging import logging_redirect_tqdm
+
+from nstrep import environment, images, models, pictures, recorders, regions, results, resume
+from nstrep.config import layer_weights, walk
+from nstrep.errors import DivergedError, InputError, ResultsError
+from nstrep.fast import figures, layouts
+from nstrep.fast.config import TrainConfig
+from nstrep.fast.data import Photos
+from nstrep.fast.nets import NETS
+from nstrep.fast.network import Transformer, initial, to_pixels
+from nstrep.files import atomic_write, reason, save_npz
+from nstrep.objective import LayerWeights, Objective
+from nstrep.optimize import Step
+from nstrep.vgg import RGB_MEAN
+
+log = logging.getLogger(__name__)
+
+CHECKPOINT, PARAMETERS, SAMPLES = "checkpoint.npz", "net.npz", "samples"
+
+NOT_IN_IDENTITY = (
+    "style.", "style_image", "weights.path", "model.name", "assets.", "recipe.", "data.dir",
+    "steps", "validate_steps", "save_steps", "logger",
+)  # fmt: skip
+"""Keys that change no update, or by nothing but what the hashes say. More steps go on."""
+
+SAMPLE_HEIGHT = 192
+
+
+class Losses:
+    """The perceptual losses of pictures of one size, and their gradient to the picture."""
+
+    def __init__(self, config: TrainConfig, style: np.ndarray) -> None:
+        """Compute the targets of the painting and bind the loss network.
+
+        Args:
+            config: network, layers, weights and formulas.
+            style: the painting, ``rgb01``, at its working size.
+
+        """
+        self.network = models.load_network(config)
+        size = config.data.size
+        pictures.check_size(
+            np.empty((size, size, 3)),
+            self.network.architecture,
+            [*config.content_layers, *config.style_layers],
+            f"data.size={size}",
+        )
+        pictures.check_size(
+            style, self.network.architecture, config.style_layers, f"style_size={config.style_size}"
+        )
+        self._objective = Objective(
+            self.network,
+            np.zeros((1, 3, size, size), np.float32),
+            regions.whole(pictures.to_vgg_input(style, 255.0)),
+            LayerWeights(
+                layer_weights(config, "content"), layer_weights(config, "style"), config.tv_weight
+            ),
+            config.losses,
+        )
+        layers = tuple(config.content_layers)
+        tapped = self.network.taps(mx.sym.Variable("image"), layers)
+        image = mx.nd.zeros((1, 3, size, size), ctx=self.network.context)
+        self._layers = layers
+        self._features = self.network.bind(mx.sym.Group(list(tapped.values())), {"image": image})
+
+    def __call__(
+        self, content: np.ndarray, pixels: mx.nd.NDArray | np.ndarray
+    ) -> tuple[dict[str, float], mx.nd.NDArray]:
+        """Losses and gradient of a result.
+
+        Args:
+            content: the photo, ``rgb01`` (size, size, 3).
+            pixels: the result, (1, 3, size, size), 0 to 255.
+
+        Returns:
+            The losses by name, and the gradient of their total to ``pixels``, a view.
+
+        """
+        if self._layers:
+            found = self._features.forward(
+                is_train=False, image=mx.nd.array(pictures.to_vgg_input(content, 255.0))
+            )
+            self._objective.aim(
+                {layer: array.asnumpy() for layer, array in zip(self._layers, found)}
+            )
+        mean = mx.nd.array(np.array(RGB_MEAN).reshape(1, 3, 1, 1), ctx=self.network.context)
+        at = mx.nd.array(pixels, ctx=self.network.context)
+        evaluation = self._objective(mx.nd.broadcast_sub(at, mean))
+        return evaluation.losses, evaluation.gradient
+
+
+class Training:
+    """The state of a training: parameters, Adam's moments, and how far it is."""
+
+    def __init__(self, config: TrainConfig) -> None:
+        """Read and check everything; nothing is trained yet.
+
+        Raises:
+            InputError: a setting, a picture or the weights cannot be used.
+
+        """
+        self.config = config
+        self.photos = Photos(config.data, config.seed)
+        self.style = (
+            pictures.load_file(config.style_image, key="style_image")
+            if config.style_image is not None
+            else pictures.load_named(config.style, key="style", download=config.assets.download)
+        )
+        painting = images.resize_long_edge(self.style.rgb, config.style_size)
+        self.losses = Losses(config, painting)
+        net = NETS[config.net.name]
+        self.transformer = Transformer(net, initial(net, config.seed), self.losses.network.context)
+        size = config.data.size
+        self.transformer.check_size(size, size, f"data.size={size}")
+        parameters = self.transformer.parameters
+        self._moments = {
+            part: {name: mx.nd.zeros_like(array) for name, array in parameters.items()}
+            for part in ("mean", "variance")
+        }
+        self._gradients = {name: mx.nd.zeros_like(array) for name, array in parameters.items()}
+        self._executor = self.transformer.bind(size, size, self._gradients)
+        self.step = 0
+        self.seconds = 0.0
+
+    @cached_property
+    def identity(self) -> str:
+        """SHA-256 over what decides every update."""
+        weights, style = self.losses.network.weights, self.style
+        settings = {
+            key: value for key, _, value in walk(self.config) if not key.startswith(NOT_IN_IDENTITY)
+        }
+        photos = [Path(name).name for name in self.photos.names]
+        held = [picture.sha256 for picture in self.photos.held_out]
+        read = [weights.sha256, style.sha256, photos, held]
+        whole = json.dumps([settings, read], sort_keys=True, default=str)
+        return hashlib.sha256(whole.encode("utf-8", "backslashreplace")).hexdigest()
+
+    def batch(self) -> tuple[dict[str, float], float]:
+        """Compute the gradient of this step's batch.
+
+        Returns:
+            The losses, means over the batch, and the norm of the gradient to the parameters.
+
+        Raises:
+            DivergedError: a loss or the gradient is not finite.
+
+        """
+        for gradient in self._gradients.values():
+            gradient[:] = 0
+        count = self.config.batch_size
+        found = []
+        for crop in self.photos.crops(self.step, count):
+            (pixels,) = self._executor.forward(is_train=True, image=to_pixels(crop))
+            losses, gradient = self.losses(crop, pixels)
+            self._executor.backward([gradient])
+            found.append(losses)
+        mean = average(found)
+        norm = float(mx.nd.concat(*[g.reshape(-1) for g in self._gradients.values()], dim=0)
+                     .norm().asscalar()) / count  # fmt: skip
+        if not (math.isfinite(mean["total"]) and math.isfinite(norm)):
+            bad = [name for name, value in mean.items() if not math.isfinite(value)]
+            raise DivergedError(
+                f"step {self.step}: {', '.join(bad) or 'the gradient'} became NaN or infinite"
+            )
+        return mean, norm
+
+    def update(self) -> None:
+        """Take one step of Adam along the gradient of :meth:`batch`."""
+        config, adam = self.config, self.config.adam
+        self.step += 1
+        # Adam's correction for moments that begin at zero, as one factor of the learning rate.
+        lr = config.lr * math.sqrt(1 - adam.beta2**self.step) / (1 - adam.beta1**self.step)
+        for name, parameter in self.transformer.parameters.items():
+            mx.nd.adam_update(
+                parameter, self._gradients[name], self._moments["mean"][name],
+                self._moments["variance"][name], out=parameter, lr=lr, beta1=adam.beta1,
+                beta2=adam.beta2, epsilon=adam.epsilon, rescale_grad=1 / config.batch_size,
+            )  # fmt: skip
+
+    def validate(self) -> dict[str, float]:
+        """Losses on the held-out pictures, means."""
+        return average(
+            [
+                self.losses(crop, to_pixels(self.transformer(crop)))[0]
+                for crop in self.photos.validation()
+            ]
+        )
+
+    def validate_identity(self) -> dict[str, float]:
+        """The same of the network that changes nothing."""
+        crops = self.photos.validation()
+        return average([self.losses(crop, to_pixels(crop))[0] for crop in crops])
+
+    def sample(self) -> np.ndarray:
+        """The held-out pictures side by side, stylised; ``rgb01``."""
+        height = max(SAMPLE_HEIGHT, self.transformer.net.least_side)
+        shown = []
+        for picture in self.photos.held_out[:3]:
+            width = max(self.transformer.net.least_side, height * picture.width // picture.height)
+            shown.append(self.transformer(images.resize_to(picture.rgb, height, width)))
+        return np.clip(np.concatenate(shown, axis=1), 0, 1)
+
+    def save(self, path: Path) -> None:
+        """Write a checkpoint, atomically: all that the next updates depend on."""
+        state = {
+            "identity": self.identity, "step": self.step, "seconds": self.seconds,
+            "skipped": self.photos.skipped,
+        }  # fmt: skip
+        kept = {"parameter": self.transformer.parameters, **self._moments}
+        arrays = {
+            f"{part}.{name}": array.asnumpy()
+            for part, named in kept.items()
+            for name, array in named.items()
+        }
+        arrays["state"] = np.frombuffer(json.dumps(state).encode(), np.uint8)
+        save_npz(path, **arrays)
+
+    def restore(self, path: Path) -> None:
+        """Go on from a checkpoint.
+
+        Raises:
+            InputError: it is of another training, or damaged.
+
+        """
+        try:
+            with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as stored:
+                state = json.loads(stored["state"].tobytes())
+                arrays = {name: stored[name] for name in stored.files if name != "state"}
+        except Exception as error:  # a damaged archive raises almost anything
+            raise InputError(
+                f"{path}: is no checkpoint ({reason(error)}); remove it to begin anew"
+            ) from None
+        if state["identity"] != self.identity:
+            raise InputError(
+                f"{path}: belongs to a training with other settings, pictures or weights;"
+                " name another folder with hydra.run.dir=..."
+            )
+        for part, named in {"parameter": self.transformer.parameters, **self._moments}.items():
+            for name, array in named.items():
+                array[:] = arrays[f"{part}.{name}"]
+        self.step, self.seconds = state["step"], state["seconds"]
+        self.photos.skipped.update(state["skipped"])
+
+
+def average(found: list[Mapping[str, float]]) -> dict[str, float]:
+    """Means by name."""
+    return {name: float(np.mean([losses[name] for losses in found])) for name in found[0]}
+
+
+def run(config: TrainConfig, directory: Path) -> dict[str, Any]:
+    """Train, and leave the results in ``directory``; the same call goes on after a kill.
+
+    The directory gets config.yaml, curve.csv, checkpoint.npz, samples/, and at the end net.npz,
+    loss.png and, last of all, metrics.json.
+
+    Returns:
+        What metrics.json holds.
+
+    Raises:
+        InputError: something cannot be used, or the directory is of another training.
+        DivergedError: NaN or infinity; the last checkpoint is kept.
+        BusyError: another process is at work in the directory.
+        ResultsError: the directory cannot be written.
+
+    """
+    training = Training(config)
+    with resume.locked(directory), resume.failures_kept(directory):
+        try:
+            return _run(training, directory)
+        except OSError as error:
+            raise ResultsError(f"{directory}: cannot be written ({reason(error)})") from None
+
+
+def _run(training: Training, directory: Path) -> dict[str, Any]:
+    config = training.config
+    if (directory / CHECKPOINT).exists():
+        training.restore(directory / CHECKPOINT)
+        if training.step > config.steps:
+            raise InputError(f"steps={config.steps}: {directory} has {training.step} already")
+        done = resume.stored(directory)
+        if done is not None and done.get("steps") == config.steps:
+            log.info("done before: %s", directory)
+            return done
+        log.info("going on at step %d: %s", training.step, directory)
+    for name in (results.METRICS, resume.FAILED):
+        (directory / name).unlink(missing_ok=True)
+    with atomic_write(directory / results.CONFIG) as temporary:
+        temporary.write_text(OmegaConf.to_yaml(OmegaConf.structured(config)))
+    log.info(
+        "%s: network %s, loss network %s, %d pictures, %d held out",
+        training.style.name,
+        config.net.name,
+        training.losses.network.architecture.name,
+        len(training.photos.names),
+        len(training.photos.held_out),
+    )
+    watch = _Watch(training, directory)
+    with logging_redirect_tqdm():
+        try:
+            _loop(training, directory, watch)
+        finally:
+            watch.close()
+    training.save(directory / CHECKPOINT)
+    layouts.save(directory / PARAMETERS, training.transformer.arrays())
+    images.save_png(directory / "sample.png", training.sample())
+    figures.curves(directory / results.CURVE, directory / results.LOSS, training.style.name)
+    metrics = _metrics(training, directory)
+    with atomic_write(directory / results.METRICS) as temporary:
+        temporary.write_text(json.dumps(metrics, indent=2, allow_nan=False) + "\n")
+    log.info(
+        "%d steps in %.0f s, held-out total %.4g (identity %.4g): %s",
+        training.step,
+        training.seconds,
+        metrics["validation"]["total"],
+        metrics["validation_of_identity"]["total"],
+        directory / PARAMETERS,
+    )
+    return metrics
+
+
+def _loop(training: Training, directory: Path, watch: _Watch) -> None:
+    config, began = training.config, training.step
+    clock = time.perf_counter() - training.seconds
+    while True:
+        step = training.step
+        training.seconds = time.perf_counter() - clock
+        if step > began and step % config.save_steps == 0:
+            training.save(directory / CHECKPOINT)
+        losses, norm = training.batch()
+        due = step % config.validate_steps == 0 or step == config.steps
+        held = training.validate() if due else dict.fromkeys(losses, math.nan)
+        losses |= {f"validation.{name}": value for name, value in held.items()}
+        training.seconds = time.perf_counter() - clock
+        watch(losses, norm)
+        if step == config.steps:
+            return
+        training.update()
+
+
+class _Watch:
+    """What is written and shown while a network is trained: the recorders of an experiment."""
+
+    def __init__(self, training: Training, directory: Path) -> None:
+        self._training = training
+        config = training.config
+
+        def sample(_: np.ndarray) -> np.ndarray:
+            return training.sample()
+
+        curve = recorders.Curve(directory / results.CURVE, upto=training.step - 1)
+        bar = recorders.Bar(config.steps, begun=training.step, unit="step")
+        self._closing: list[Any] = [bar, curve]
+        self._recorders = [
+            curve, bar, recorders.Snapshots(directory / SAMPLES, config.save_steps, sample, "step")
+        ]  # fmt: skip
+        if config.logger == "tensorboard":
+            from nstrep.tensorboard import TensorBoard  # takes a while to import
+
+            board = TensorBoard(directory / results.TENSORBOARD, config.save_steps, sample)
+            self._recorders.append(board)
+            self._closing.insert(0, board)
+
+    def __call__(self, losses: Mapping[str, float], norm: float) -> None:
+        training = self._training
+        step = Step(
+            epoch=training.step,
+            evaluations=(training.step + 1) * training.config.batch_size,
+            seconds=training.seconds,
+            lr=training.config.lr,
+            eps=math.nan,
+            loss_change=math.nan,
+            gradient_norm=norm,
+            losses=losses,
+            image=np.empty(0),
+        )
+        for record in self._recorders:
+            record(step)
+
+    def close(self) -> None:
+        for recorder in self._closing:
+            recorder.close()
+
+
+def _metrics(training: Training, directory: Path) -> dict[str, Any]:
+    config, network = training.config, training.losses.network
+    style = training.style
+    first = figures.read_curve(directory / results.CURVE).iloc[0]
+    held = [name for name in first.index if name.startswith("validation.")]
+    return {
+        "status": "finished",
+        "identity": training.identity,
+        "recipe": config.recipe.name,
+        "net": config.net.name,
+        "seed": config.seed,
+        "style": {
+            "name": style.name,
+            "source": style.source,
+            "sha256": style.sha256,
+            "stand_in_for": style.stand_in_for,
+        },
+        "model": {
+            "name": network.architecture.name,
+            "source": network.weights.source,
+            "sha256": network.weights.sha256,
+        },
+        "data": {
+            "pictures": len(training.photos.names),
+            "held_out": [picture.name for picture in training.photos.held_out],
+            "skipped": len(training.photos.skipped),
+        },
+        "steps": training.step,
+        "crops": training.step * config.batch_size,
+        "seconds": training.seconds,
+        "validation": training.validate(),
+        "validation_at_start": {
+            name.removeprefix("validation."): float(first[name]) for name in held
+        },
+        "validation_of_identity": training.validate_identity(),
+        "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "threads": environment.threads(),
+        "versions": environment.versions(),
+        "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+    }

@@ -246,7 +246,8 @@ def test_a_training_that_is_killed_goes_on_to_the_same_network(composed, tmp_pat
 
 
 def test_training_lowers_the_losses_on_pictures_that_it_has_not_seen(composed, tmp_path):
-    metrics = training.run(composed(*TINY, "steps=30", "validate_steps=30"), tmp_path)
+    given = ("steps=60", "validate_steps=60", "lr=0.001")  # at first the losses jump about
+    metrics = training.run(composed(*TINY, *given), tmp_path)
     assert metrics["validation"]["total"] < metrics["validation_at_start"]["total"]
 
 

@@ -53,7 +53,7 @@ def trend(runs: Runs, of: Any, along: str, within: Sequence[str] = ()) -> float:
 
     def one(group: Runs) -> float:
         y = [quantity(made, of) for made in group]
-        return float(stats.spearmanr(_ranks(group, along), y).statistic)
+        return _spearman(_ranks(group, along), y)
 
     return _mean_over(runs, within, one)
 
@@ -66,7 +66,7 @@ def trend_in_epochs(runs: Runs, of: str, first: int = 0) -> float:
         rows = curve[curve["epoch"] >= first] if of in curve else curve
         if len(rows) < 3:
             return math.nan
-        return float(stats.spearmanr(rows["epoch"], rows[of]).statistic)
+        return _spearman(rows["epoch"], rows[of])
 
     return float(np.mean([one(made) for made in runs]))
 
@@ -105,7 +105,7 @@ def trend_to_common_loss(runs: Runs, along: str, within: Sequence[str] = ()) -> 
     def one(group: Runs) -> float:
         loss = max(quantity(made, "lowest") for made in group)
         y = [quantity(made, {"name": "epochs_to", "loss": loss}) for made in group]
-        return float(stats.spearmanr(_ranks(group, along), y).statistic)
+        return _spearman(_ranks(group, along), y)
 
     return _mean_over(runs, within, one)
 
@@ -169,6 +169,13 @@ def _ranks(runs: Runs, along: str) -> list[float]:
     except ValueError:
         order = list(dict.fromkeys(typed))
         return [float(order.index(one)) for one in typed]
+
+
+def _spearman(x: Sequence[float], y: Sequence[float]) -> float:
+    """Rank correlation; NaN where one of the two does not vary."""
+    if min(len(set(x)), len(set(y))) < 2:
+        return math.nan
+    return float(stats.spearmanr(x, y).statistic)
 
 
 def _mean_over(runs: Runs, within: Sequence[str], one: Callable[[Runs], float]) -> float:

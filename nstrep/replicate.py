@@ -26,7 +26,8 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 from nstrep import cli
 from nstrep.claims import plan, report, schema, statistics, verdicts
 from nstrep.commands import plain_errors
-from nstrep.errors import InputError
+from nstrep.errors import InputError, ResultsError
+from nstrep.files import reason
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +51,7 @@ def replicate(config: ReplicationConfig) -> list[report.Finding]:
 
     Raises:
         InputError: a claim that does not exist, or one whose runs cannot be configured.
+        ResultsError: the folder cannot be written.
 
     """
     claims = {name: schema.load(name) for name in _names(config.claims)}
@@ -67,7 +69,10 @@ def replicate(config: ReplicationConfig) -> list[report.Finding]:
                 made = plan.make(planned[name], folder / "runs", tell)
                 findings.append(judge(name, claim, made))
                 log.info("%s: %s", name, findings[-1].verdict)
-    log.info("report: %s", report.write(folder, config.scale, findings))
+    try:
+        log.info("report: %s", report.write(folder, config.scale, findings))
+    except OSError as error:
+        raise ResultsError(f"folder={folder}: cannot be written ({reason(error)})") from None
     return findings
 
 

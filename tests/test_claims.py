@@ -16,7 +16,7 @@ from nstrep import cli, images, replicate
 from nstrep.claims import figures, plan, quantities, report, schema, statistics, verdicts
 from nstrep.claims.plan import Made
 from nstrep.claims.schema import Band, Measure
-from nstrep.errors import BusyError, InputError
+from nstrep.errors import BusyError, InputError, ResultsError
 from nstrep.loading import Run
 
 NETWORK = {"name": "vgg19_slim", "sha256": "0" * 64}
@@ -371,6 +371,17 @@ def test_a_run_that_fails_is_told_and_decides_nothing(hydra_ready, tmp_path, mon
     (finding,) = replicate.replicate(config)
     assert finding.verdict == "inconclusive"
     assert "did not finish: style_image=missing.png" in (tmp_path / report.REPORT).read_text()
+
+
+def test_a_folder_that_cannot_be_written_is_one_error(hydra_ready, tmp_path):
+    (tmp_path / "file").write_text("")
+    config = replicate._config(["claims=pytorch-curve", "scale=smoke", f"folder={tmp_path}/file"])
+    with pytest.raises(ResultsError, match="cannot be written"):
+        replicate.replicate(config)
+    (tmp_path / "folder/report.md").mkdir(parents=True)
+    config.folder = str(tmp_path / "folder")
+    with pytest.raises(ResultsError, match="report.md: cannot be written"):
+        replicate.replicate(config)
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from omegaconf import OmegaConf
 from nstrep import experiment, pictures
 from nstrep.claims.schema import Claim, RunSet, Variation
 from nstrep.config import ExperimentConfig, check
-from nstrep.errors import BusyError, NstrepError
+from nstrep.errors import BusyError, NstrepError, ResultsError
 from nstrep.loading import Run, load_run
 
 log = logging.getLogger(__name__)
@@ -138,6 +138,9 @@ def make(planned: list[Planned], folder: Path, tell: Callable[[Planned], None]) 
         folder: of the run directories.
         tell: called after each.
 
+    Raises:
+        ResultsError: the folder cannot be written.
+
     """
     waiting, busy = deque(planned), set()
     while waiting:
@@ -151,6 +154,8 @@ def make(planned: list[Planned], folder: Path, tell: Callable[[Planned], None]) 
             waiting.append(one)
             time.sleep(POLL)
             continue
+        except ResultsError:  # the disk is full or read-only: the others would fail as well
+            raise
         except NstrepError as error:
             log.warning("%s: %s: %s", one.claim, " ".join(one.overrides), error)
         tell(one)

@@ -26,8 +26,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 from nstrep import cli
 from nstrep.claims import plan, report, schema, statistics, verdicts
 from nstrep.commands import plain_errors
-from nstrep.errors import InputError, ResultsError
-from nstrep.files import reason
+from nstrep.errors import InputError
 
 log = logging.getLogger(__name__)
 
@@ -69,10 +68,7 @@ def replicate(config: ReplicationConfig) -> list[report.Finding]:
                 made = plan.make(planned[name], folder / "runs", tell)
                 findings.append(judge(name, claim, made))
                 log.info("%s: %s", name, findings[-1].verdict)
-    try:
-        log.info("report: %s", report.write(folder, config.scale, findings))
-    except OSError as error:
-        raise ResultsError(f"folder={folder}: cannot be written ({reason(error)})") from None
+    log.info("report: %s", report.write(folder, config.scale, findings))
     return findings
 
 

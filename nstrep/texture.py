@@ -131,14 +131,25 @@ def speckle(rgb01: np.ndarray) -> float:
     that the jump between opposite borders does not count. White noise has 0.62, a photograph of a
     few hundred pixels 0.005 to 0.05, an even picture 0.
     """
+    power, radius = spectrum(rgb01)
+    total = power.sum()
+    # Below this the contrast is rounding error.
+    return float(power[radius > FINE].sum() / total) if total > 1e-12 * power.size else 0.0
+
+
+def spectrum(rgb01: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Power spectrum of a picture's luminance less its mean, under a Hann window.
+
+    Returns:
+        The power and, in cycles a pixel, the frequency that it belongs to, both (H, W).
+
+    """
     luminance = color.rgb2gray(np.asarray(rgb01, dtype=np.float64))
     window = filters.window("hann", luminance.shape)
     centred = luminance - np.average(luminance, weights=window)
     power = np.abs(fft.fft2(centred * window)) ** 2
     radius = np.hypot(*np.meshgrid(*map(fft.fftfreq, luminance.shape), indexing="ij"))
-    total = power.sum()
-    # Below this the contrast is rounding error.
-    return float(power[radius > FINE].sum() / total) if total > 1e-12 * power.size else 0.0
+    return power, radius
 
 
 def border_error(rgb01: np.ndarray, band: int = BAND) -> float:

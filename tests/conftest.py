@@ -42,6 +42,13 @@ def image(rng):
     return make
 
 
+@pytest.fixture(scope="module")
+def hydra_ready():
+    """Hydra knows the folder of configurations, for code that composes by itself."""
+    with initialize_config_dir(version_base="1.3", config_dir=str(cli.config_folder())):
+        yield
+
+
 @pytest.fixture
 def composed():
     """Compose configurations as the command line does."""

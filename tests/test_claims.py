@@ -10,9 +10,8 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from hydra import initialize_config_dir
 
-from nstrep import cli, images, replicate
+from nstrep import images, replicate
 from nstrep.claims import figures, plan, quantities, report, schema, statistics, verdicts
 from nstrep.claims.plan import Made
 from nstrep.claims.schema import Band, Measure
@@ -40,12 +39,6 @@ def with_picture(tmp_path, name, rgb01, photo=None, **more):
     if photo is not None:
         one.__dict__["photo"] = photo
     return one
-
-
-@pytest.fixture(scope="module")
-def hydra_ready():
-    with initialize_config_dir(version_base="1.3", config_dir=str(cli.config_folder())):
-        yield
 
 
 # The files of the claims

@@ -1,20 +1,14 @@
 """Every experiment of configs/experiment/, for two epochs at 64 pixels."""
 
 import pytest
-from hydra import compose, initialize_config_dir
+from hydra import compose
 
-from nstrep import cli, experiment
+from nstrep import experiment
 from nstrep.claims.plan import Scale, expand
 from nstrep.claims.schema import RunSet
 from nstrep.config import check, group_options
 
 TINY = Scale("tiny", "", ["max_long_edge=64", "max_num_epochs=2", "model=vgg19_slim"])
-
-
-@pytest.fixture(scope="module")
-def hydra_ready():
-    with initialize_config_dir(version_base="1.3", config_dir=str(cli.config_folder())):
-        yield
 
 
 @pytest.mark.parametrize("name", group_options("experiment"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -18,7 +17,6 @@ from nstrep.claims import schema
 from nstrep.claims.plan import Made
 from nstrep.claims.quantities import quantity
 from nstrep.claims.statistics import pick
-from nstrep.files import atomic_write
 from nstrep.loading import Run
 from nstrep.plots import style
 
@@ -44,15 +42,9 @@ def draw(figure: schema.Figure, made: Sequence[Made], path: Path) -> Path:
     given = dict(figure.given)
     chosen = pick(made, given.pop("where", None))
     drawn = KINDS[figure.kind](chosen, title=figure.title, **given)
-    kind, options = "png", {}
-    if figure.kind in PHOTOGRAPHIC:
-        kind, options = "jpg", {"pil_kwargs": {"quality": 85}}
-    stream = io.BytesIO()
-    drawn.savefig(stream, format=kind, dpi=100, **options)
-    target = path.with_name(f"{path.name}.{kind}")
-    with atomic_write(target) as temporary:
-        temporary.write_bytes(stream.getvalue())
-    return target
+    kind = "jpg" if figure.kind in PHOTOGRAPHIC else "png"
+    (file,) = plots.save(drawn, path, [kind], dpi=100)
+    return file
 
 
 def tabulate(figure: schema.Figure, made: Sequence[Made]) -> pd.DataFrame | None:

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import fft, ndimage
-from skimage import color, feature, filters, metrics
+from scipy import ndimage
+from skimage import color, feature
 
-from nstrep import texture
+from nstrep import results, texture
 from nstrep.claims.plan import Made
 
 TAIL = 20
@@ -163,15 +163,13 @@ def spectral_centroid(made: Made) -> float:
 
     The lower, the larger the picture's structures. A Hann window keeps the borders out.
     """
-    luminance = color.rgb2gray(made.run.picture)
-    window = filters.window("hann", luminance.shape)
-    power = np.abs(fft.fft2((luminance - np.average(luminance, weights=window)) * window)) ** 2
-    radius = np.hypot(*np.meshgrid(*map(fft.fftfreq, luminance.shape), indexing="ij"))
-    rings = np.round(radius * max(luminance.shape)).astype(int)
+    power, radius = texture.spectrum(made.run.picture)
+    longest = max(power.shape)
+    rings = np.round(radius * longest).astype(int)
     inside = (radius > 0) & (radius <= 0.5)
     numbers = np.unique(rings[inside])
     mean = ndimage.mean(power, np.where(inside, rings, -1), numbers)
-    return float(np.sum(numbers * mean) / np.sum(mean)) / max(luminance.shape)
+    return float(np.sum(numbers * mean) / np.sum(mean)) / longest
 
 
 def speckle(made: Made) -> float:
@@ -192,10 +190,8 @@ def variation(made: Made) -> float:
 
 def ssim_to_unfiltered(made: Made) -> float:
     """SSIM of the saved picture to the one before the filter."""
-    unfiltered = np.clip(made.run.raw, 0, 1)
-    return float(
-        metrics.structural_similarity(unfiltered, made.run.picture, channel_axis=-1, data_range=1.0)
-    )
+    found = results.compare(made.run.picture, np.clip(made.run.raw, 0, 1))["ssim"]
+    return math.nan if found is None else found
 
 
 def seconds_an_epoch(made: Made) -> float:

@@ -10,8 +10,7 @@ from typing import Any
 from omegaconf import MISSING, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from nstrep.cli import config_folder
-from nstrep.config import explain
+from nstrep.config import config_folder, explain, group_options
 from nstrep.errors import InputError
 
 SCALES = ("smoke", "quick", "paper")
@@ -95,7 +94,7 @@ class Claim:
 
 def names() -> list[str]:
     """The claims there are."""
-    return sorted(path.stem for path in (config_folder() / "claim").glob("*.yaml"))
+    return group_options("claim")
 
 
 def load(name: str) -> Claim:

@@ -110,7 +110,7 @@ def trend_to_common_loss(runs: Runs, along: str, within: Sequence[str] = ()) -> 
     return _mean_over(runs, within, one)
 
 
-def best(runs: Runs, of: Any, where: Where | None = None) -> float:
+def _best(runs: Runs, of: Any, where: Where | None = None) -> float:
     """The lowest of a quantity."""
     return _lowest(quantity(made, of) for made in pick(runs, where))
 
@@ -119,7 +119,7 @@ def ratio_of_best(
     runs: Runs, of: Any, over: Where, under: Where, within: Sequence[str] = ()
 ) -> float:
     """The lowest of a quantity over some runs, divided by the lowest over others."""
-    return _mean_over(runs, within, lambda group: best(group, of, over) / best(group, of, under))
+    return _mean_over(runs, within, lambda group: _best(group, of, over) / _best(group, of, under))
 
 
 def evaluations_to_match(
@@ -212,7 +212,6 @@ STATISTICS: dict[str, Callable[..., float]] = {
         spread,
         apart,
         trend_to_common_loss,
-        best,
         ratio_of_best,
         evaluations_to_match,
     )

@@ -9,7 +9,6 @@ import hashlib
 import json
 import logging
 import math
-import resource
 import time
 from collections.abc import Mapping
 from functools import cached_property
@@ -437,7 +436,7 @@ def _metrics(training: Training, directory: Path) -> dict[str, Any]:
             name.removeprefix("validation."): float(first[name]) for name in held
         },
         "validation_of_identity": training.validate_identity(),
-        "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "peak_memory_mb": environment.memory_mb()["peak"],
         "threads": environment.threads(),
         "versions": environment.versions(),
         "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),

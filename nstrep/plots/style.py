@@ -123,7 +123,17 @@ def scaled(axes: Axes, which: str, values: Iterable[float], ratio: float = 8) ->
         getattr(axes, f"{which}axis").set_major_locator(MaxNLocator(5))
 
 
-def save(figure: Figure, path: Path, kinds: Sequence[str] = ("png", "svg")) -> list[Path]:
+FORMATS: dict[str, dict[str, Any]] = {
+    "png": {"metadata": {"Software": None}},
+    "svg": {"metadata": {"Date": None}},
+    "jpg": {"pil_kwargs": {"quality": 85}},
+}
+"""How each kind of file is written: without what would differ from one day to the next."""
+
+
+def save(
+    figure: Figure, path: Path, kinds: Sequence[str] = ("png", "svg"), dpi: int = 120
+) -> list[Path]:
     """Write a figure as ``path`` with each suffix, the same bytes for the same figure.
 
     Raises:
@@ -134,17 +144,16 @@ def save(figure: Figure, path: Path, kinds: Sequence[str] = ("png", "svg")) -> l
     for kind in kinds:
         target = path.with_name(f"{path.name}.{kind}")
         with atomic_write(target) as temporary:
-            temporary.write_bytes(drawn(figure, kind))
+            temporary.write_bytes(drawn(figure, kind, dpi))
         written.append(target)
     return written
 
 
-def drawn(figure: Figure, kind: str) -> bytes:
+def drawn(figure: Figure, kind: str, dpi: int = 120) -> bytes:
     """A figure as the bytes of a file: drawn in memory first, so that it is never half on disk."""
     stream = io.BytesIO()
     with warnings.catch_warnings(), matplotlib.rc_context({"svg.hashsalt": "nstrep"}):
         # A picture's name may be in a script that the font does not have: boxes are drawn.
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
-        stamp = {"Software": None} if kind == "png" else {"Date": None}
-        figure.savefig(stream, format=kind, dpi=120, metadata=stamp)
+        figure.savefig(stream, format=kind, dpi=dpi, **FORMATS[kind])
     return stream.getvalue()

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from nstrep.errors import InputError, ResultsError
+from nstrep.errors import InputError, ResultsError, printable
 
 
 def shown(path: str | os.PathLike[str]) -> str:
@@ -31,9 +31,7 @@ def reason(error: BaseException) -> str:
 
 def one_line(text: Any, length: int = 500) -> str:
     """Any value as one line of printable text."""
-    line = " ".join(str(text).split())
-    line = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in line)
-    return line if len(line) <= length else line[: length - 3] + "..."
+    return printable(" ".join(str(text).split()), length)
 
 
 def stamp(path: str | os.PathLike[str]) -> tuple[int, ...] | None:

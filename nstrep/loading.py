@@ -7,7 +7,6 @@ Reading needs no MXNet.
 from __future__ import annotations
 
 import io
-import json
 import logging
 import os
 import re
@@ -19,12 +18,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import yaml
 
 from nstrep import images, results, resume, summary, swept
 from nstrep.denoise import load_raw
 from nstrep.errors import InputError
 from nstrep.files import one_line, reason, shown
+from nstrep.foreign import read_json, read_yaml
 
 log = logging.getLogger(__name__)
 
@@ -188,14 +187,14 @@ def _load(directory: Path, name: str) -> Run:
             return _checked(parse(_text(directory / file)), kind)
         except FileNotFoundError:
             return kind()
-        except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        except (OSError, ValueError) as error:
             problems.append(f"{file} is damaged ({reason(error)})")
             return kind()
 
-    config = read(results.CONFIG, _yaml, dict) or read(".hydra/config.yaml", _yaml, dict)
-    overrides = read(".hydra/overrides.yaml", _yaml, list)
-    metrics = read(results.METRICS, json.loads, dict)
-    failed = read(resume.FAILED, json.loads, dict)
+    config = read(results.CONFIG, read_yaml, dict) or read(".hydra/config.yaml", read_yaml, dict)
+    overrides = read(".hydra/overrides.yaml", read_yaml, list)
+    metrics = read(results.METRICS, read_json, dict)
+    failed = read(resume.FAILED, read_json, dict)
     curve = read(results.CURVE, _curve, pd.DataFrame)
     for problem in problems:
         log.warning("%s: %s", shown(directory), problem)
@@ -223,33 +222,10 @@ def _text(path: Path) -> str:
 def _checked(value: Any, kind: type) -> Any:
     if not isinstance(value, kind):
         raise ValueError("empty" if value is None else f"holds no {_KINDS[kind]}")
-    if not _shallow(value):
-        raise ValueError("nested too deeply")
     return value
 
 
-def _shallow(value: Any, levels: int = 20) -> bool:
-    inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return levels > 0 and all(_shallow(item, levels - 1) for item in inside)
-
-
 _KINDS = {dict: "mapping", list: "list", pd.DataFrame: "table"}
-
-
-class _Loader(yaml.SafeLoader):
-    """Refuses aliases, which no run writes and by which a few lines can unfold to gigabytes.
-
-    Not the faster loader of libyaml: it crashes the process on deeply nested text.
-    """
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            raise yaml.YAMLError("aliases are not allowed")
-        return super().compose_node(parent, index)
-
-
-def _yaml(text: str) -> Any:
-    return yaml.load(text, Loader=_Loader)
 
 
 def _curve(text: str) -> pd.DataFrame:

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-import yaml
 from omegaconf import OmegaConf
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
@@ -23,6 +22,7 @@ from nstrep import environment, images, plots, resume
 from nstrep.config import ExperimentConfig
 from nstrep.errors import InputError, ResultsError
 from nstrep.files import atomic_write, reason, save_npz
+from nstrep.foreign import read_json, read_yaml
 
 if TYPE_CHECKING:  # reading results needs no MXNet
     from nstrep.optimize import Step
@@ -202,9 +202,9 @@ def from_image(path: str) -> tuple[dict[str, Any], dict[str, Any]]:
     if CONFIG_TEXT not in text:
         raise InputError(f"from_image={path}: holds no nstrep configuration; take a final.png")
     try:
-        config = yaml.safe_load(text[CONFIG_TEXT])
-        inputs = json.loads(text.get(INPUTS_TEXT, "{}"))
-    except (yaml.YAMLError, ValueError) as error:
+        config = read_yaml(text[CONFIG_TEXT])
+        inputs = read_json(text.get(INPUTS_TEXT, "{}"))
+    except ValueError as error:
         raise InputError(
             f"from_image={path}: its configuration is damaged ({reason(error)})"
         ) from None

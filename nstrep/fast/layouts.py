@@ -12,10 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
+from nstrep.arrays import FormatError, Stored
 from nstrep.errors import InputError
 from nstrep.fast.nets import NETS, TransformNet
 from nstrep.files import reason, save_npz, shown
-from nstrep.weights.containers import FormatError, Stored, open_arrays
+from nstrep.weights.containers import open_arrays
 
 Axes = tuple[int, int, int, int]
 

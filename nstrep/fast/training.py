@@ -21,6 +21,7 @@ from omegaconf import OmegaConf
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from nstrep import environment, images, models, pictures, recorders, regions, results, resume
+from nstrep.arrays import FormatError, Stored, open_npz
 from nstrep.config import layer_weights, walk
 from nstrep.errors import DivergedError, InputError, ResultsError
 from nstrep.fast import figures, layouts
@@ -29,6 +30,7 @@ from nstrep.fast.data import Photos
 from nstrep.fast.nets import NETS
 from nstrep.fast.network import Transformer, initial, to_pixels
 from nstrep.files import atomic_write, reason, save_npz
+from nstrep.foreign import read_json
 from nstrep.objective import LayerWeights, Objective
 from nstrep.optimize import Step
 from nstrep.vgg import RGB_MEAN
@@ -242,11 +244,16 @@ class Training:
             InputError: it is of another training, or damaged.
 
         """
+        kept = {"parameter": self.transformer.parameters, **self._moments}
+        due = {
+            f"{part}.{name}": array for part, named in kept.items() for name, array in named.items()
+        }
         try:
-            with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as stored:
-                state = json.loads(stored["state"].tobytes())
-                arrays = {name: stored[name] for name in stored.files if name != "state"}
-        except Exception as error:  # a damaged archive raises almost anything
+            with open_npz(path) as stored:
+                state = _state(stored)
+                if state["identity"] == self.identity:
+                    found = {key: _values(stored, key, array.shape) for key, array in due.items()}
+        except (FormatError, OSError, ValueError) as error:
             raise InputError(
                 f"{path}: is no checkpoint ({reason(error)}); remove it to begin anew"
             ) from None
@@ -255,11 +262,46 @@ class Training:
                 f"{path}: belongs to a training with other settings, pictures or weights;"
                 " name another folder with hydra.run.dir=..."
             )
-        for part, named in {"parameter": self.transformer.parameters, **self._moments}.items():
-            for name, array in named.items():
-                array[:] = arrays[f"{part}.{name}"]
+        for name, array in due.items():
+            array[:] = found[name]
         self.step, self.seconds = state["step"], state["seconds"]
         self.photos.skipped.update(state["skipped"])
+
+
+MOST_STATE = 2**24
+"""Bytes of a checkpoint's state: the names of all pictures that could not be read."""
+
+
+def _state(stored: Mapping[str, Stored]) -> dict[str, Any]:
+    """What a checkpoint says beside its arrays."""
+    if "state" not in stored or math.prod(stored["state"].shape) > MOST_STATE:
+        raise FormatError("has no state")
+    state = read_json(stored["state"].read().tobytes().decode())
+    if not isinstance(state, dict):
+        raise FormatError("has no state")
+    right = {
+        "identity": lambda value: isinstance(value, str),
+        "step": lambda value: type(value) is int and value >= 0,
+        "seconds": lambda value: type(value) in (int, float) and 0 <= value < math.inf,
+        "skipped": lambda value: (
+            isinstance(value, dict) and all(isinstance(why, str) for why in value.values())
+        ),
+    }
+    for name, check in right.items():
+        if name not in state or not check(state[name]):
+            raise FormatError(f"has {name}={state.get(name)!r} in its state")
+    return state
+
+
+def _values(stored: Mapping[str, Stored], name: str, shape: tuple[int, ...]) -> np.ndarray:
+    """An array of a checkpoint, which is measured before it is loaded."""
+    found = stored.get(name)
+    if found is None or found.shape != shape or found.dtype != "float32":
+        raise FormatError(f"has no array {name} of shape {shape}")
+    values = found.read()
+    if not np.isfinite(values).all():
+        raise FormatError(f"has NaN or infinity in {name}")
+    return values
 
 
 def average(found: list[Mapping[str, float]]) -> dict[str, float]:

@@ -6,6 +6,7 @@ watches the fuzz stays small.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import random
@@ -24,7 +25,7 @@ SECRET = "fuzz-secret-1f7c"
 SECRET_VARIABLE = "NSTREP_FUZZ_SECRET"
 
 HOSTILE = (
-    "${oc.env:%s}" % SECRET_VARIABLE, "x ${oc.env:HOME} y", "${hydra:runtime.cwd}", "${", "${}",
+    f"${{oc.env:{SECRET_VARIABLE}}}", "x ${oc.env:HOME} y", "${hydra:runtime.cwd}", "${", "${}",
     "${..seed}", "${oc.create:{a: 1}}", "${nstrep.sweep_name:}", "\\${oc.env:HOME}",
     "!!python/object/apply:os.system ['true']", "*a", "&a b", "<<", "=", "? a",
     "<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "</script><script>alert(1)",
@@ -167,10 +168,8 @@ def networks() -> dict[str, bytes]:
         "pth": files.torch_zip(torch),
         "pth_legacy": files.torch_legacy(torch),
     }
-    try:
+    with contextlib.suppress(ImportError):
         found["h5"] = files.keras_file(arrays, year=2017)
-    except ImportError:
-        pass
     return found
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import difflib
-import logging
 import os
 import re
 import shutil
@@ -19,10 +18,11 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import env_override
 from hydra.errors import CompactHydraException, MissingConfigException, OverrideParseException
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from nstrep import environment, naming, sweep
+from nstrep import naming, sweep
+from nstrep.again import again
 from nstrep.config import (
     ExperimentConfig,
     check,
@@ -34,8 +34,6 @@ from nstrep.config import (
 from nstrep.errors import InputError, NstrepError, ResultsError, StoppedError, WorkerError
 from nstrep.files import reason
 
-log = logging.getLogger(__name__)
-
 WORKER_DEATHS = (
     "TerminatedWorkerError", "BrokenProcessPool", "UncompletedJobError", "WorkerCrashedError",
 )  # fmt: skip
@@ -44,7 +42,10 @@ WORKER_DEATHS = (
 PLUGINS = {"submitit_local": "slurm", "submitit_slurm": "slurm", "ray": "ray", "optuna": "optuna"}
 """Launchers and sweepers that are extras of this package."""
 
-FILE_KEYS = ("from_image", "content_image", "style_image", "init", "weights.path", "data.dir")
+FILE_KEYS = (
+    "from_image", "from_image_root", "content_image", "style_image", "init", "weights.path",
+    "data.dir",
+)  # fmt: skip
 
 
 # Workers import this module, so that they know these too.
@@ -86,58 +87,6 @@ class Refused(BaseException):
         self.error = error
 
 
-INSTEAD_OF = {
-    "content": ("content_image",),
-    "style": ("style_image", "styles", "style_blend"),
-    "style_image": ("styles", "style_blend"),
-    "styles": ("style_image", "style_blend"),
-}
-"""What a key that is typed beside from_image takes the place of."""
-
-
-def again(composed: DictConfig) -> tuple[DictConfig, dict | None]:
-    """With from_image: the configuration inside that picture, under what the user typed beside it.
-
-    Returns:
-        The configuration, and what the picture's run read; None without from_image.
-
-    Raises:
-        InputError: the picture holds no configuration, or a group cannot be combined with it.
-
-    """
-    path = composed.from_image
-    if path is None:
-        return composed, None
-    from nstrep import results
-
-    stored, inputs = results.from_image(path)
-    # Keys that are newer than the picture take their defaults.
-    config = OmegaConf.merge(composed, stored)
-    typed = {
-        override: re.split("[=@]", override.lstrip("+~"))[0]
-        for override in HydraConfig.get().overrides.task
-    }
-    for override, key in typed.items():
-        for other in INSTEAD_OF.get(key, ()):
-            if other not in typed.values():
-                config[other] = composed[other]
-        if key in ("recipe", "experiment", "optimizer"):
-            raise InputError(
-                f"{override}: cannot be combined with from_image, which holds these settings;"
-                " set single keys instead"
-            )
-        if key != "from_image":
-            OmegaConf.update(config, key, OmegaConf.select(composed, key), merge=False)
-    _warn_of_versions(inputs)
-    return config, inputs
-
-
-def _warn_of_versions(inputs: dict) -> None:
-    changed = environment.changed_versions(inputs.get("versions"))
-    if changed:
-        log.warning("from_image: made with other versions: %s", "; ".join(changed))
-
-
 def absolute_paths(config: ExperimentConfig) -> None:
     """Make files absolute, so that a result finds them again from any folder."""
     for key in ("content_image", "style_image"):
@@ -155,7 +104,7 @@ def absolute_paths(config: ExperimentConfig) -> None:
 
 
 def _absolute(file: str) -> str:
-    return str(Path(file).expanduser().absolute())
+    return str(Path(os.path.expanduser(file)).absolute())
 
 
 def leave_nothing(directory: Path) -> None:

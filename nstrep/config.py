@@ -33,6 +33,10 @@ MEASURES = (
 )  # fmt: skip
 """Numbers of metrics.json that ``objective`` may name, besides the losses."""
 DOWNLOADS = ("ask", "always", "never")
+NOT_STORED = ("assets", "from_image", "from_image_root")
+"""Keys that are the user's at the moment and no part of a result: a picture does not hold them, and
+they are not taken from one.
+"""
 Schema = TypeVar("Schema")
 LAYER_WEIGHTS = (
     "mean (1 / number), sum (1), fine (in proportion to 1 / stride, 1 in all), or a number for each"
@@ -322,6 +326,9 @@ class ExperimentConfig:
         " a loss of curve.csv, or another number of metrics.json"
     )
     from_image: str | None = text("a final.png whose experiment is run again")
+    from_image_root: str | None = text(
+        "a folder whose files from_image may read, besides the current one and the picture's"
+    )
 
 
 def check(config: DictConfig) -> ExperimentConfig:
@@ -353,6 +360,8 @@ def typed(config: DictConfig, schema: type[Schema]) -> Schema:
         raise InputError(explain(error)) from None
     for key, spec, value in walk(found):
         _check_value(key, spec, value)
+        if isinstance(value, list) and any(isinstance(item, (list, dict)) for item in value):
+            raise InputError(f"{key}={_flat(value)}: must be a list without others inside it")
     return found
 
 

@@ -19,7 +19,7 @@ from omegaconf import OmegaConf
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from nstrep import environment, images, plots, resume
-from nstrep.config import ExperimentConfig
+from nstrep.config import NOT_STORED, ExperimentConfig
 from nstrep.errors import InputError, ResultsError
 from nstrep.files import atomic_write, reason, save_npz
 from nstrep.foreign import read_json, read_yaml
@@ -103,7 +103,7 @@ def save(
     if raw is not None and filtered is not None:
         text = {
             "Software": f"nstrep {versions['nstrep']}",
-            CONFIG_TEXT: OmegaConf.to_yaml(OmegaConf.structured(config)),
+            CONFIG_TEXT: _stored(config),
             INPUTS_TEXT: json.dumps({**inputs, "versions": versions}, sort_keys=True),
         }
         name = FINAL if outcome.status == "finished" else LAST_GOOD
@@ -138,6 +138,12 @@ def save(
     with atomic_write(directory / METRICS) as temporary:
         temporary.write_text(json.dumps(plain, indent=2, allow_nan=False) + "\n")
     return plain
+
+
+def _stored(config: ExperimentConfig) -> str:
+    """The configuration as a picture holds it."""
+    settings = OmegaConf.structured(config)
+    return OmegaConf.to_yaml(OmegaConf.masked_copy(settings, set(settings) - set(NOT_STORED)))
 
 
 def _styles(inputs: dict[str, dict[str, Any]]) -> str:

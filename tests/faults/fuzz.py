@@ -1,9 +1,10 @@
 """``python -m tests.faults.fuzz --cases 2000 --seed 0``: bad and hostile input of every kind.
 
 Each case ends with a result, or with one plain line that names the file or the key. Anything else
-is wrong: another exception, a traceback, more than 10 s of the processor's time, more than 500 MB above what the process
-held before, a process that dies, markup or a secret in a page. Wrong cases are kept in --keep; with
-``--only KIND --number N`` and the same seed one is made and carried out again.
+is wrong: another exception, a traceback, more than 10 s of the processor's time, more than 500 MB
+above what the process held before, a process that dies, markup or a secret in a page. Wrong cases
+are kept in --keep; with ``--only KIND --number N`` and the same seed one is made and carried out
+again.
 """
 
 from __future__ import annotations

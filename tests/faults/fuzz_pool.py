@@ -111,7 +111,6 @@ class Worker:
 
     def ended(self) -> Outcome | None:
         """How the case ended; None while it goes on."""
-        job = self.job
         passed = time.monotonic() - self.since
         if self.pipe.poll():
             try:

@@ -1,0 +1,144 @@
+"""from_image: an experiment run again, from the configuration inside its picture.
+
+A picture may come from anybody. What it holds is data: values for the keys of the schema, texts in
+which ``${...}`` is refused, and names of files. Such a file is read only where the user is at home
+anyway (the current folder, the picture's own, NSTREP_HOME, from_image_root), and only if it has the
+hash that the picture recorded. What is typed beside from_image is the user's own word.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from nstrep import environment
+from nstrep.assets.catalogue import home
+from nstrep.config import INITS, NOT_STORED, explain, group_options
+from nstrep.errors import InputError
+from nstrep.files import sha256_of, shown
+from nstrep.foreign import leaves
+
+log = logging.getLogger(__name__)
+
+INSTEAD_OF = {
+    "content": ("content_image",),
+    "style": ("style_image", "styles", "style_blend"),
+    "style_image": ("styles", "style_blend"),
+    "styles": ("style_image", "style_blend"),
+}
+"""What a key that is typed beside from_image takes the place of."""
+
+FILES = (
+    "content_image", "style_image", "styles", "content_masks", "style_masks", "init",
+    "weights.path",
+)  # fmt: skip
+"""Keys that name files, or lists of them."""
+
+WORDS = {"init": INITS, "weights.path": ("random",)}
+"""What these keys can hold that is no file; ``styles`` also takes names of the style group."""
+
+
+def again(composed: DictConfig) -> tuple[DictConfig, dict | None]:
+    """With from_image: the configuration inside that picture, under what the user typed beside it.
+
+    Returns:
+        The configuration, and what the picture's run read; None without from_image.
+
+    Raises:
+        InputError: the picture holds no configuration, something in it is not taken from a
+            picture, or a group cannot be combined with it.
+
+    """
+    path = composed.from_image
+    if path is None:
+        return composed, None
+    from nstrep import results
+
+    stored, inputs = results.from_image(path)
+    for key, value in leaves(stored):
+        if isinstance(value, str) and "${" in value:
+            raise InputError(
+                f"from_image={shown(path)}: {key}={value}: ${{...}} is not taken from a picture"
+            )
+    stored = {key: value for key, value in stored.items() if key not in NOT_STORED}
+    try:
+        # Keys that are newer than the picture take their defaults.
+        config = OmegaConf.merge(composed, stored)
+    except OmegaConfBaseException as error:
+        raise InputError(f"from_image={shown(path)}: {explain(error)}") from None
+    typed = {
+        override: re.split("[=@]", override.lstrip("+~"))[0]
+        for override in HydraConfig.get().overrides.task
+    }
+    for override, key in typed.items():
+        for other in INSTEAD_OF.get(key, ()):
+            if other not in typed.values():
+                config[other] = composed[other]
+        if key in ("recipe", "experiment", "optimizer"):
+            raise InputError(
+                f"{override}: cannot be combined with from_image, which holds these settings;"
+                " set single keys instead"
+            )
+        if key.partition(".")[0] not in NOT_STORED:
+            OmegaConf.update(config, key, OmegaConf.select(composed, key), merge=False)
+    named = set(typed.values())
+    for key in FILES:
+        if not named & {key, key.partition(".")[0]}:
+            _check_files(config, key, inputs)
+    _warn_of_versions(inputs)
+    return config, inputs
+
+
+def _check_files(config: DictConfig, key: str, inputs: dict[str, Any]) -> None:
+    """Refuse a file that only the picture names, unless it is the user's and the same as then."""
+    picture = f"from_image={shown(config.from_image)}"
+    value = OmegaConf.select(config, key)
+    files = [value] if isinstance(value, str) else value or []
+    typed = f"{key}={value}" if isinstance(value, str) else f"{key}=[{','.join(map(str, files))}]"
+    words = WORDS.get(key) or (group_options("style") if key == "styles" else ())
+    recorded = [about.get("sha256") for about in inputs.values() if isinstance(about, dict)]
+    for file in files:
+        if not isinstance(file, str) or file in words:  # not a text: the schema refuses it
+            continue
+        place = _real(file)
+        if not any(place.is_relative_to(folder) for folder in _roots(config)):
+            raise InputError(
+                f"{picture}: names {shown(file)}, outside the current folder and the picture's;"
+                f" type {typed} beside it to read that file, or from_image_root=FOLDER"
+            )
+        if place.is_file() and sha256_of(place) not in recorded:
+            raise InputError(
+                f"{picture}: {shown(file)} is not the file that it was made with, its SHA-256"
+                f" differs; type {typed} beside it to read it all the same"
+            )
+
+
+def _roots(config: DictConfig) -> Iterator[Path]:
+    """The folders whose files a picture may name."""
+    yield _real(".")
+    yield _real(os.path.dirname(config.from_image) or ".")
+    yield _real(str(home()))
+    if config.from_image_root is not None:
+        yield _real(config.from_image_root)
+
+
+def _real(path: str) -> Path:
+    """Where a path leads to, links followed."""
+    try:
+        return Path(os.path.realpath(os.path.expanduser(path)))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{shown(path)}: is no path ({error})") from None
+
+
+def _warn_of_versions(inputs: dict[str, Any]) -> None:
+    changed = environment.changed_versions(inputs.get("versions"))
+    if changed:
+        log.warning("from_image: made with other versions: %s", "; ".join(changed))

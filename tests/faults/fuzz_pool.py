@@ -247,6 +247,8 @@ def carry_out(fuzz_kinds: object, bench: object, job: Job, lines: Lines) -> Outc
         end, said = "error", str(error)
         if not fuzz_kinds.one_line(said) or not said:
             end, said = "wrong", f"an error of several lines: {said[:500]!r}"
+        elif isinstance(argument, Path) and argument.name not in said:
+            end, said = "wrong", f"an error that does not name the file: {said[:500]}"
     except Hang:
         end, said = "wrong", "hangs: " + traceback.format_exc()[-1500:]
     except BaseException:  # whatever else comes out is a finding

@@ -12,7 +12,6 @@ import json
 import random
 import shutil
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -232,8 +231,9 @@ def overrides(count: int, seed: int) -> list[list[str]]:
 
     from nstrep.config import GROUPS, known_keys
 
+    known = st.sampled_from([*known_keys(), *GROUPS])
     keys = st.one_of(
-        st.sampled_from([*known_keys(), *GROUPS]),
+        *[known] * 6,
         st.sampled_from(["hydra.run.dir", "hydra.job.name", "hydra/launcher", "hydra.verbose"]),
         st.text(max_size=20),
         st.tuples(st.sampled_from(sorted(known_keys())), st.text("abz._-[]0", max_size=5)).map(
@@ -242,6 +242,7 @@ def overrides(count: int, seed: int) -> list[list[str]]:
     )
     scalars = st.one_of(
         st.sampled_from(HOSTILE),
+        st.sampled_from(HOSTILE).map(quoted),
         st.integers().map(str),
         st.floats().map(str),
         st.text(max_size=40),
@@ -261,7 +262,8 @@ def overrides(count: int, seed: int) -> list[list[str]]:
         max_leaves=6,
     )
     pair = st.tuples(st.sampled_from(["", "", "", "+", "++", "~"]), keys, values)
-    line = st.one_of(pair.map(lambda item: f"{item[0]}{item[1]}={item[2]}"), st.text(max_size=30))
+    typed = pair.map(lambda item: f"{item[0]}{item[1]}={item[2]}")
+    line = st.one_of(*[typed] * 8, st.text(max_size=30))
     found: list[list[str]] = []
 
     @hypothesis.seed(seed)
@@ -277,7 +279,9 @@ def overrides(count: int, seed: int) -> list[list[str]]:
     return found
 
 
-Read = Callable[[str], dict[str, bytes]]
+def quoted(text: str) -> str:
+    """A text as Hydra takes it whole."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def read(folder: Path, name: str) -> dict[str, bytes]:

@@ -76,7 +76,7 @@ def judge(name: str, claim: schema.Claim, made: list[plan.Made]) -> report.Findi
     """Measure and apply the rules."""
     judged = []
     for measure in claim.measures:
-        runs = [one for one in made if one.planned.runs == measure.runs]
+        runs = plan.of(made, measure.runs)
         number = statistics.measure(runs, measure.statistic, measure.given)
         judged.append(verdicts.judge(measure, number, report.networks(runs)))
     return report.Finding(name, claim, made, judged)

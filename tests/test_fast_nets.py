@@ -112,7 +112,7 @@ def test_the_least_side_works(name, rng):
 def test_parameters_come_back_and_their_network_is_recognised(name, rng, tmp_path):
     net = NETS[name]
     parameters = drawn(net, rng)
-    layouts.save(tmp_path / "net.npz", parameters)
+    layouts.save(tmp_path / "net.npz", net, parameters)
     found, read = layouts.load(tmp_path / "net.npz")
     assert found is net
     for key, array in parameters.items():
@@ -141,12 +141,12 @@ def test_other_files_are_refused_in_one_line(rng, tmp_path):
         layouts.load(tmp_path / "other.npz")
     parameters = drawn(NETS["small"], rng)
     parameters["up1_weight"] = parameters["up1_weight"][:-1]
-    layouts.save(tmp_path / "cut.npz", parameters)
+    layouts.save(tmp_path / "cut.npz", NETS["small"], parameters)
     with pytest.raises(InputError, match="'up1_weight' with shape"):
         layouts.load(tmp_path / "cut.npz")
     parameters = drawn(NETS["small"], rng)
     parameters["up1_weight"][0] = np.nan
-    layouts.save(tmp_path / "nan.npz", parameters)
+    layouts.save(tmp_path / "nan.npz", NETS["small"], parameters)
     with pytest.raises(InputError, match="NaN or infinity in 'up1_weight'"):
         layouts.load(tmp_path / "nan.npz")
 
@@ -229,5 +229,5 @@ def test_a_state_dict_of_pytorch_gives_what_pytorch_gives(rng, tmp_path):
 
 
 def test_residual_blocks_shave_what_their_convolutions_lose():
-    assert sum(graph.shaved(NETS["johnson"])) == 2 * NETS["johnson"].border
+    assert sum(NETS["johnson"].shaved) == 2 * NETS["johnson"].border
     assert sum(isinstance(layer, Residual) for layer in NETS["johnson"].layers) == 5

@@ -42,7 +42,7 @@ def test_statistics_over_tiles_are_those_of_the_whole(rng):
 @pytest.fixture
 def model(rng, tmp_path):
     net = NETS["small"]
-    layouts.save(tmp_path / "net.npz", drawn(net, rng))
+    layouts.save(tmp_path / "net.npz", net, drawn(net, rng))
     return tmp_path
 
 

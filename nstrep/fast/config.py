@@ -31,6 +31,14 @@ class NetConfig:
     """The network that is trained."""
 
     name: str = choice("architecture, a row of nstrep/fast/nets.py", tuple(NETS))
+    border: int | None = number(
+        "pixels of reflection around the picture, cut off the result; null: the architecture's",
+        at_least=0,
+        at_most=1000,
+    )
+    padding: str | None = choice(
+        "around the convolutions; null: the architecture's", ("reflect", "zero")
+    )
 
 
 @dataclass

@@ -85,6 +85,19 @@ def networks(made: Iterable[Made]) -> list[str]:
     return sorted({str(one.run.value("model.name")) for one in made if one.run.metrics})
 
 
+def missing(findings: Iterable[Finding]) -> list[str]:
+    """Networks that published numbers are about, where the runs used another."""
+    return sorted(
+        {
+            str(judged.measure.needs)
+            for finding in findings
+            for judged in finding.judged
+            if judged.measure.needs
+            and set(networks(plan.of(finding.made, judged.measure.runs))) - {judged.measure.needs}
+        }
+    )
+
+
 def stand_ins(made: Iterable[Made]) -> list[str]:
     """What stood in for a picture that was not on disk, one line each."""
     found = {}
@@ -123,6 +136,7 @@ def write(folder: Path, scale: Scale, findings: Sequence[Finding]) -> Path:
         band=verdicts.shown,
         counts={v: sum(f.verdict == v for f in findings) for v in verdicts.ALL},
         networks=networks(made),
+        missing=missing(findings),
         stand_ins=stand_ins(made),
         versions=environment.versions(),
         runs=len({one.planned.directory for one in made}),

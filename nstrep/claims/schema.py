@@ -123,4 +123,4 @@ def load(name: str) -> Claim:
     try:
         return OmegaConf.to_object(OmegaConf.merge(Claim, OmegaConf.load(path)))
     except OmegaConfBaseException as error:
-        raise InputError(f"{path}: {explain(error)}") from None
+        raise InputError(f"{path}: {explain(error, Claim)}") from None

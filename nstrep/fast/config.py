@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 from omegaconf import DictConfig
 
@@ -23,7 +23,7 @@ from nstrep.config import (
     text,
     typed,
 )
-from nstrep.fast.nets import NETS
+from nstrep.fast.nets import NETS, choose
 
 
 @dataclass
@@ -75,6 +75,7 @@ class AdamConfig:
 class TrainConfig:
     """One training, whole."""
 
+    GROUPS: ClassVar[tuple[str, ...]] = ("style", "model", "fast/net", "fast/recipe")
     style: PictureConfig
     style_image: str | None = text("a file instead of the style group")
     style_size: int = number("long side of the painting, in pixels", at_least=16, at_most=20000)
@@ -129,4 +130,7 @@ def check(composed: DictConfig) -> TrainConfig:
     """
     config = typed(composed, TrainConfig)
     check_layers(config)
+    # Written out, so that a border that is typed and is the architecture's is the same training.
+    net = choose(config.net.name, config.net.border, config.net.padding)
+    config.net = replace(config.net, border=net.border, padding=net.padding)
     return config

@@ -23,7 +23,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from nstrep import images
 from nstrep.commands import plain_errors
-from nstrep.config import config_folder, typed
+from nstrep.config import config_folder, typed, unknown_key
 from nstrep.errors import InputError, ResultsError
 from nstrep.fast.config import StylizeConfig
 from nstrep.fast.data import SUFFIXES
@@ -61,7 +61,7 @@ def configured(arguments: list[str]) -> StylizeConfig:
         if not equals:
             raise InputError(f"{argument}: must be KEY=VALUE, with one of {', '.join(known)}")
         if key not in known:
-            raise InputError(f"{key}: there is no such key; there are {', '.join(known)}")
+            raise InputError(f"{unknown_key(key, StylizeConfig)} (one of {', '.join(known)})")
         values[key] = value
     return typed(values, StylizeConfig)
 

@@ -96,8 +96,8 @@ def test_patterns_sizes_and_names(model, photos, tmp_path):
         (["model=missing.npz", "image=photos"], "model=missing.npz: there is no such file"),
         (["model=photos", "image=photos"], "model=photos: holds no net.npz"),
         (["model=x", "image=x", "tiles=3"], "tiles: there is no such key"),
-        (["model=x", "image=x", "tile=many"], "tile=many: must be a whole number"),
-        (["model=x", "image=x", "tile=-1"], "tile=-1: must be at least 0"),
+        (["model=x", "image=x", "tile=many"], "tile=many: must be auto or a whole number"),
+        (["model=x", "image=x", "tile=-1"], "tile=-1: must be auto or a whole number"),
         (["model"], "model: must be KEY=VALUE"),
     ],
 )

@@ -115,9 +115,9 @@ class StylizeConfig:
     image: str = text("a picture, a folder, or a pattern such as photos/*.jpg")
     out: str = text("folder of the results")
     long_edge: int = number("long side to scale pictures to first; 0 for their own", at_least=0)
-    tile: int = number(
-        "side of the tiles, in pixels, that keep the memory small; 0 for the whole at once",
-        at_least=0,
+    tile: Any = text(
+        "side of the tiles, in pixels, that keep the memory small; 0: the whole at once; auto: at"
+        " once if it fits into the memory"
     )
 
 

@@ -139,7 +139,7 @@ def stylize(config: StylizeConfig) -> list[Path]:
     if not written:
         raise failed[0]
     if failed:
-        log.warning("%d pictures stylised, %d skipped", len(written), len(failed))
+        log.warning("stylised: %d, skipped: %d", len(written), len(failed))
     return written
 
 

@@ -369,6 +369,8 @@ def _run(training: Training, directory: Path) -> dict[str, Any]:
         metrics["validation_of_identity"]["total"],
         directory / PARAMETERS,
     )
+    if training.photos.skipped:
+        log.warning("pictures that could not be read: %d", len(training.photos.skipped))
     return metrics
 
 

@@ -27,7 +27,7 @@ from nstrep.recorders import Bar, Curve, Snapshots, StopRule
 from nstrep.results import Outcome
 from nstrep.tiling import TiledObjective
 
-__all__ = ["Prepared", "prepare", "run", "run_once"]
+__all__ = ["Prepared", "done", "objective", "prepare", "run", "run_once"]
 
 log = logging.getLogger(__name__)
 
@@ -94,15 +94,20 @@ def run_once(
     """
     with resume.locked(directory), resume.failures_kept(directory):
         prepared = prepare(config)
-        metrics = _done(directory, resume.identity(config, prepared.inputs))
+        metrics = done(directory, resume.identity(config, prepared.inputs))
         if metrics is None:
             resume.clear(directory)
             metrics = _run(config, directory, prepared, made_from)
         return metrics
 
 
-def _done(directory: Path, identity: str) -> dict[str, Any] | None:
-    """The metrics that need not be computed again; otherwise None, and why in the log."""
+def done(directory: Path, identity: str) -> dict[str, Any] | None:
+    """The metrics of a run that need not be made again; otherwise None, and why in the log.
+
+    Raises:
+        DivergedError: it diverged the last time: it would again.
+
+    """
     metrics = resume.stored(directory)
     if metrics is None:
         failure = resume.stored(directory, resume.FAILED)
@@ -174,7 +179,7 @@ def _optimize(config: ExperimentConfig, prepared: Prepared, watch: _Watch) -> Ou
     height, width = prepared.photo.shape[:2]
     environment.reset_peak_memory()
     before = environment.memory_mb()["now"]
-    objective = _objective(config, prepared)
+    minimised = objective(config, prepared)
     luminance = MODES[config.color].luminance
     basis = make_basis(config.basis, height, width, luminance=luminance)
     log.info(
@@ -190,7 +195,7 @@ def _optimize(config: ExperimentConfig, prepared: Prepared, watch: _Watch) -> Ou
     with logging_redirect_tqdm():
         try:
             said = minimize(
-                Problem(objective, basis),
+                Problem(minimised, basis),
                 prepared.start,
                 config.optimizer,
                 config.lr or math.nan,
@@ -207,7 +212,8 @@ def _optimize(config: ExperimentConfig, prepared: Prepared, watch: _Watch) -> Ou
     return Outcome(status, why, watch.first, watch.last, before)
 
 
-def _objective(config: ExperimentConfig, prepared: Prepared) -> Objective | TiledObjective:
+def objective(config: ExperimentConfig, prepared: Prepared) -> Objective | TiledObjective:
+    """What the experiment minimises, in tiles where the whole does not fit into the memory."""
     weights = LayerWeights(
         layer_weights(config, "content"), layer_weights(config, "style"), config.tv_weight
     )

@@ -11,7 +11,7 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -123,8 +123,12 @@ def stored(directory: Path, name: str = METRICS) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def clear(directory: Path) -> None:
+def clear(directory: Path, names: Sequence[str] = LEFT_BY_A_RUN) -> None:
     """Remove what an earlier try left in a directory that is :func:`locked`; metrics.json first.
+
+    Args:
+        directory: of the run.
+        names: of the files and folders that such a run leaves.
 
     Raises:
         ResultsError: something cannot be removed.
@@ -133,7 +137,7 @@ def clear(directory: Path) -> None:
     try:
         # First, so that no reader and no later try takes what is half removed for a result.
         (directory / METRICS).unlink(missing_ok=True)
-        for name in LEFT_BY_A_RUN:
+        for name in names:
             path = directory / name
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)

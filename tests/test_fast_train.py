@@ -284,6 +284,10 @@ def test_losses_and_samples_for_tensorboard(composed, tmp_path):
     ("typed", "said"),
     [
         (["fast/net=smal"], "fast/net=smal: must be one of hzy46, johnson"),
+        (["stpes=3"], "stpes: there is no such key; did you mean steps?"),
+        (["net=hzy46"], "net: there is no such key; did you mean fast/net?"),
+        (["net.name=johnson", "net.border=8"], "net.border=8: net=johnson uses up 40 pixels"),
+        (["net.padding=none"], "net.padding=none: must be one of reflect, zero"),
         (["steps=0"], "steps=0: must be at least 1"),
         (["net.name=x"], "net.name=x: must be one of"),
         (["style_layers=[relu9_9]"], "style_layers: vgg19_slim has no layer 'relu9_9'"),
@@ -292,7 +296,9 @@ def test_losses_and_samples_for_tensorboard(composed, tmp_path):
     ],
 )
 def test_bad_settings_are_one_line_and_leave_nothing(typed, said, tmp_path):
-    if not typed[0].startswith(("fast/net", "data.dir")):  # in this process: quicker
+    if not typed[0].startswith(
+        ("fast/net", "data.dir", "stpes", "net=")
+    ):  # in this process: quicker
         with (
             initialize_config_dir(version_base="1.3", config_dir=str(cli.config_folder())),
             pytest.raises(InputError) as caught,

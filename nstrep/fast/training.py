@@ -27,7 +27,7 @@ from nstrep.errors import DivergedError, InputError, ResultsError
 from nstrep.fast import figures, layouts
 from nstrep.fast.config import TrainConfig
 from nstrep.fast.data import Photos
-from nstrep.fast.nets import NETS
+from nstrep.fast.nets import choose
 from nstrep.fast.network import Transformer, initial, to_pixels
 from nstrep.files import atomic_write, reason, save_npz
 from nstrep.foreign import read_json
@@ -45,7 +45,12 @@ NOT_IN_IDENTITY = (
 )  # fmt: skip
 """Keys that change no update, or by nothing but what the hashes say. More steps go on."""
 
-SAMPLE_HEIGHT = 192
+SAMPLE, SAMPLE_HEIGHT = "sample.png", 192
+
+LEFT_BY_A_TRAINING = (
+    results.CONFIG, results.CURVE, results.METRICS, resume.FAILED, results.LOSS,
+    results.TENSORBOARD, CHECKPOINT, PARAMETERS, SAMPLES, SAMPLE,
+)  # fmt: skip
 
 
 class Losses:
@@ -130,7 +135,7 @@ class Training:
         )
         painting = images.resize_long_edge(self.style.rgb, config.style_size)
         self.losses = Losses(config, painting)
-        net = NETS[config.net.name]
+        net = choose(config.net.name, config.net.border, config.net.padding)
         self.transformer = Transformer(net, initial(net, config.seed), self.losses.network.context)
         size = config.data.size
         self.transformer.check_size(size, size, f"data.size={size}")
@@ -237,6 +242,17 @@ class Training:
         arrays["state"] = np.frombuffer(json.dumps(state).encode(), np.uint8)
         save_npz(path, **arrays)
 
+    def goes_on(self, path: Path) -> bool:
+        """Whether a checkpoint is one of this training; the log says what else it is."""
+        if not path.exists():
+            return False
+        try:
+            self.restore(path)
+        except InputError as error:
+            log.warning("trained anew: %s", error)
+            return False
+        return self.step <= self.config.steps
+
     def restore(self, path: Path) -> None:
         """Go on from a checkpoint.
 
@@ -333,6 +349,23 @@ def run(config: TrainConfig, directory: Path) -> dict[str, Any]:
             raise ResultsError(f"{directory}: cannot be written ({reason(error)})") from None
 
 
+def run_once(config: TrainConfig, directory: Path) -> dict[str, Any]:
+    """As :func:`run`, but a directory of another training is cleared, and the log says why.
+
+    Raises:
+        NstrepError: as :func:`run`.
+
+    """
+    training = Training(config)
+    with resume.locked(directory), resume.failures_kept(directory):
+        try:
+            if not training.goes_on(directory / CHECKPOINT):
+                resume.clear(directory, LEFT_BY_A_TRAINING)
+            return _run(training, directory)
+        except OSError as error:
+            raise ResultsError(f"{directory}: cannot be written ({reason(error)})") from None
+
+
 def _run(training: Training, directory: Path) -> dict[str, Any]:
     config = training.config
     if (directory / CHECKPOINT).exists():
@@ -363,8 +396,9 @@ def _run(training: Training, directory: Path) -> dict[str, Any]:
         finally:
             watch.close()
     training.save(directory / CHECKPOINT)
-    layouts.save(directory / PARAMETERS, training.transformer.arrays())
-    images.save_png(directory / "sample.png", training.sample())
+    transformer = training.transformer
+    layouts.save(directory / PARAMETERS, transformer.net, transformer.arrays())
+    images.save_png(directory / SAMPLE, training.sample())
     figures.curves(directory / results.CURVE, directory / results.LOSS, training.style.name)
     metrics = _metrics(training, directory)
     with atomic_write(directory / results.METRICS) as temporary:
@@ -377,6 +411,8 @@ def _run(training: Training, directory: Path) -> dict[str, Any]:
         metrics["validation_of_identity"]["total"],
         directory / PARAMETERS,
     )
+    if training.photos.skipped:
+        log.warning("pictures that could not be read: %d", len(training.photos.skipped))
     return metrics
 
 

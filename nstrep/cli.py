@@ -22,7 +22,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from nstrep import naming, sweep
-from nstrep.again import again
+from nstrep.again import again, continued
 from nstrep.config import (
     ExperimentConfig,
     check,
@@ -64,13 +64,16 @@ def job(composed: DictConfig) -> float:
     single = HydraConfig.get().mode == RunMode.RUN
     try:
         composed, made_from = again(composed)
-        config = check(composed)
+        config = check(continued(composed, directory) if single else composed)
         absolute_paths(config)
         # Loads MXNet: only once the configuration is known good.
         from nstrep import experiment, results
 
-        start = experiment.run if single else experiment.run_once
-        return results.measure(start(config, directory, made_from), config.objective)
+        if single and not config.resume:
+            metrics = experiment.run(config, directory, made_from)
+        else:
+            metrics = experiment.run_once(config, directory, made_from, anew=not single)
+        return results.measure(metrics, config.objective)
     except NstrepError as error:
         if not single:
             raise

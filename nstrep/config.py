@@ -33,7 +33,7 @@ MEASURES = (
 )  # fmt: skip
 """Numbers of metrics.json that ``objective`` may name, besides the losses."""
 DOWNLOADS = ("ask", "always", "never")
-NOT_STORED = ("assets", "from_image", "from_image_root")
+NOT_STORED = ("assets", "from_image", "from_image_root", "resume", "checkpoint_seconds")
 """Keys that are the user's at the moment and no part of a result: a picture does not hold them, and
 they are not taken from one.
 """
@@ -321,6 +321,15 @@ class ExperimentConfig:
         " nothing but the memory needed; null: whole; auto: whole if it fits into the memory"
     )
     gpu: int = number("which GPU; -1 for the CPU", at_least=-1)
+    resume: bool = text(
+        "go on with the run in hydra.run.dir, with its settings, at its checkpoint; a sweep does"
+        " so anyway"
+    )
+    checkpoint_seconds: float | None = number(
+        "write a checkpoint every so many seconds of optimisation; 0: after every epoch; null:"
+        " never",
+        at_least=0,
+    )
     logger: str = choice("where losses and pictures go besides the run's own files", LOGGERS)
     objective: str = text(
         "what a search (hydra/sweeper=optuna) minimises: losses.NAME or losses_at_start.NAME with"

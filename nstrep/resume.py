@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from nstrep.checkpoint import CHECKPOINT
 from nstrep.config import INITS, ExperimentConfig, walk
 from nstrep.errors import BusyError, NstrepError, ResultsError
 from nstrep.files import atomic_write, reason
@@ -25,13 +26,17 @@ METRICS, FAILED, LOCK = "metrics.json", "failed.json", ".lock"
 
 LEFT_BY_A_RUN = (
     "config.yaml", "curve.csv", METRICS, FAILED, "final.png", "last_good.png", "raw.npz",
-    "loss.png", "snapshots", "tensorboard", "denoised",
+    "loss.png", "snapshots", "tensorboard", "denoised", CHECKPOINT,
 )  # fmt: skip
 """What is removed before a run is tried again. Its log is kept and grows."""
+
+LEFT_AT_THE_END = (METRICS, FAILED, "final.png", "last_good.png", "raw.npz", "loss.png", "denoised")
+"""What is removed before a run goes on at its checkpoint."""
 
 NOT_IN_IDENTITY = (
     "content.", "style.", "content_image", "style_image", "styles", "content_masks", "style_masks",
     "weights.path", "model.name", "assets.", "recipe.", "from_image", "objective", "tile",
+    "resume", "checkpoint_seconds",
 )  # fmt: skip
 """Keys that decide nothing, or by nothing but a file whose hash is in the identity."""
 

@@ -19,7 +19,11 @@ class TensorBoard:
     """Writes every loss and scalar of every epoch; the start, snapshots and the last picture."""
 
     def __init__(
-        self, folder: Path, every: int, finish: Callable[[np.ndarray], np.ndarray]
+        self,
+        folder: Path,
+        every: int,
+        finish: Callable[[np.ndarray], np.ndarray],
+        begun: int | None = None,
     ) -> None:
         """Begin a log.
 
@@ -27,9 +31,10 @@ class TensorBoard:
             folder: where the event file goes.
             every: epochs between two pictures; 0 for the first and the last alone.
             finish: from a step's image to the ``rgb01`` that is shown.
+            begun: the first step of a log that goes on; later ones of before are not shown.
 
         """
-        self._writer = SummaryWriter(str(folder))
+        self._writer = SummaryWriter(str(folder), purge_step=begun)
         self._every, self._finish = every, finish
         self._last: Step | None = None
         self._shown: int | None = None

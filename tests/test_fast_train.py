@@ -260,7 +260,7 @@ def test_more_steps_go_on_and_other_settings_are_refused(composed, tmp_path):
     assert (tmp_path / "net.npz").read_bytes() == (fresh / "net.npz").read_bytes()
     again = training.run(composed(*TINY, "steps=3"), tmp_path)
     assert again == more  # done before
-    with pytest.raises(InputError, match="belongs to a training with other settings"):
+    with pytest.raises(InputError, match="belongs to a run with other settings"):
         training.run(composed(*TINY, "steps=3", "content_weight=1"), tmp_path)
     with pytest.raises(InputError, match="steps=2: .* has 3 already"):
         training.run(composed(*TINY, "steps=2"), tmp_path)

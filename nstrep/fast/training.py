@@ -412,7 +412,9 @@ class _Watch:
         if config.logger == "tensorboard":
             from nstrep.tensorboard import TensorBoard  # takes a while to import
 
-            board = TensorBoard(directory / results.TENSORBOARD, config.save_steps, sample)
+            board = TensorBoard(
+                directory / results.TENSORBOARD, config.save_steps, sample, training.step
+            )
             self._recorders.append(board)
             self._closing.insert(0, board)
 

@@ -351,6 +351,9 @@ def _run(training: Training, directory: Path) -> dict[str, Any]:
     with logging_redirect_tqdm():
         try:
             _loop(training, directory, watch)
+        except KeyboardInterrupt:
+            log.warning("interrupted at step %d; the same command goes on", training.step)
+            raise
         finally:
             watch.close()
     training.save(directory / CHECKPOINT)

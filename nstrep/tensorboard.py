@@ -25,13 +25,13 @@ class TensorBoard:
         finish: Callable[[np.ndarray], np.ndarray],
         begun: int | None = None,
     ) -> None:
-        """Begin a log.
+        """Begin a log, or go on with one.
 
         Args:
             folder: where the event file goes.
             every: epochs between two pictures; 0 for the first and the last alone.
             finish: from a step's image to the ``rgb01`` that is shown.
-            begun: the first step of a log that goes on; later ones of before are not shown.
+            begun: the first epoch that is written; later ones of a killed run are not shown.
 
         """
         self._writer = SummaryWriter(str(folder), purge_step=begun)

@@ -151,9 +151,10 @@ def test_tiles_where_the_whole_does_not_fit(model, photos, tmp_path, monkeypatch
 
 def test_too_small_pictures_are_named(model, tmp_path):
     Image.fromarray(np.zeros((9, 60, 3), np.uint8)).save(tmp_path / "thin.png")
-    config = stylize.configured([f"model={model}", f"image={tmp_path / 'thin.png'}"])
+    given = [f"model={model}", f"image={tmp_path / 'thin.png'}", f"out={tmp_path / 'made'}"]
     with pytest.raises(InputError, match=r"thin.png: net=small needs at least 11 x 11 pixels"):
-        stylize.stylize(config)
+        stylize.stylize(stylize.configured(given))
+    assert not (tmp_path / "made").exists()
 
 
 @pytest.mark.parametrize("name", NETS)

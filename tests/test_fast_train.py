@@ -273,10 +273,17 @@ def test_losses_and_samples_for_tensorboard(composed, tmp_path):
     event_accumulator = pytest.importorskip(
         "tensorboard.backend.event_processing.event_accumulator"
     )
-    training.run(composed(*TINY, "steps=2", "save_steps=2", "logger=tensorboard"), tmp_path)
+    given = ("save_steps=2", "logger=tensorboard")
+    training.run(composed(*TINY, "steps=2", *given), tmp_path)
+    # As if killed after step 3: what was logged beyond the checkpoint comes again.
+    before = (tmp_path / training.CHECKPOINT).read_bytes()
+    training.run(composed(*TINY, "steps=3", *given), tmp_path)
+    (tmp_path / training.CHECKPOINT).write_bytes(before)
+    training.run(composed(*TINY, "steps=4", *given), tmp_path)
     read = event_accumulator.EventAccumulator(str(tmp_path / "tensorboard"))
     read.Reload()
     assert {"loss/total", "loss/validation.total"} <= set(read.Tags()["scalars"])
+    assert [event.step for event in read.Scalars("loss/total")] == [0, 1, 2, 3, 4]
     assert read.Tags()["images"] == ["picture"]
 
 

@@ -11,6 +11,7 @@ auto, the default: at once if it fits into the memory
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import logging
 import sys
@@ -137,6 +138,8 @@ def stylize(config: StylizeConfig) -> list[Path]:
             parts = f", in tiles of {tile}" if tile else ""
             log.info("%s: %d x %d in %.1f s%s", target, width, height, seconds, parts)
     if not written:
+        with contextlib.suppress(OSError):  # not empty: not made here
+            folder.rmdir()
         raise failed[0]
     if failed:
         log.warning("stylised: %d, skipped: %d", len(written), len(failed))

@@ -362,6 +362,9 @@ def _run(training: Training, directory: Path) -> dict[str, Any]:
     with logging_redirect_tqdm():
         try:
             _loop(training, directory, watch)
+        except KeyboardInterrupt:
+            log.warning("interrupted at step %d; the same command goes on", training.step)
+            raise
         finally:
             watch.close()
     training.save(directory / CHECKPOINT)
@@ -423,7 +426,9 @@ class _Watch:
         if config.logger == "tensorboard":
             from nstrep.tensorboard import TensorBoard  # takes a while to import
 
-            board = TensorBoard(directory / results.TENSORBOARD, config.save_steps, sample)
+            board = TensorBoard(
+                directory / results.TENSORBOARD, config.save_steps, sample, training.step
+            )
             self._recorders.append(board)
             self._closing.insert(0, board)
 

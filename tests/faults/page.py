@@ -1,0 +1,17 @@
+"""Write docs/reliability.md from the rows under tests/faults/results/.
+
+python -m tests.faults.page
+"""
+
+from __future__ import annotations
+
+import csv
+
+from tests.faults.harness import COLUMNS, RESULTS, ROOT
+
+PAGE = ROOT / "docs" / "reliability.md"
+
+PARTS = {}
+
+def write() -> None:
+    """Write the page."""

@@ -22,6 +22,10 @@ VOLATILE = re.compile(
 """Names of what differs between two runs of one experiment: times, memory, places."""
 
 
+HYDRAS = re.compile(r"\.hydra/|multirun\.yaml$")
+"""Hydra's own notes, which name the folder."""
+
+
 def broken(folder: Path) -> list[str]:
     """Files that have their final name and are not whole."""
     problems = []
@@ -49,7 +53,7 @@ def differences(folder: Path, whole: Path) -> list[str]:
     problems = [f"{folder / name}: is there in one alone" for name in names[0] ^ names[1]]
     for name in sorted(names[0] & names[1]):
         essence = ESSENCES.get(Path(name).suffix, Path.read_bytes)
-        if ".hydra" not in name and essence(folder / name) != essence(whole / name):
+        if not HYDRAS.search(name) and essence(folder / name) != essence(whole / name):
             problems.append(f"{folder / name}: differs from the uninterrupted run's")
     return problems
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from nstrep.errors import ResultsError
 from tests.faults import checks
-from tests.faults.harness import TINY, Command, Row, faults_of, pictures, say
+from tests.faults.harness import CHECKPOINTS, TINY, TRAINING, Command, Row, faults_of, say
 
 FULL_AT_KIB = (4, 16, 32, 48, 64, 96, 128, 160)
 """Sizes of the disk; a run needs about 200 KiB."""
@@ -44,13 +44,12 @@ class Job:
 
 
 JOBS = (
-    Job("run", (*TINY, "max_num_epochs=60", "save_epochs=10", "checkpoint_epochs=10",
+    Job("run", (*TINY, "max_num_epochs=60", "save_epochs=10", *CHECKPOINTS,
         "hydra.run.dir=disk/run"), "run", again=("resume=true",)),
     Job("sweep", ("--multirun", *TINY, "max_num_epochs=20", "save_epochs=10",
         "content_weight=1,10", "hydra.sweep.dir=disk/sweep"), "sweep",
         sizes=(*FULL_AT_KIB, 256, 320), codes=(1, ResultsError.exit_code)),
-    Job("training", ("data.size=32", "style_size=48", "batch_size=2",
-        "style_image=painting.png", "steps=20", "save_steps=5", "validate_steps=10",
+    Job("training", (*TRAINING, "steps=20", "save_steps=5", "validate_steps=10",
         "hydra.run.dir=disk/training"), "training", "nstrep.fast.train",
         sizes=FULL_AT_KIB_TRAINING),
     Job("replication", ("scale=smoke", "claims=[mxnet-eps]", "folder=disk/replication"),
@@ -131,7 +130,6 @@ def finished(results: Path) -> dict[str, str]:
 
 def full(row: Row, job: Job, folder: Path, whole: Path, size: int) -> None:
     """A disk that is full before the job is over; then it grows."""
-    pictures(folder)
     with disk(folder, f"{size}k") as place:
         row.blame(ends_plainly(start(job, folder), job))
         results = place / job.results
@@ -144,7 +142,6 @@ def full(row: Row, job: Job, folder: Path, whole: Path, size: int) -> None:
 
 def read_only(row: Row, job: Job, folder: Path, whole: Path, _: int = 0) -> None:
     """A disk that can only be read, at the start and after a kill; then it can be written."""
-    pictures(folder)
     with disk(folder, ROOM) as place:
         remount(place, "ro")
         row.blame(ends_plainly(start(job, folder), job))
@@ -175,7 +172,6 @@ def vanishing(row: Row, job: Job, folder: Path, whole: Path, _: int = 0) -> None
     }
     for how, away in moved.items():
         place = folder / how
-        pictures(place)
         (place / "disk").mkdir()
         command = start(job, place)
         wait_for(command, place, "curve.csv")
@@ -188,7 +184,6 @@ def vanishing(row: Row, job: Job, folder: Path, whole: Path, _: int = 0) -> None
 
 def unplugged(row: Row, job: Job, folder: Path, whole: Path, _: int = 0) -> None:
     """The disk itself goes during the run."""
-    pictures(folder)
     with disk(folder, ROOM) as place:
         command = start(job, folder)
         wait_for(command, place, "curve.csv")
@@ -200,7 +195,6 @@ def unplugged(row: Row, job: Job, folder: Path, whole: Path, _: int = 0) -> None
 
 def quota(row: Row, job: Job, folder: Path, whole: Path, size: int) -> None:
     """No file may be larger than so many KiB (RLIMIT_FSIZE): a fault that needs no privilege."""
-    pictures(folder)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size << 10, hard))
     try:
@@ -230,7 +224,6 @@ def main(folder: Path, short: bool, seed: int) -> list[Row]:
     for job in JOBS[:1] if short else JOBS:
         row = Row(f"nothing, {job.name}")
         whole = folder / job.name / "whole"
-        pictures(whole)
         command = start(job, whole)
         command.wait()
         row.blame(faults_of(command, 0))

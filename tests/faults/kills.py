@@ -17,10 +17,17 @@ from pathlib import Path
 import numpy as np
 
 from tests.faults import checks
-from tests.faults.harness import RESULTS, TINY, Command, Row, faults_of, pictures, say
-
-INTERVAL = 10
-"""Epochs or steps between two checkpoints."""
+from tests.faults.harness import (
+    CHECKPOINTS,
+    INTERVAL,
+    RESULTS,
+    TINY,
+    TRAINING,
+    Command,
+    Row,
+    faults_of,
+    say,
+)
 
 APPEARING = (
     "config.yaml", "curve.csv", "checkpoint.npz", "raw.npz", "final.png", "loss.png",
@@ -50,8 +57,8 @@ class Target:
     """Only the process that was started is killed: its workers are left behind."""
 
 
-RUN = (*TINY, "max_num_epochs=150", f"checkpoint_epochs={INTERVAL}", "save_epochs=20")
-SWEEP = ("--multirun", *TINY, "max_num_epochs=60", f"checkpoint_epochs={INTERVAL}",
+RUN = (*TINY, "max_num_epochs=150", *CHECKPOINTS, "save_epochs=20")
+SWEEP = ("--multirun", *TINY, "max_num_epochs=60", *CHECKPOINTS,
          "content_weight=1,10,100", "style_scale=0.5,1")  # fmt: skip
 JOBLIB = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
 OF_A_SWEEP = ("summary.csv", "summary.parquet", ".progress/*/*.json", "multirun.yaml")
@@ -70,8 +77,7 @@ TARGETS = (
     Target("replication", ("scale=smoke", "claims=[mxnet-eps,mxnet-cost]"),
            "results/replication/smoke", 10, "nstrep.replicate",
            appearing=("claims.csv", "report.md", "figures/*"), runs="runs/*"),
-    Target("training", ("data.size=32", "style_size=48", "batch_size=2",
-           "style_image=painting.png", "steps=60", f"save_steps={INTERVAL}", "validate_steps=20",
+    Target("training", (*TRAINING, "steps=60", f"save_steps={INTERVAL}", "validate_steps=20",
            "hydra.run.dir=training"), "training", 8, "nstrep.fast.train",
            appearing=("net.npz", "sample.png", "samples/*.png")),
 )  # fmt: skip
@@ -109,7 +115,6 @@ class Life:
 
     def live(self, rng: np.random.Generator, kills: int) -> None:
         """Be killed, go on, end, and be compared."""
-        pictures(self.folder)
         before: list[dict[str, list[str]]] = []
         done: dict[str, int] = {}
         for _ in range(kills):
@@ -182,7 +187,9 @@ class Life:
     def changed(self, done: dict[str, int]) -> list[str]:
         """Runs that were finished and have been made again."""
         now = {run.name: mtime(run) for run in self.runs()}
-        return [f"{self.results / name}: made twice" for name in done if now.get(name) != done[name]]
+        return [
+            f"{self.results / name}: made twice" for name in done if now.get(name) != done[name]
+        ]
 
     def not_kept(self, number: int, curves: dict[str, list[str]]) -> list[str]:
         """Rows beyond the checkpoint interval that were there at a kill and had to be made again.
@@ -212,7 +219,6 @@ def mtime(run: Path) -> int:
 
 def uninterrupted(target: Target, folder: Path) -> tuple[Path, float, list[str]]:
     """The command left alone, for comparison: its results, seconds and problems."""
-    pictures(folder)
     command = Command(folder, *target.arguments, module=target.module)
     command.wait()
     return next(folder.glob(target.results)), command.seconds, faults_of(command, 0)

@@ -5,13 +5,12 @@ python -m tests.faults.page
 
 from __future__ import annotations
 
-import csv
-
-from tests.faults.harness import COLUMNS, RESULTS, ROOT
+from tests.faults.harness import ROOT
 
 PAGE = ROOT / "docs" / "reliability.md"
 
 PARTS = {}
+
 
 def write() -> None:
     """Write the page."""

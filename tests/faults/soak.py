@@ -14,7 +14,7 @@ import pandas as pd
 import psutil
 
 from tests.faults import checks
-from tests.faults.harness import TINY, Command, Row, faults_of, pictures, say
+from tests.faults.harness import TINY, Command, Row, faults_of, say
 
 RUNS = 200
 WARM = 20
@@ -31,7 +31,6 @@ LAUNCHERS = {
 
 def soak(folder: Path, name: str, launcher: tuple[str, ...], runs: int = RUNS) -> Row:
     """One sweep of many runs, and how its processes' memory and open files went."""
-    pictures(folder)
     sizes, scales = range(48, 48 + 20), [round(1 + 0.05 * i, 2) for i in range(runs // 20)]
     command = Command(
         folder, "--multirun", *launcher, *TINY, "max_num_epochs=3", "save_epochs=2",

@@ -172,7 +172,7 @@ def vanishing(row: Row, job: Job, folder: Path, whole: Path, _: int = 0) -> None
     }
     for how, away in moved.items():
         place = folder / how
-        (place / "disk").mkdir()
+        (place / "disk").mkdir(parents=True)
         command = start(job, place)
         wait_for(command, place, "curve.csv")
         away(place / "disk" / job.results)
@@ -189,7 +189,7 @@ def unplugged(row: Row, job: Job, folder: Path, whole: Path, _: int = 0) -> None
         wait_for(command, place, "curve.csv")
     row.blame(ends_plainly(command, job))
     shutil.rmtree(folder / "disk", ignore_errors=True)
-    (folder / "disk").mkdir()
+    (folder / "disk").mkdir(parents=True)
     row.blame(goes_on(job, folder, whole))
 
 

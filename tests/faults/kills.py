@@ -107,7 +107,8 @@ class Life:
     def runs(self) -> list[Path]:
         """Run directories by now."""
         pattern = self.target.runs
-        return sorted(self.results.glob(pattern)) if pattern else [self.results]
+        found = sorted(self.results.glob(pattern)) if pattern else [self.results]
+        return [run for run in found if run.is_dir()]
 
     def start(self) -> Command:
         again = self.target.again if self.kills else ()
@@ -165,8 +166,12 @@ class Life:
             time.sleep(max(0.0, moment - command.seconds))
             return command.alive
         seen = set(self.results.glob(moment))
+        # The first run's file, or a later one's.
+        wanted = int(rng.integers(1, 5)) if self.target.runs and moment.startswith("*") else 1
+        new: set[Path] = set()
         while command.alive and time.monotonic() < late:
-            if set(self.results.glob(moment)) - seen:
+            new |= set(self.results.glob(moment)) - seen
+            if len(new) >= wanted:
                 time.sleep(rng.uniform(0, 0.01))  # in the middle of the file, perhaps
                 return command.alive
             time.sleep(0.0005)
@@ -197,16 +202,12 @@ class Life:
         A row that was kept has its seconds; one that was made again has others.
         """
         lost = []
+        now = {run.name: set(checks.rows(run / "curve.csv")) for run in self.runs()}
         for name, before in curves.items():
-            place = self.results / name if not self.target.runs else self.of(name)
-            after = set(checks.rows(place / "curve.csv"))
-            again = sum(row not in after for row in before)
+            again = sum(row not in now.get(name, ()) for row in before)
             if again > INTERVAL:
-                lost.append(f"{place}: {again} of {len(before)} rows made again, kill {number}")
+                lost.append(f"{name}: {again} of {len(before)} rows made again, kill {number}")
         return lost
-
-    def of(self, name: str) -> Path:
-        return next(run for run in self.runs() if run.name == name)
 
 
 def mtime(run: Path) -> int:

@@ -550,7 +550,8 @@ def spoil_run(run: Path, bench: Bench, rng: random.Random) -> None:
         odd_file(path, bench, rng)
     elif pick < 0.25:
         path.unlink()
-        path.symlink_to(rng.choice(("/etc/passwd", "/dev/zero", "..", "/proc/self/environ")))
+        private = (bench.folder / name for name in ("private.yaml", "private.csv", "photos/0.png"))
+        path.symlink_to(rng.choice(("/etc/passwd", "/dev/zero", "..", *private)))
     elif pick < 0.6 and path.suffix in (".json", ".yaml"):
         tree = seeds.spoiled(yaml.safe_load(data.decode()), rng, rng.choice((1, 3, 10)))
         if path.suffix == ".json":
@@ -607,6 +608,9 @@ def use_runs(bench: Bench, case: list[str]) -> str:
         check(line.startswith("nstrep: error: ") and one_line(line), f"said {line!r}")
         check(isinstance(error.code, int) and error.code > 0, f"exit code {error.code}")
         raise NstrepError(line) from None
+    if tool in ("report", "collect"):
+        table = (Path(folder) / "summary.csv").read_text(encoding="utf-8")
+        check(seeds.SECRET not in table, "a secret came into the table")
     if tool == "report":
         check_page(bench, (Path(folder) / "report.html").read_text(encoding="utf-8"))
     return tool

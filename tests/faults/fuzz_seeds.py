@@ -208,6 +208,8 @@ def make(folder: Path) -> None:
     for number, weight in enumerate(("content_weight=1", "content_weight=20")):
         write_run(folder / "runs" / str(number), weight, seed=number)
     write_run(folder / "runs" / "broken", "seed=3", status="failed", reason="no")
+    (folder / "private.yaml").write_text(f"{{token: {SECRET}, total: 1}}\n")
+    (folder / "private.csv").write_text(f"epoch,total\n1,{SECRET}\n")
     (folder / "training").mkdir()
     training.Training(trained).save(folder / "training" / "checkpoint")
     (folder / "fast").mkdir()

@@ -34,8 +34,11 @@ ENDS = ("finished", "diverged", "interrupted")
 DEPTH = 3
 """A run lies directly in the folder, or below at most two more."""
 
-_LARGEST = 16 * 2**20
+_LARGEST = {results.CURVE: 16 * 2**20}
 """Bytes of a text file that is read: a curve of 10,000 epochs and 40 layers has 5 MB."""
+
+_LARGEST_OTHER = 2**20
+"""Of the others; metrics.json has 5 kB."""
 
 _COLUMNS = 2_000
 """Of a curve: 16 layers in 100 regions. pandas takes minutes to tell many equal names apart."""
@@ -237,8 +240,9 @@ def _text(directory: Path, file: str) -> str:
         if os.path.exists(path):
             raise ValueError("not a file")
         raise FileNotFoundError(path)
-    if _own(path, directory).stat().st_size > _LARGEST:
-        raise ValueError(f"larger than {_LARGEST >> 20} MiB")
+    largest = _LARGEST.get(file, _LARGEST_OTHER)
+    if _own(path, directory).stat().st_size > largest:
+        raise ValueError(f"larger than {largest >> 20} MiB")
     return path.read_text(encoding="utf-8")
 
 

@@ -270,6 +270,6 @@ def test_a_curve_of_too_many_columns_is_damaged_not_a_hang(tmp_path):
 
 def test_a_large_configuration_is_damaged_not_a_hang(tmp_path, caplog):
     run = write_run(tmp_path / "a")
-    (run / "config.yaml").write_text("a: b\n" * 1_000_000)
+    (run / "config.yaml").write_text("a: b\n" * 100_000)
     assert nstrep.load_run(run).config == {}
     assert "config.yaml is damaged (larger than 256 KiB)" in caplog.text

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import glob
 import logging
+import os
 import sys
 import time
 from dataclasses import fields
@@ -132,10 +133,10 @@ def model_file(model: str) -> Path:
         InputError: a folder without net.npz.
 
     """
-    path = Path(model).expanduser()
-    if not path.is_dir():
+    path = Path(os.path.expanduser(model))
+    if not os.path.isdir(path):
         return path
-    if not (path / PARAMETERS).is_file():
+    if not os.path.isfile(path / PARAMETERS):
         raise InputError(f"model={model}: holds no {PARAMETERS}: no run that has finished")
     return path / PARAMETERS
 
@@ -147,14 +148,14 @@ def pictures(image: str) -> list[Path]:
         InputError: there are none.
 
     """
-    path = Path(image).expanduser()
-    if path.is_dir():
+    path = Path(os.path.expanduser(image))
+    if os.path.isdir(path):
         found = [file for file in path.iterdir() if file.suffix.lower() in SUFFIXES]
-    elif path.exists():
+    elif os.path.exists(path):
         return [path]
     else:
         found = [Path(name) for name in glob.glob(str(path), recursive=True)]
-        found = [file for file in found if file.is_file()]
+        found = [file for file in found if os.path.isfile(file)]
     if not found:
         raise InputError(f"image={image}: there is no such picture, folder or pattern")
     return sorted(found)

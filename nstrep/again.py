@@ -158,7 +158,7 @@ def _check_files(config: DictConfig, key: str, inputs: dict[str, Any]) -> None:
                 f"{picture}: names {shown(file)}, outside the current folder and the picture's;"
                 f" type {typed} beside it to read that file, or from_image_root=FOLDER"
             )
-        if place.is_file() and sha256_of(place) not in recorded:
+        if os.path.isfile(place) and sha256_of(place) not in recorded:
             raise InputError(
                 f"{picture}: {shown(file)} is not the file that it was made with, its SHA-256"
                 f" differs; type {typed} beside it to read it all the same"

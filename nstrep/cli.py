@@ -160,7 +160,7 @@ def quoted_file(argument: str) -> str:
     """Quote the path of a file that is there, as Hydra wants where it has = or , in it."""
     key, _, value = argument.partition("=")
     special = re.search(r"[=,\s(){}\[\]:]", value) and not re.search(r"['\"]", value)
-    if key in FILE_KEYS and special and Path(value).expanduser().exists():
+    if key in FILE_KEYS and special and os.path.exists(os.path.expanduser(value)):
         return f"{key}='{value}'"
     return argument
 

@@ -7,7 +7,7 @@ import logging
 import sys
 from collections.abc import Iterator
 
-from nstrep.errors import LONGEST, NstrepError, ResultsError, printable
+from nstrep.errors import NstrepError, ResultsError, printable
 from nstrep.files import reason
 
 
@@ -16,7 +16,7 @@ class LineFormatter(logging.Formatter):
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - its name there
         """The message with escapes for what would break or colour the line."""
-        record.message = printable(record.message, LONGEST)
+        record.message = printable(record.message)
         return super().formatMessage(record)
 
 

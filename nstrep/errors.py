@@ -6,11 +6,9 @@ LONGEST = 4000
 """Letters of a message: enough for a path of any length and what is said about it."""
 
 
-def printable(text: object, length: int) -> str:
-    """Text of at most so many letters, with escapes for what would break or colour a line."""
-    line = str(text)
-    line = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in line)
-    return line if len(line) <= length else line[: length - 3] + "..."
+def printable(text: object) -> str:
+    """Text with escapes for what would break or colour a line."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in str(text))
 
 
 class NstrepError(Exception):
@@ -24,7 +22,10 @@ class NstrepError(Exception):
     exit_code = 1
 
     def __init__(self, message: object = "") -> None:
-        super().__init__(printable(message, LONGEST))
+        line = printable(message)
+        if len(line) > LONGEST:  # what is wrong stands before a long value, or behind it
+            line = f"{line[: LONGEST // 2]} ... {line[5 - LONGEST // 2 :]}"
+        super().__init__(line)
 
 
 class InputError(NstrepError):

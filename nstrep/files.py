@@ -31,7 +31,8 @@ def reason(error: BaseException) -> str:
 
 def one_line(text: Any, length: int = 500) -> str:
     """Any value as one line of printable text."""
-    return printable(" ".join(str(text).split()), length)
+    line = printable(" ".join(str(text).split()))
+    return line if len(line) <= length else line[: length - 3] + "..."
 
 
 def stamp(path: str | os.PathLike[str]) -> tuple[int, ...] | None:

@@ -34,8 +34,11 @@ ENDS = ("finished", "diverged", "interrupted")
 DEPTH = 3
 """A run lies directly in the folder, or below at most two more."""
 
-_LARGEST = 16 * 2**20
+_LARGEST = {results.CURVE: 16 * 2**20}
 """Bytes of a text file that is read: a curve of 10,000 epochs and 40 layers has 5 MB."""
+
+_LARGEST_OTHER = 2**20
+"""Of the others; metrics.json has 5 kB."""
 
 _COLUMNS = 2_000
 """Of a curve: 16 layers in 100 regions. pandas takes minutes to tell many equal names apart."""
@@ -77,7 +80,7 @@ class Run:
         """
         if self.picture_path is None:
             raise InputError(f"{shown(self.path)}: holds no picture ({self.status})")
-        return images.load_picture(self.picture_path).rgb
+        return images.load_picture(_own(self.picture_path, self.path)).rgb
 
     @property
     def raw(self) -> np.ndarray:
@@ -87,6 +90,7 @@ class Run:
             InputError: there is no raw.npz, or it is damaged.
 
         """
+        _own(self.path / results.RAW, self.path)
         return load_raw(self.path)
 
     def value(self, key: str) -> Any:
@@ -161,6 +165,20 @@ def _is_file(path: Path) -> bool:
     return os.path.isfile(path)
 
 
+def _own(path: Path, directory: Path) -> Path:
+    """A run's file, unless it is a link to somewhere else.
+
+    Whoever made the folder could have a page or a table show what its reader alone may see.
+
+    Raises:
+        InputError: it leads out of the run's folder.
+
+    """
+    if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(directory)):
+        raise InputError(f"{shown(path)}: is a link out of the run's folder, which is not followed")
+    return path
+
+
 def _run_directories(folder: Path, depth: int) -> Iterator[Path]:
     try:
         below = [entry for entry in folder.iterdir() if os.path.isdir(entry)]
@@ -188,8 +206,11 @@ def _load(directory: Path, name: str) -> Run:
     def read(file: str, parse: Callable[[str], Any], kind: type) -> Any:
         """The parsed file; an empty ``kind`` if there is none or it is damaged."""
         try:
-            return _checked(parse(_text(directory / file)), kind)
+            return _checked(parse(_text(directory, file)), kind)
         except FileNotFoundError:
+            return kind()
+        except InputError as error:
+            problems.append(str(error))
             return kind()
         except (OSError, ValueError) as error:
             problems.append(f"{file} is damaged ({reason(error)})")
@@ -213,13 +234,15 @@ def _load(directory: Path, name: str) -> Run:
     return Run(directory, name, status, one_line(why), config, metrics, curve, typed)
 
 
-def _text(path: Path) -> str:
+def _text(directory: Path, file: str) -> str:
+    path = directory / file
     if not _is_file(path):
         if os.path.exists(path):
             raise ValueError("not a file")
         raise FileNotFoundError(path)
-    if path.stat().st_size > _LARGEST:
-        raise ValueError(f"larger than {_LARGEST >> 20} MiB")
+    largest = _LARGEST.get(file, _LARGEST_OTHER)
+    if _own(path, directory).stat().st_size > largest:
+        raise ValueError(f"larger than {largest >> 20} MiB")
     return path.read_text(encoding="utf-8")
 
 

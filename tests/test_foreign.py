@@ -1,13 +1,16 @@
 """Texts and arrays of others: data, or one plain line."""
 
+import ast
 import io
 import json
 import logging
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import nstrep
 from nstrep import commands, denoise
 from nstrep.arrays import FormatError, open_npz
 from nstrep.errors import InputError, NstrepError
@@ -93,3 +96,32 @@ def test_a_message_is_one_line_whatever_it_quotes():
 def test_a_log_line_is_one_line_whatever_it_quotes():
     record = logging.LogRecord("x", logging.INFO, "", 0, "%s: done", ("a\nb\x1b[1m",), None)
     assert commands.LineFormatter().format(record) == r"a\nb\x1b[1m: done"
+
+
+# What carries out what it reads; NumPy's reader does where it is not told otherwise.
+OBEYING = {
+    "eval", "exec", "compile", "pickle.load", "pickle.loads", "joblib.load", "marshal.loads",
+    "shelve.open", "torch.load", "mx.nd.load", "mx.sym.load", "yaml.load", "yaml.unsafe_load",
+    "yaml.full_load", "np.load", "OmegaConf.load",
+}  # fmt: skip
+ALLOWED = {
+    ("foreign.py", "yaml.load"),  # with its own loader, which takes plain data alone
+    # The package's own configurations.
+    ("pictures.py", "OmegaConf.load"),
+    ("claims/schema.py", "OmegaConf.load"),
+    ("fast/stylize.py", "OmegaConf.load"),
+}
+
+
+def test_nothing_that_obeys_a_file_reads_one():
+    package = Path(nstrep.__file__).parent
+    found = set()
+    for file in sorted(package.rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if not isinstance(node, ast.Call) or (name := ast.unparse(node.func)) not in OBEYING:
+                continue
+            plain = [word for word in node.keywords if word.arg == "allow_pickle"]
+            if name == "np.load" and plain and ast.unparse(plain[0].value) == "False":
+                continue
+            found.add((str(file.relative_to(package)), name))
+    assert found == ALLOWED

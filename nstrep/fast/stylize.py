@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import glob
 import logging
+import os
 import sys
 import time
 from dataclasses import fields
@@ -162,10 +163,10 @@ def model_file(model: str) -> Path:
         InputError: a folder without net.npz.
 
     """
-    path = Path(model).expanduser()
-    if not path.is_dir():
+    path = Path(os.path.expanduser(model))
+    if not os.path.isdir(path):
         return path
-    if not (path / PARAMETERS).is_file():
+    if not os.path.isfile(path / PARAMETERS):
         raise InputError(f"model={model}: holds no {PARAMETERS}: no run that has finished")
     return path / PARAMETERS
 
@@ -177,17 +178,17 @@ def pictures(image: str) -> list[Path]:
         InputError: there are none.
 
     """
-    path = Path(image).expanduser()
-    if path.is_dir():
+    path = Path(os.path.expanduser(image))
+    if os.path.isdir(path):
         suffixed = (file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
         found = [file for file in suffixed if not file.is_dir()]
         if not found:
             raise InputError(f"image={image}: holds no picture ({', '.join(SUFFIXES)})")
-    elif path.exists():
+    elif os.path.exists(path):
         return [path]
     else:
         found = [Path(name) for name in glob.glob(str(path), recursive=True)]
-        found = [file for file in found if file.is_file()]
+        found = [file for file in found if os.path.isfile(file)]
     if not found:
         raise InputError(f"image={image}: there is no such picture, folder or pattern")
     return sorted(found)

@@ -47,7 +47,8 @@ class Bench:
     """The seed files."""
     root: Path
     """The checkout."""
-    seed: int = 0
+    allowed_mb: float = 0.0
+    """Memory that the case at hand may take besides: that of the pixels which it really has."""
     _kept: dict[str, dict[str, bytes]] = field(default_factory=dict)
 
     def files(self, name: str, like: str = "") -> dict[str, bytes]:
@@ -83,8 +84,6 @@ class Kind:
     make: Callable[[Bench, random.Random, int], Any]
     """Write the case's files and return what ``use`` is called with."""
     use: Callable[[Bench, Any], str]
-    limit_mb: float = 500.0
-    """Memory that a case may take above what the worker held before."""
 
 
 @contextlib.contextmanager
@@ -198,6 +197,8 @@ def use_picture(bench: Bench, path: Path) -> str:
     from nstrep import images
 
     rgb = images.load_picture(path).rgb
+    # A GIF of 1 kB may have a canvas of 100 megapixels, which is what the program allows.
+    bench.allowed_mb = 32 * rgb.shape[0] * rgb.shape[1] / 2**20
     check(rgb.ndim == 3 and rgb.shape[2] == 3 and rgb.dtype == np.float32, "shape or type")
     check(bool((rgb >= 0).all() and (rgb <= 1).all()), "values outside [0, 1]")
     return "picture"
@@ -549,7 +550,8 @@ def spoil_run(run: Path, bench: Bench, rng: random.Random) -> None:
         odd_file(path, bench, rng)
     elif pick < 0.25:
         path.unlink()
-        path.symlink_to(rng.choice(("/etc/passwd", "/dev/zero", "..", "/proc/self/environ")))
+        private = (bench.folder / name for name in ("private.yaml", "private.csv", "photos/0.png"))
+        path.symlink_to(rng.choice(("/etc/passwd", "/dev/zero", "..", *private)))
     elif pick < 0.6 and path.suffix in (".json", ".yaml"):
         tree = seeds.spoiled(yaml.safe_load(data.decode()), rng, rng.choice((1, 3, 10)))
         if path.suffix == ".json":
@@ -606,6 +608,9 @@ def use_runs(bench: Bench, case: list[str]) -> str:
         check(line.startswith("nstrep: error: ") and one_line(line), f"said {line!r}")
         check(isinstance(error.code, int) and error.code > 0, f"exit code {error.code}")
         raise NstrepError(line) from None
+    if tool in ("report", "collect"):
+        table = (Path(folder) / "summary.csv").read_text(encoding="utf-8")
+        check(seeds.SECRET not in table, "a secret came into the table")
     if tool == "report":
         check_page(bench, (Path(folder) / "report.html").read_text(encoding="utf-8"))
     return tool

@@ -29,7 +29,8 @@ HOSTILE = (
     "!!python/object/apply:os.system ['true']", "*a", "&a b", "<<", "=", "? a",
     "<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "</script><script>alert(1)",
     "<!--", "]]>", "javascript:alert(1)", "{{7*7}}", "{%", "&lt;", "'", '"', "`", "\\",
-    "../../../etc/passwd", "/etc/passwd", "/dev/zero", "~root/x", "/proc/self/environ", ".", "",
+    "../../../etc/passwd", "/etc/passwd", "/dev/zero", "~root/x", "/proc/self/environ",
+    "~nobody/x", "a/" * 3000, ".", "",
     "a\nb", "a\r\nnstrep: error: b", "\x1b[31mred\x1b[0m", "\x00", "\x07", "\u202eabc", "\ufeff",
     "é" * 300, "日本", "😀", "A" * 100_000, "$x^{$", r"\frac{1}{", "%s%n", "$(id)", "; id",
     "null", "true", "nan", "inf", "-inf", "1e400", "-1", "0", "1e-320", "9" * 5000, "0x10", "1_0",
@@ -208,6 +209,8 @@ def make(folder: Path) -> None:
     for number, weight in enumerate(("content_weight=1", "content_weight=20")):
         write_run(folder / "runs" / str(number), weight, seed=number)
     write_run(folder / "runs" / "broken", "seed=3", status="failed", reason="no")
+    (folder / "private.yaml").write_text(f"{{token: {SECRET}, total: 1}}\n")
+    (folder / "private.csv").write_text(f"epoch,total\n1,{SECRET}\n")
     (folder / "training").mkdir()
     training.Training(trained).save(folder / "training" / "checkpoint")
     (folder / "fast").mkdir()

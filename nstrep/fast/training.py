@@ -281,8 +281,8 @@ def _state(stored: Mapping[str, Stored]) -> dict[str, Any]:
         raise FormatError("has no state")
     right = {
         "identity": lambda value: isinstance(value, str),
-        "step": lambda value: type(value) is int and value >= 0,
-        "seconds": lambda value: type(value) in (int, float) and 0 <= value < math.inf,
+        "step": lambda value: type(value) is int and 0 <= value < 2**53,
+        "seconds": lambda value: type(value) in (int, float) and 0 <= value < 2**53,
         "skipped": lambda value: (
             isinstance(value, dict) and all(isinstance(why, str) for why in value.values())
         ),

@@ -26,9 +26,9 @@ from pathlib import Path
 SECONDS = 10.0
 """Of the processor's time: a case that takes more hangs, on a busy machine too."""
 
-WAITING = 60.0
-"""Seconds by the clock: a case that waits for something hangs. Commands that start Python and
-MXNet count by the clock alone."""
+WAITING = 120.0
+"""Seconds by the clock: a case that waits for something hangs. Commands, which start Python and
+MXNet in a process of their own and may run an epoch, count by the clock alone."""
 
 MEMORY_MB = 500.0
 """That a case may take above what the worker held before, beside 32 bytes for each pixel that a

@@ -23,8 +23,8 @@ from nstrep import environment
 from nstrep.assets.catalogue import home
 from nstrep.config import INITS, NOT_STORED, explain, group_options
 from nstrep.errors import InputError
-from nstrep.files import sha256_of, shown
-from nstrep.foreign import leaves
+from nstrep.files import reason, sha256_of, shown
+from nstrep.foreign import leaves, read_yaml
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +46,59 @@ WORDS = {"init": INITS, "weights.path": ("random",)}
 """What these keys can hold that is no file; ``styles`` also takes names of the style group."""
 
 
+def continued(composed: DictConfig, directory: Path) -> DictConfig:
+    """With resume=true: the configuration of the run that is in the directory.
+
+    What the user typed beside it may only repeat what that run was told.
+
+    Raises:
+        InputError: there is no run, its config.yaml cannot be read, or something typed is not what
+            it holds.
+
+    """
+    if not composed.resume:
+        return composed
+    from nstrep import results
+
+    path = directory / results.CONFIG
+    if not path.exists():
+        raise InputError(
+            f"resume=true: {shown(directory)} holds no run; name it: hydra.run.dir=..."
+        )
+    try:
+        stored = read_yaml(path.read_text())
+        config = OmegaConf.merge(composed, _data(stored, shown(path)))
+    except OmegaConfBaseException as error:
+        raise InputError(f"{shown(path)}: {explain(error)}") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{shown(path)}: cannot be read ({reason(error)})") from None
+    for override, key in _typed().items():
+        told, now = (OmegaConf.select(each, key) for each in (config, composed))
+        if key in FILES and isinstance(told, str) and isinstance(now, str):
+            told, now = _real(told), _real(now)
+        if told != now:
+            raise InputError(f"{override}: cannot be changed with resume=true, the run has {told}")
+    return config
+
+
+def _data(stored: Any, where: str) -> dict[str, Any]:
+    """What a stored configuration may set."""
+    if not isinstance(stored, dict):
+        raise InputError(f"{where}: its configuration is damaged (not a mapping)")
+    for key, value in leaves(stored):
+        if isinstance(value, str) and "${" in value:
+            raise InputError(f"{where}: {key}={value}: ${{...}} is not taken from a result")
+    return {key: value for key, value in stored.items() if key not in NOT_STORED}
+
+
+def _typed() -> dict[str, str]:
+    """What the user typed, and the key in it."""
+    return {
+        override: re.split("[=@]", override.lstrip("+~"))[0]
+        for override in HydraConfig.get().overrides.task
+    }
+
+
 def again(composed: DictConfig) -> tuple[DictConfig, dict | None]:
     """With from_image: the configuration inside that picture, under what the user typed beside it.
 
@@ -63,21 +116,12 @@ def again(composed: DictConfig) -> tuple[DictConfig, dict | None]:
     from nstrep import results
 
     stored, inputs = results.from_image(path)
-    for key, value in leaves(stored):
-        if isinstance(value, str) and "${" in value:
-            raise InputError(
-                f"from_image={shown(path)}: {key}={value}: ${{...}} is not taken from a picture"
-            )
-    stored = {key: value for key, value in stored.items() if key not in NOT_STORED}
     try:
         # Keys that are newer than the picture take their defaults.
-        config = OmegaConf.merge(composed, stored)
+        config = OmegaConf.merge(composed, _data(stored, f"from_image={shown(path)}"))
     except OmegaConfBaseException as error:
         raise InputError(f"from_image={shown(path)}: {explain(error)}") from None
-    typed = {
-        override: re.split("[=@]", override.lstrip("+~"))[0]
-        for override in HydraConfig.get().overrides.task
-    }
+    typed = _typed()
     for override, key in typed.items():
         for other in INSTEAD_OF.get(key, ()):
             if other not in typed.values():

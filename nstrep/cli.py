@@ -22,7 +22,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from nstrep import naming, sweep
-from nstrep.again import again
+from nstrep.again import again, continued
 from nstrep.config import (
     ExperimentConfig,
     check,
@@ -64,13 +64,16 @@ def job(composed: DictConfig) -> float:
     single = HydraConfig.get().mode == RunMode.RUN
     try:
         composed, made_from = again(composed)
-        config = check(composed)
+        config = check(continued(composed, directory) if single else composed)
         absolute_paths(config)
         # Loads MXNet: only once the configuration is known good.
         from nstrep import experiment, results
 
-        start = experiment.run if single else experiment.run_once
-        return results.measure(start(config, directory, made_from), config.objective)
+        if single and not config.resume:
+            metrics = experiment.run(config, directory, made_from)
+        else:
+            metrics = experiment.run_once(config, directory, made_from, anew=not single)
+        return results.measure(metrics, config.objective)
     except NstrepError as error:
         if not single:
             raise
@@ -117,12 +120,17 @@ def leave_nothing(directory: Path) -> None:
             directory.rmdir()
 
 
-def main(task: Callable[[DictConfig], Any] = job, config_name: str = "config") -> None:
+def main(
+    task: Callable[[DictConfig], Any] = job,
+    config_name: str = "config",
+    schema: type = ExperimentConfig,
+) -> None:
     """Run the command line; ends the process with the error's exit code.
 
     Args:
         task: what Hydra calls with the composed configuration.
         config_name: of the file in configs/ that is at the top of it.
+        schema: whose keys there are.
 
     """
     full = os.environ.get("HYDRA_FULL_ERROR") == "1"
@@ -139,7 +147,7 @@ def main(task: Callable[[DictConfig], Any] = job, config_name: str = "config") -
     except (Exception, Refused) as error:
         if full:
             raise
-        plain = plain_error(error.error if isinstance(error, Refused) else error)
+        plain = plain_error(error.error if isinstance(error, Refused) else error, schema)
     if sweep.watch is not None:
         sys.exit(sweep.close(plain))
     if plain is not None:
@@ -157,8 +165,14 @@ def quoted_file(argument: str) -> str:
     return argument
 
 
-def plain_error(error: Exception) -> NstrepError:
-    """What to tell the user about an exception, in one line, with its exit code."""
+def plain_error(error: Exception, schema: type = ExperimentConfig) -> NstrepError:
+    """What to tell the user about an exception, in one line, with its exit code.
+
+    Args:
+        error: what was raised.
+        schema: whose keys there are.
+
+    """
     if isinstance(error, NstrepError):
         return error
     if isinstance(error, MissingConfigException):
@@ -166,9 +180,9 @@ def plain_error(error: Exception) -> NstrepError:
     if isinstance(error, OverrideParseException):
         return InputError(f"{error.override}: cannot be read as KEY=VALUE ({reason(error)})")
     if isinstance(error, CompactHydraException):
-        return InputError(_unknown_key(error))
+        return InputError(_unknown_key(error, schema))
     if isinstance(error, OmegaConfBaseException):
-        return InputError(explain(error))
+        return InputError(explain(error, schema))
     if type(error).__name__ in WORKER_DEATHS:
         return WorkerError(
             "a worker process was killed, perhaps for want of memory; the same command continues"
@@ -200,13 +214,13 @@ def _unknown_option(error: MissingConfigException) -> str:
     return f"{group}={name}: must be one of {', '.join(options)}{hint}"
 
 
-def _unknown_key(error: CompactHydraException) -> str:
+def _unknown_key(error: CompactHydraException, schema: type) -> str:
     cause = error.__cause__
     override = re.search(r"Could not override '([^']+)'", str(error))
     if isinstance(cause, OmegaConfBaseException):
-        return explain(cause)
+        return explain(cause, schema)
     if override:
-        return unknown_key(override.group(1))
+        return unknown_key(override.group(1), schema)
     several = re.search(r"Ambiguous value for argument '([^']+)'", str(error))
     if several:
         return f"{several.group(1)}: several values need --multirun"

@@ -37,3 +37,18 @@ def plain_errors() -> Iterator[None]:
         sys.exit(ResultsError.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+class LogFile(logging.FileHandler):
+    """A run's log, which must not be what ends the run: on a full disk its lines are dropped.
+
+    The results meet the same disk, and say so in one plain line.
+    """
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a line if that is possible."""
+        with contextlib.suppress(OSError):  # of opening the file
+            super().emit(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        """Do nothing, where the default prints a traceback."""

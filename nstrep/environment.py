@@ -39,6 +39,11 @@ DEFAULTS = {
     "OPENBLAS_NUM_THREADS": "1",
     # Operators take turns: one space for their intermediate results is enough, not four.
     "MXNET_CPU_TEMP_COPY": "1",
+    # MXNet and oneDNN keep compiled operators by shape, MXNet without a limit: a sweep over sizes
+    # would grow by a megabyte a run. VGG-19 has 16 of a kind; tiles of many shapes have more, and
+    # take far longer to compute than to compile.
+    "MXNET_MKLDNN_CACHE_NUM": "64",
+    "DNNL_PRIMITIVE_CACHE_CAPACITY": "64",
     # One line on stderr for every bound graph otherwise.
     "MXNET_SUBGRAPH_VERBOSE": "0",
 }
@@ -181,6 +186,12 @@ def changed_versions(then: object) -> list[str]:
         for name, version in versions().items()
         if then.get(name, version) != version
     ]
+
+
+def changed_threads(then: int | None) -> list[str]:
+    """Say whether :func:`threads` differs from that of an earlier run, as it recorded it."""
+    now = threads()
+    return [] if then == now else [f"threads {then} then, {now} now"]
 
 
 def threads() -> int | None:

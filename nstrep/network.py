@@ -17,8 +17,8 @@ from nstrep.regions import pooled
 from nstrep.vgg import Architecture
 from nstrep.weights import Weights
 
-KEPT_BYTES = 2**28
-"""Of the features and Gram matrices that a network keeps."""
+KEPT_BYTES, KEPT_PICTURES = 2**28, 16
+"""Most that a network keeps of features and Gram matrices; a sweep over sizes needs none of them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,8 +41,7 @@ class Network:
             for name, array in self.weights.arrays.items()
         }
         object.__setattr__(self, "_parameters", on_device)
-        size = lambda arrays: sum(array.nbytes for array in arrays.values())  # noqa: E731
-        object.__setattr__(self, "_kept", LRUCache(KEPT_BYTES, getsizeof=size))
+        object.__setattr__(self, "_kept", LRUCache(KEPT_BYTES, getsizeof=_share))
 
     def taps(self, image: mx.sym.Symbol, layers: Iterable[str]) -> dict[str, mx.sym.Symbol]:
         """Symbols of ``layers`` over ``image``; see :func:`nstrep.vgg.taps`."""
@@ -176,3 +175,9 @@ class Network:
         executor = self.bind(mx.sym.Group(list(symbols.values())), arguments)
         outputs = executor.forward(is_train=False)
         return {name: output.asnumpy() for name, output in zip(symbols, outputs)}
+
+
+def _share(arrays: dict[str, np.ndarray]) -> int:
+    """Bytes that count against KEPT_BYTES: so many that no more than KEPT_PICTURES fit."""
+    held = sum(array.nbytes for array in arrays.values())
+    return max(held, KEPT_BYTES // KEPT_PICTURES)

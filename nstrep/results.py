@@ -9,6 +9,7 @@ import json
 import math
 import re
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from nstrep import environment, images, plots, resume
 from nstrep.config import NOT_STORED, ExperimentConfig
-from nstrep.errors import InputError, ResultsError
+from nstrep.errors import InputError
 from nstrep.files import atomic_write, reason, save_npz
 from nstrep.foreign import read_json, read_yaml
 
@@ -45,31 +46,30 @@ class Outcome:
     """``finished``, ``diverged`` or ``interrupted``."""
     reason: str
     """What stopped it: a key such as stop_eps, or a sentence."""
-    first: Step | None
+    at_start: Mapping[str, float] | None
+    """The losses of epoch 0; None if not even the start could be evaluated, as ``last``."""
     last: Step | None
-    """None if not even the start could be evaluated."""
     memory_before_mb: float
     """What the process held before the network was bound."""
+    resumed: Sequence[int]
+    """The epochs at which it went on after a stop."""
 
 
-def claim(directory: Path, config: ExperimentConfig) -> None:
-    """Take a directory for one run by creating its config.yaml, which nobody else may have done.
+def claim(directory: Path, config: ExperimentConfig, *, goes_on: bool = False) -> None:
+    """Begin a run, or go on with one, in a directory that is :func:`nstrep.resume.locked`.
 
     Raises:
-        InputError: a run is there already.
+        InputError: a run is there, and it is not to go on.
         ResultsError: the directory cannot be made or written.
 
     """
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        with (directory / CONFIG).open("x") as stream:
-            stream.write(OmegaConf.to_yaml(OmegaConf.structured(config)))
-    except FileExistsError:
+    if (directory / CONFIG).exists() and not goes_on:
         raise InputError(
-            f"hydra.run.dir={directory}: holds a run already; name another folder"
-        ) from None
-    except OSError as error:
-        raise ResultsError(f"{directory}: cannot be written ({reason(error)})") from None
+            f"hydra.run.dir={directory}: holds a run already; name another folder, or type"
+            " resume=true to go on with it"
+        )
+    with atomic_write(directory / CONFIG) as temporary:
+        temporary.write_text(OmegaConf.to_yaml(OmegaConf.structured(config)))
 
 
 def save(
@@ -131,6 +131,7 @@ def save(
         "peak_memory_mb": environment.memory_mb()["peak"],
         "memory_before_mb": outcome.memory_before_mb,
         "threads": environment.threads(),
+        "resumed_at": list(outcome.resumed),
         "versions": versions,
         "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }
@@ -153,8 +154,8 @@ def _styles(inputs: dict[str, dict[str, Any]]) -> str:
 
 
 def _measured(outcome: Outcome) -> dict[str, Any]:
-    first, last = outcome.first, outcome.last
-    if first is None or last is None:
+    last = outcome.last
+    if last is None:
         return {}
     return {
         "epochs": last.epoch,
@@ -164,7 +165,7 @@ def _measured(outcome: Outcome) -> dict[str, Any]:
         "eps": last.eps,
         "loss_change": last.loss_change,
         "losses": dict(last.losses),
-        "losses_at_start": dict(first.losses),
+        "losses_at_start": dict(outcome.at_start),
     }
 
 

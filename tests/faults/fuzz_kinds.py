@@ -376,9 +376,9 @@ def make_checkpoint(bench: Bench, rng: random.Random, number: int) -> Path:
     if pick < 0.75:
         path.write_bytes(hostile_npz(arrays, rng))
         return path
-    state = seeds.spoiled(json.loads(arrays["state"].tobytes()), rng)
+    state = seeds.spoiled(json.loads(arrays["facts"].tobytes()), rng)
     text = seeds.DEEP if rng.random() < 0.1 else json.dumps(state)
-    arrays["state"] = np.frombuffer(text.encode("utf-8", "replace"), np.uint8)
+    arrays["facts"] = np.frombuffer(text.encode("utf-8", "replace"), np.uint8)
     with path.open("wb") as stream:
         np.savez(stream, **arrays)
     return path

@@ -1,0 +1,57 @@
+"""``python -m tests.faults``: every fault, and the table in docs/reliability.md.
+
+    python -m tests.faults --short               about a minute, writes no table
+    python -m tests.faults kills twins           some of them, and the table anew
+
+The exit code is not 0 if anything was lost or wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.faults import page
+from tests.faults.harness import Row, say, write_rows
+
+MODULES = ("kills", "disks", "twins", "numbers", "soak")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Inject the faults; the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.faults",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("modules", nargs="*", metavar="MODULE", help=", ".join(MODULES))
+    parser.add_argument("--short", action="store_true", help="a few of each, no table")
+    parser.add_argument("--seed", type=int, default=0, help="of the random moments")
+    parser.add_argument("--folder", type=Path, help="where to work; kept; default: a temporary one")
+    options = parser.parse_args(arguments)
+    wrong = sorted(set(options.modules) - set(MODULES))
+    if wrong:
+        parser.error(f"{wrong[0]}: must be one of {', '.join(MODULES)}")
+    with tempfile.TemporaryDirectory(prefix="nstrep-faults-") as temporary:
+        folder = (options.folder or Path(temporary)).absolute()
+        rows: list[Row] = []
+        for name in options.modules or MODULES:
+            module = importlib.import_module(f"tests.faults.{name}")
+            found = module.main(folder / name, options.short, options.seed)
+            if found and not options.short:
+                write_rows(name, found)
+            rows += found
+    for row in rows:
+        say(f"{row.fault}: {row.times} times, lost {row.lost}, wrong {row.wrong}. {row.notes}")
+        for line in row.found:
+            say(f"  {line}")
+    if not options.short:
+        page.write()
+    return int(any(row.lost or row.wrong for row in rows))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

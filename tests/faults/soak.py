@@ -1,0 +1,119 @@
+"""A long sweep: does the memory, or the number of open files, grow with the runs?
+
+Every run has a photo of another size and another scale of the painting, so that whatever is kept
+by picture has something to keep. The processes are watched from outside.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from statistics import median
+
+import pandas as pd
+import psutil
+
+from tests.faults import checks
+from tests.faults.harness import TINY, Command, Row, faults_of, say
+
+RUNS = 200
+WARM = 20
+"""Runs after which a process should have all that it will ever need."""
+
+GROWTH = 0.05
+"""Of the memory after the first runs: the limit of the issue."""
+
+LAUNCHERS = {
+    "in one process": ("hydra/launcher=basic",),
+    "in parallel, joblib": ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2"),
+}
+
+
+def soak(folder: Path, name: str, launcher: tuple[str, ...], runs: int = RUNS) -> Row:
+    """One sweep of many runs, and how its processes' memory and open files went."""
+    sizes, scales = range(48, 48 + 20), [round(1 + 0.05 * i, 2) for i in range(runs // 20)]
+    command = Command(
+        folder, "--multirun", *launcher, *TINY, "max_num_epochs=3", "save_epochs=2",
+        "max_long_edge=" + ",".join(map(str, sizes)),
+        "style_scale=" + ",".join(map(str, scales)),
+    )  # fmt: skip
+    samples = watch(command, folder)
+    row = Row(f"soak, {name}", times=runs)
+    row.blame(faults_of(command, 0))
+    (sweep,) = (folder / "results/sweeps").iterdir()
+    done = len(list(sweep.glob("*/metrics.json")))
+    row.lose([f"{runs - done} runs are missing"] * (runs - done))
+    summary = pd.read_csv(sweep / "summary.csv")
+    if len(summary) != runs or set(summary["status"]) != {"finished"}:
+        row.blame([f"summary.csv: {summary['status'].value_counts().to_dict()}"])
+    row.blame(checks.broken(sweep) + checks.left_over(sweep))
+    samples.to_csv(folder / f"soak-{name.split()[1]}.csv", index=False)
+    row.notes = judge(samples, runs, row)
+    return row
+
+
+def watch(command: Command, folder: Path) -> pd.DataFrame:
+    """Memory and open files of every process of a sweep, each time that a run ends.
+
+    Returns:
+        Columns: runs (finished so far), pid, mb (resident), files.
+
+    """
+    rows, before = [], -1
+    while command.alive:
+        done = len(list(folder.glob("results/sweeps/*/*/metrics.json")))
+        if done != before:
+            before = done
+            for process in workers(command.process):
+                try:
+                    rss = process.memory_info().rss / 2**20
+                    rows.append((done, process.pid, rss, process.num_fds()))
+                except psutil.Error:
+                    continue
+        time.sleep(0.02)
+    return pd.DataFrame(rows, columns=["runs", "pid", "mb", "files"])
+
+
+def workers(process: psutil.Process) -> list[psutil.Process]:
+    """The processes that have MXNet loaded: those that compute."""
+    try:
+        family = [process, *process.children(recursive=True)]
+        return [one for one in family if any("libmxnet" in m.path for m in one.memory_maps())]
+    except psutil.Error:
+        return []
+
+
+def judge(samples: pd.DataFrame, runs: int, row: Row) -> str:
+    """Blame processes that grew; the note tells how much.
+
+    The level after the first runs is the median of the second tenth of all runs, that at the end
+    of the last tenth; in between nothing may have been higher by more than the limit either.
+    """
+    notes = []
+    for number, (_, own) in enumerate(samples.groupby("pid"), 1):
+        early = own[(own["runs"] >= WARM) & (own["runs"] < 2 * WARM)]
+        late = own[own["runs"] >= runs - WARM]
+        if early.empty or late.empty:
+            row.blame([f"process {number} did not live through the sweep"])
+            continue
+        memory = [median(part["mb"]) for part in (early, late)]
+        growth = own.loc[own["runs"] >= WARM, "mb"].max() / memory[0] - 1
+        files = [int(part["files"].max()) for part in (early, late)]
+        notes.append(
+            f"process {number}: {memory[0]:.0f} MB after {WARM} runs, {memory[1]:.0f} at the end,"
+            f" at most {growth:+.1%}; {files[0]} files open, then {files[1]}"
+        )
+        if growth >= GROWTH:
+            row.blame([f"memory grew by {growth:.1%}"])
+        if files[1] > files[0]:
+            row.blame([f"open files grew from {files[0]} to {files[1]}"])
+    return "; ".join(notes)
+
+
+def main(folder: Path, short: bool, seed: int) -> list[Row]:
+    """All soaks; too long for a short round."""
+    rows = []
+    for name, launcher in {} if short else LAUNCHERS.items():
+        say(f"soak {name}")
+        rows.append(soak(folder / name.split()[1], name, launcher))
+    return rows

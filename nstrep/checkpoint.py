@@ -147,7 +147,10 @@ def check_arrays(path: Path, state: State, shapes: Mapping[str, tuple[int, ...]]
     """
     for name, shape in shapes.items():
         if name not in state.arrays or state.arrays[name].shape != tuple(shape):
-            raise InputError(f"{shown(path)}: is no checkpoint (no array {name} of shape {shape})")
+            raise InputError(
+                f"{shown(path)}: is no checkpoint (no array {name} of shape {shape});"
+                " remove it to begin anew"
+            )
 
 
 def is_count(value: Any) -> bool:

@@ -97,6 +97,17 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     _sync_folder(target.parent)
 
 
+def remove_unfinished(folder: Path) -> None:
+    """Remove what :func:`atomic_write` left where a process was killed, in subfolders too.
+
+    Only for who holds the folder's lock: the files of a process at work look the same.
+
+    Raises OSError if something cannot be removed.
+    """
+    for leftover in folder.rglob(".*.tmp*"):
+        leftover.unlink(missing_ok=True)
+
+
 def _sync_folder(folder: Path) -> None:
     # The new file is in place already. Some systems cannot open or sync a folder; the only loss
     # there is that a power cut may bring the old name back.

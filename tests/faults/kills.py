@@ -36,6 +36,10 @@ APPEARING = (
 """Files of a run at whose appearance it is killed."""
 
 
+LAST = ("raw.npz", "net.npz")
+"""Files that show that the optimisation is over, of a run and of a training."""
+
+
 @dataclass(frozen=True)
 class Target:
     """A command that is killed."""
@@ -183,7 +187,7 @@ class Life:
         done = sum(bool(mtime(run)) for run in runs)
         rows = [len(checks.rows(run / "curve.csv")) for run in runs if not mtime(run)]
         at_work = any(rows)
-        written = any((run / "raw.npz").exists() for run in runs if not mtime(run))
+        written = any((run / name).exists() for run in runs for name in LAST if not mtime(run))
         phase = "writing" if written else "optimisation" if at_work else "start"
         if done and not at_work:
             phase = "between runs" if self.target.runs else "end"

@@ -3,8 +3,8 @@
     python benchmarks/fast.py [--size 512] [--rounds 7] [--threads 2]
 
 needs the extra ``train``. The same random weights in both; each program has a process of its own
-and takes its turn, so that both meet the same machine. Prints the seconds of every round and the
-ratio of the medians; PyTorch in its faster memory layout, channels_last.
+and takes its turn, so that both meet the same machine. Prints the seconds of every round, which go
+to benchmarks/results/ too, and the ratio of the medians to the faster of PyTorch's memory layouts.
 """
 
 from __future__ import annotations
@@ -88,8 +88,10 @@ def main() -> None:
         return
     import torch
 
+    from benchmarks import harness
     from tests.test_fast_nets import torch_net
 
+    load = harness.load()
     environment = {**os.environ, "OMP_NUM_THREADS": str(given.threads)}
     with tempfile.TemporaryDirectory() as folder:
         weights = f"{folder}/net.pth"
@@ -115,6 +117,13 @@ def main() -> None:
         for server in servers.values():
             server.stdin.close()
             server.wait()
+    rows = [
+        {"size": given.size, "threads": given.threads, "program": name, "round": number,
+         "seconds": value, "load": load}
+        for name, found in times.items()
+        for number, value in enumerate(found)
+    ]  # fmt: skip
+    harness.write_csv(f"fast_{given.size}", rows)
     print(f"{given.size} x {given.size}, {given.threads} threads; results differ by {apart:.1e}")
     medians = {name: statistics.median(found) for name, found in times.items()}
     for name, found in times.items():

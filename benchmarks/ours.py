@@ -21,7 +21,8 @@ from nstrep.basis import make_basis
 from nstrep.config import ExperimentConfig, check, layer_weights
 from nstrep.network import Network
 from nstrep.objective import LayerWeights, Objective
-from nstrep.optimize import Problem, Step, minimize
+from nstrep.optimize import Step, minimize
+from nstrep.problem import Problem
 from nstrep.regions import whole
 from nstrep.tiling import TiledObjective
 from nstrep.vgg import ARCHITECTURES

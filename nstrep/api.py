@@ -142,7 +142,7 @@ def _from_array(role: str, array: np.ndarray) -> Picture:
 
 
 def _file(role: str, path: str) -> str:
-    if not Path(path).exists() and not Path(path).suffix:  # rather a name with a slip in it
+    if not os.path.exists(path) and not Path(path).suffix:  # rather a name with a slip in it
         options = ", ".join(group_options(role))
         raise InputError(f"{role}={shown(path)}: must be a file, an array, or one of {options}")
     return path

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import difflib
-import logging
 import os
 import re
 import shutil
@@ -19,10 +18,11 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import env_override
 from hydra.errors import CompactHydraException, MissingConfigException, OverrideParseException
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from nstrep import environment, naming, sweep
+from nstrep import naming, sweep
+from nstrep.again import again, continued
 from nstrep.config import (
     ExperimentConfig,
     check,
@@ -34,8 +34,6 @@ from nstrep.config import (
 from nstrep.errors import InputError, NstrepError, ResultsError, StoppedError, WorkerError
 from nstrep.files import reason
 
-log = logging.getLogger(__name__)
-
 WORKER_DEATHS = (
     "TerminatedWorkerError", "BrokenProcessPool", "UncompletedJobError", "WorkerCrashedError",
 )  # fmt: skip
@@ -44,7 +42,10 @@ WORKER_DEATHS = (
 PLUGINS = {"submitit_local": "slurm", "submitit_slurm": "slurm", "ray": "ray", "optuna": "optuna"}
 """Launchers and sweepers that are extras of this package."""
 
-FILE_KEYS = ("from_image", "content_image", "style_image", "init", "weights.path", "data.dir")
+FILE_KEYS = (
+    "from_image", "from_image_root", "content_image", "style_image", "init", "weights.path",
+    "data.dir",
+)  # fmt: skip
 
 
 # Workers import this module, so that they know these too.
@@ -63,13 +64,16 @@ def job(composed: DictConfig) -> float:
     single = HydraConfig.get().mode == RunMode.RUN
     try:
         composed, made_from = again(composed)
-        config = check(composed)
+        config = check(continued(composed, directory) if single else composed)
         absolute_paths(config)
         # Loads MXNet: only once the configuration is known good.
         from nstrep import experiment, results
 
-        start = experiment.run if single else experiment.run_once
-        return results.measure(start(config, directory, made_from), config.objective)
+        if single and not config.resume:
+            metrics = experiment.run(config, directory, made_from)
+        else:
+            metrics = experiment.run_once(config, directory, made_from, anew=not single)
+        return results.measure(metrics, config.objective)
     except NstrepError as error:
         if not single:
             raise
@@ -84,58 +88,6 @@ class Refused(BaseException):
     def __init__(self, error: NstrepError) -> None:
         super().__init__(str(error))
         self.error = error
-
-
-INSTEAD_OF = {
-    "content": ("content_image",),
-    "style": ("style_image", "styles", "style_blend"),
-    "style_image": ("styles", "style_blend"),
-    "styles": ("style_image", "style_blend"),
-}
-"""What a key that is typed beside from_image takes the place of."""
-
-
-def again(composed: DictConfig) -> tuple[DictConfig, dict | None]:
-    """With from_image: the configuration inside that picture, under what the user typed beside it.
-
-    Returns:
-        The configuration, and what the picture's run read; None without from_image.
-
-    Raises:
-        InputError: the picture holds no configuration, or a group cannot be combined with it.
-
-    """
-    path = composed.from_image
-    if path is None:
-        return composed, None
-    from nstrep import results
-
-    stored, inputs = results.from_image(path)
-    # Keys that are newer than the picture take their defaults.
-    config = OmegaConf.merge(composed, stored)
-    typed = {
-        override: re.split("[=@]", override.lstrip("+~"))[0]
-        for override in HydraConfig.get().overrides.task
-    }
-    for override, key in typed.items():
-        for other in INSTEAD_OF.get(key, ()):
-            if other not in typed.values():
-                config[other] = composed[other]
-        if key in ("recipe", "experiment", "optimizer"):
-            raise InputError(
-                f"{override}: cannot be combined with from_image, which holds these settings;"
-                " set single keys instead"
-            )
-        if key != "from_image":
-            OmegaConf.update(config, key, OmegaConf.select(composed, key), merge=False)
-    _warn_of_versions(inputs)
-    return config, inputs
-
-
-def _warn_of_versions(inputs: dict) -> None:
-    changed = environment.changed_versions(inputs.get("versions"))
-    if changed:
-        log.warning("from_image: made with other versions: %s", "; ".join(changed))
 
 
 def absolute_paths(config: ExperimentConfig) -> None:
@@ -155,7 +107,7 @@ def absolute_paths(config: ExperimentConfig) -> None:
 
 
 def _absolute(file: str) -> str:
-    return str(Path(file).expanduser().absolute())
+    return str(Path(os.path.expanduser(file)).absolute())
 
 
 def leave_nothing(directory: Path) -> None:
@@ -168,12 +120,17 @@ def leave_nothing(directory: Path) -> None:
             directory.rmdir()
 
 
-def main(task: Callable[[DictConfig], Any] = job, config_name: str = "config") -> None:
+def main(
+    task: Callable[[DictConfig], Any] = job,
+    config_name: str = "config",
+    schema: type = ExperimentConfig,
+) -> None:
     """Run the command line; ends the process with the error's exit code.
 
     Args:
         task: what Hydra calls with the composed configuration.
         config_name: of the file in configs/ that is at the top of it.
+        schema: whose keys there are.
 
     """
     full = os.environ.get("HYDRA_FULL_ERROR") == "1"
@@ -190,7 +147,7 @@ def main(task: Callable[[DictConfig], Any] = job, config_name: str = "config") -
     except (Exception, Refused) as error:
         if full:
             raise
-        plain = plain_error(error.error if isinstance(error, Refused) else error)
+        plain = plain_error(error.error if isinstance(error, Refused) else error, schema)
     if sweep.watch is not None:
         sys.exit(sweep.close(plain))
     if plain is not None:
@@ -203,13 +160,19 @@ def quoted_file(argument: str) -> str:
     """Quote the path of a file that is there, as Hydra wants where it has = or , in it."""
     key, _, value = argument.partition("=")
     special = re.search(r"[=,\s(){}\[\]:]", value) and not re.search(r"['\"]", value)
-    if key in FILE_KEYS and special and Path(value).expanduser().exists():
+    if key in FILE_KEYS and special and os.path.exists(os.path.expanduser(value)):
         return f"{key}='{value}'"
     return argument
 
 
-def plain_error(error: Exception) -> NstrepError:
-    """What to tell the user about an exception, in one line, with its exit code."""
+def plain_error(error: Exception, schema: type = ExperimentConfig) -> NstrepError:
+    """What to tell the user about an exception, in one line, with its exit code.
+
+    Args:
+        error: what was raised.
+        schema: whose keys there are.
+
+    """
     if isinstance(error, NstrepError):
         return error
     if isinstance(error, MissingConfigException):
@@ -217,9 +180,9 @@ def plain_error(error: Exception) -> NstrepError:
     if isinstance(error, OverrideParseException):
         return InputError(f"{error.override}: cannot be read as KEY=VALUE ({reason(error)})")
     if isinstance(error, CompactHydraException):
-        return InputError(_unknown_key(error))
+        return InputError(_unknown_key(error, schema))
     if isinstance(error, OmegaConfBaseException):
-        return InputError(explain(error))
+        return InputError(explain(error, schema))
     if type(error).__name__ in WORKER_DEATHS:
         return WorkerError(
             "a worker process was killed, perhaps for want of memory; the same command continues"
@@ -251,13 +214,13 @@ def _unknown_option(error: MissingConfigException) -> str:
     return f"{group}={name}: must be one of {', '.join(options)}{hint}"
 
 
-def _unknown_key(error: CompactHydraException) -> str:
+def _unknown_key(error: CompactHydraException, schema: type) -> str:
     cause = error.__cause__
     override = re.search(r"Could not override '([^']+)'", str(error))
     if isinstance(cause, OmegaConfBaseException):
-        return explain(cause)
+        return explain(cause, schema)
     if override:
-        return unknown_key(override.group(1))
+        return unknown_key(override.group(1), schema)
     several = re.search(r"Ambiguous value for argument '([^']+)'", str(error))
     if several:
         return f"{several.group(1)}: several values need --multirun"

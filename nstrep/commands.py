@@ -7,14 +7,25 @@ import logging
 import sys
 from collections.abc import Iterator
 
-from nstrep.errors import NstrepError, ResultsError
+from nstrep.errors import NstrepError, ResultsError, printable
 from nstrep.files import reason
+
+
+class LineFormatter(logging.Formatter):
+    """One line for each message, whatever the names of files and pictures in it hold."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - its name there
+        """The message with escapes for what would break or colour the line."""
+        record.message = printable(record.message)
+        return super().formatMessage(record)
 
 
 @contextlib.contextmanager
 def plain_errors() -> Iterator[None]:
     """Print what goes wrong in the block as one line on stderr, and end the process."""
-    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    handler = logging.StreamHandler()
+    handler.setFormatter(LineFormatter())
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
     try:
         yield
     except NstrepError as error:

@@ -12,7 +12,7 @@ import typing
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
@@ -33,6 +33,10 @@ MEASURES = (
 )  # fmt: skip
 """Numbers of metrics.json that ``objective`` may name, besides the losses."""
 DOWNLOADS = ("ask", "always", "never")
+NOT_STORED = ("assets", "from_image", "from_image_root", "resume", "checkpoint_seconds")
+"""Keys that are the user's at the moment and no part of a result: a picture does not hold them, and
+they are not taken from one.
+"""
 Schema = TypeVar("Schema")
 LAYER_WEIGHTS = (
     "mean (1 / number), sum (1), fine (in proportion to 1 / stride, 1 in all), or a number for each"
@@ -251,6 +255,7 @@ class NoiseConfig:
 class ExperimentConfig:
     """One experiment, whole."""
 
+    GROUPS: ClassVar[tuple[str, ...]] = GROUPS
     content: PictureConfig
     style: PictureConfig
     content_image: str | None = text("a file instead of the content group")
@@ -316,12 +321,24 @@ class ExperimentConfig:
         " nothing but the memory needed; null: whole; auto: whole if it fits into the memory"
     )
     gpu: int = number("which GPU; -1 for the CPU", at_least=-1)
+    resume: bool = text(
+        "go on with the run in hydra.run.dir, with its settings, at its checkpoint; a sweep does"
+        " so anyway"
+    )
+    checkpoint_seconds: float | None = number(
+        "write a checkpoint every so many seconds of optimisation; 0: after every epoch; null:"
+        " never",
+        at_least=0,
+    )
     logger: str = choice("where losses and pictures go besides the run's own files", LOGGERS)
     objective: str = text(
         "what a search (hydra/sweeper=optuna) minimises: losses.NAME or losses_at_start.NAME with"
         " a loss of curve.csv, or another number of metrics.json"
     )
     from_image: str | None = text("a final.png whose experiment is run again")
+    from_image_root: str | None = text(
+        "a folder whose files from_image may read, besides the current one and the picture's"
+    )
 
 
 def check(config: DictConfig) -> ExperimentConfig:
@@ -350,9 +367,11 @@ def typed(config: DictConfig, schema: type[Schema]) -> Schema:
     except MissingMandatoryValue as error:
         raise InputError(f"{error.full_key}: no value is given") from None
     except OmegaConfBaseException as error:
-        raise InputError(explain(error)) from None
+        raise InputError(explain(error, schema)) from None
     for key, spec, value in walk(found):
         _check_value(key, spec, value)
+        if isinstance(value, list) and any(isinstance(item, (list, dict)) for item in value):
+            raise InputError(f"{key}={_flat(value)}: must be a list without others inside it")
     return found
 
 
@@ -535,7 +554,7 @@ def _flat(values: list) -> str:
     return "[" + ",".join(map(str, values)) + "]"
 
 
-def known_keys(node: Any = ExperimentConfig, prefix: str = "") -> Iterator[str]:
+def known_keys(node: Any, prefix: str = "") -> Iterator[str]:
     """Every dotted key that a user can set."""
     hints = typing.get_type_hints(node)
     for item in fields(node):
@@ -545,9 +564,11 @@ def known_keys(node: Any = ExperimentConfig, prefix: str = "") -> Iterator[str]:
             yield prefix + item.name
 
 
-def unknown_key(key: str) -> str:
-    """Say that a key does not exist, and which one may be meant."""
-    near = difflib.get_close_matches(key, [*GROUPS, *known_keys()], 1, cutoff=0.5)
+def unknown_key(key: str, schema: type) -> str:
+    """Say that a key does not exist, and which one of a schema may be meant."""
+    groups = getattr(schema, "GROUPS", ())
+    near = [group for group in groups if group.endswith(f"/{key}")]  # net=small for fast/net=small
+    near += difflib.get_close_matches(key, [*groups, *known_keys(schema)], 1, cutoff=0.5)
     hint = f"; did you mean {near[0]}?" if near else ""
     return f"{key}: there is no such key{hint}"
 
@@ -555,8 +576,8 @@ def unknown_key(key: str) -> str:
 KINDS = {"float": "a number", "integer": "a whole number", "bool": "true or false"}
 
 
-def explain(error: OmegaConfBaseException) -> str:
-    """One plain line for what OmegaConf says over several."""
+def explain(error: OmegaConfBaseException, schema: type = ExperimentConfig) -> str:
+    """One plain line for what OmegaConf says over several; ``schema`` is whose keys there are."""
     key, said = error.full_key or error.key, str(error.msg or error)
     first = said.strip().splitlines()[0].replace("'", "")
     wrong = re.match(
@@ -564,8 +585,8 @@ def explain(error: OmegaConfBaseException) -> str:
     )
     if wrong and wrong.group(2).lower() in KINDS:
         return f"{key}={wrong.group(1)}: must be {KINDS[wrong.group(2).lower()]}"
-    if "not in" in first and key:
-        return unknown_key(str(key))
+    if ("not in" in first or "is not a subclass of" in first) and key:
+        return unknown_key(str(key), schema)
     if "is not a ListConfig" in first:
         example = "[relu1_1,relu2_1]" if str(key).endswith("layers") else "[a,b]"
         return f"{key}: must be a list, such as {example}"

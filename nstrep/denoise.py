@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
 from nstrep import images
+from nstrep.arrays import FormatError, Stored, open_npz
+from nstrep.decoding import MAX_PIXELS
 from nstrep.errors import InputError, NstrepError
 from nstrep.files import reason
 from nstrep.postfilter import FILTERS, remove_noise
@@ -27,15 +31,25 @@ def load_raw(run: Path) -> np.ndarray:
     """
     path = run / "raw.npz"
     try:
-        # Opened here: np.load leaves a damaged archive open.
-        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as stored:
-            rgb01 = stored["rgb01"]
-    except Exception as error:  # a damaged archive raises almost anything
-        raise InputError(f"{path}: is not the raw result of a run ({reason(error)})") from None
-    numbers = rgb01.dtype.kind == "f" and rgb01.ndim == 3 and rgb01.shape[2] == 3 and rgb01.size
-    if not numbers or not np.isfinite(rgb01).all():
-        raise InputError(f"{path}: holds an array of shape {rgb01.shape}, not a picture")
+        with open_npz(path) as stored:
+            rgb01 = _picture(stored)
+    except (FormatError, OSError, ValueError) as error:
+        said = f"{path}: is not the raw result of a run ({reason(error)})"
+        raise InputError(said) from None
+    if not np.isfinite(rgb01).all():
+        raise InputError(f"{path}: has values that are NaN or infinite")
     return rgb01
+
+
+def _picture(stored: Mapping[str, Stored]) -> np.ndarray:
+    """The picture of a raw.npz, which is measured before it is loaded."""
+    if "rgb01" not in stored:
+        raise FormatError("holds no array rgb01")
+    found = stored["rgb01"]
+    right = found.dtype.startswith("float") and len(found.shape) == 3 and found.shape[2] == 3
+    if not right or not 0 < math.prod(found.shape[:2]) <= MAX_PIXELS:
+        raise FormatError(f"holds {found.dtype} of shape {found.shape}, not a picture")
+    return found.read()
 
 
 def main(arguments: list[str] | None = None) -> None:

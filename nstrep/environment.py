@@ -188,6 +188,12 @@ def changed_versions(then: object) -> list[str]:
     ]
 
 
+def changed_threads(then: int | None) -> list[str]:
+    """Say whether :func:`threads` differs from that of an earlier run, as it recorded it."""
+    now = threads()
+    return [] if then == now else [f"threads {then} then, {now} now"]
+
+
 def threads() -> int | None:
     """How many threads MXNet computes with, as far as the environment says."""
     for name in ("MXNET_OMP_MAX_THREADS", THREAD_VARIABLE):

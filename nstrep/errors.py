@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+LONGEST = 4000
+"""Letters of a message: enough for a path of any length and what is said about it."""
+
+
+def printable(text: object) -> str:
+    """Text with escapes for what would break or colour a line."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in str(text))
+
 
 class NstrepError(Exception):
     """Base of every error whose message is written for the user, not for a debugger.
 
     The message is one line that names the thing that is wrong (a key, a file, a layer), what was
     found, and what is allowed or what to do. The command line prints it without a traceback.
+    Values of users and files stand in it: what they hold cannot begin another line.
     """
 
     exit_code = 1
+
+    def __init__(self, message: object = "") -> None:
+        line = printable(message)
+        if len(line) > LONGEST:  # what is wrong stands before a long value, or behind it
+            line = f"{line[: LONGEST // 2]} ... {line[5 - LONGEST // 2 :]}"
+        super().__init__(line)
 
 
 class InputError(NstrepError):

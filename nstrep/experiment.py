@@ -12,24 +12,41 @@ from typing import Any
 import numpy as np
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from nstrep import environment, memory, pictures, regions, results, resume
+from nstrep import checkpoint, environment, memory, pictures, regions, results, resume
 from nstrep.basis import make_basis
+from nstrep.checkpoint import CHECKPOINT, Keeper, State
 from nstrep.color import MODES
 from nstrep.config import ExperimentConfig, layer_weights
-from nstrep.errors import DivergedError, ResultsError
+from nstrep.errors import DivergedError, InputError, ResultsError
 from nstrep.files import reason
 from nstrep.images import Picture
 from nstrep.objective import LayerWeights, Objective
-from nstrep.optimize import Problem, Step, minimize
+from nstrep.optimize import Step, minimize
 from nstrep.postfilter import remove_noise
 from nstrep.preparation import Prepared, prepare
-from nstrep.recorders import Bar, Curve, Snapshots, StopRule
+from nstrep.problem import Problem
+from nstrep.recorders import Bar, Curve, Snapshots, StopRule, rows_upto
 from nstrep.results import Outcome
 from nstrep.tiling import TiledObjective
 
-__all__ = ["Prepared", "prepare", "run", "run_once"]
+__all__ = ["Prepared", "done", "objective", "prepare", "run", "run_once"]
 
 log = logging.getLogger(__name__)
+
+FACTS = {
+    "epoch": checkpoint.is_count,
+    "evaluations": checkpoint.is_count,
+    "seconds": checkpoint.is_number,
+    "gradient_norm": checkpoint.is_number,
+    "losses": checkpoint.is_numbers,
+    "at_start": checkpoint.is_numbers,
+    "changes": lambda value: isinstance(value, list) and len(value) == 2,
+    "rule": lambda value: isinstance(value, dict),
+    "resumed": lambda value: isinstance(value, list),
+    "versions": lambda value: isinstance(value, dict),
+    "threads": lambda value: value is None or checkpoint.is_count(value),
+}
+"""Of a run's checkpoint, and what they may be."""
 
 
 def run(
@@ -71,53 +88,107 @@ def run(
 
 
 def run_once(
-    config: ExperimentConfig, directory: Path, made_from: dict[str, Any] | None = None
+    config: ExperimentConfig,
+    directory: Path,
+    made_from: dict[str, Any] | None = None,
+    *,
+    anew: bool = True,
 ) -> dict[str, Any]:
     """Run one experiment unless its directory holds it already: the same call continues.
 
-    A directory with the results of the same settings, pictures and weights is left alone. One
-    with other results, or with a run that failed or did not end, is cleared and run again, and
-    the log says why. Errors leave failed.json, those of the input too.
+    A directory with the results of the same settings, pictures and weights is left alone. A run of
+    these that did not end goes on at its checkpoint, as if it had not been stopped. What else is
+    there, a failed run or one of other settings, is cleared and run again, and the log says why.
+    Errors leave failed.json, those of the input too.
 
     Args:
         config: the experiment.
         directory: where the results go or are.
         made_from: see :func:`run`.
+        anew: whether what cannot go on may be cleared.
 
     Returns:
         What metrics.json holds, of this run or of the one before.
 
     Raises:
         DivergedError: it diverged, now or the last time: it would again.
+        InputError: the run there is another one, or its checkpoint is damaged; without ``anew``.
         NstrepError: as :func:`run`.
 
     """
     with resume.locked(directory), resume.failures_kept(directory):
         prepared = prepare(config)
-        metrics = _done(directory, resume.identity(config, prepared.inputs))
+        metrics = done(directory, resume.identity(config, prepared.inputs), anew=anew)
         if metrics is None:
-            resume.clear(directory)
-            metrics = _run(config, directory, prepared, made_from)
+            kept = _kept(config, directory, prepared, anew)
+            whole = kept is None
+            resume.clear(directory, resume.LEFT_BY_A_RUN if whole else resume.LEFT_AT_THE_END)
+            metrics = _run(config, directory, prepared, made_from, kept=kept)
         return metrics
 
 
-def _done(directory: Path, identity: str) -> dict[str, Any] | None:
-    """The metrics that need not be computed again; otherwise None, and why in the log."""
+def _kept(
+    config: ExperimentConfig, directory: Path, prepared: Prepared, anew: bool
+) -> State | None:
+    """The checkpoint to go on from; None, and why in the log, where there is none to use."""
+    path = directory / CHECKPOINT
+    if not path.exists():
+        return None
+    try:
+        state = checkpoint.read(path, FACTS, resume.identity(config, prepared.inputs))
+        shape = prepared.start.shape
+        checkpoint.check_arrays(path, state, dict.fromkeys(["coefficients", "gradient"], shape))
+        checkpoint.check_arrays(path, state, dict.fromkeys(state.arrays, shape))
+        epoch = state.facts["epoch"]
+        if rows_upto(directory / results.CURVE, epoch) <= epoch:
+            raise InputError(f"{path}: is of epoch {epoch}, {results.CURVE} ends before")
+    except InputError as error:
+        if not anew:
+            raise
+        log.warning("%s; run again from the start", error)
+        return None
+    log.info("%s: goes on at epoch %d", directory.name, epoch)
+    for change in (
+        *environment.changed_versions(state.facts["versions"]),
+        *environment.changed_threads(state.facts["threads"]),
+    ):
+        log.warning("%s: begun with %s: the last digits may differ", directory.name, change)
+    return state
+
+
+def done(directory: Path, identity: str, *, anew: bool = True) -> dict[str, Any] | None:
+    """The metrics of a run that need not be made again; otherwise None, and why in the log.
+
+    Args:
+        directory: of the run.
+        identity: what it must be of.
+        anew: whether the results of another run may be replaced.
+
+    Raises:
+        InputError: they are another run's; without ``anew``.
+        DivergedError: it diverged the last time: it would again.
+
+    """
     metrics = resume.stored(directory)
     if metrics is None:
         failure = resume.stored(directory, resume.FAILED)
         if failure is not None:
             log.info("%s: failed before, tried again (%s)", directory.name, failure.get("reason"))
         elif (directory / results.CONFIG).exists():
-            log.info("%s: did not end before, run again", directory.name)
+            log.info("%s: did not end before", directory.name)
         return None
     if metrics.get("identity") != identity:
+        if not anew:
+            raise InputError(
+                f"{directory}: was made with other pictures, weights or settings; name another"
+                " folder with hydra.run.dir=..."
+            )
         log.warning(
             "%s: was made with other settings, pictures or weights, run again", directory.name
         )
         return None
     if metrics.get("status") == "interrupted":
-        log.info("%s: was interrupted, run again", directory.name)
+        log.info("%s: was interrupted", directory.name)
         return None
     changed = environment.changed_versions(metrics.get("versions"))
     if changed:
@@ -134,6 +205,7 @@ def _run(
     prepared: Prepared,
     made_from: dict[str, Any] | None,
     callback: Callable[[Step], bool | None] | None = None,
+    kept: State | None = None,
 ) -> dict[str, Any]:
     for name, now in prepared.inputs.items():
         then = (made_from or {}).get(name)
@@ -141,7 +213,8 @@ def _run(
             log.warning("from_image: %s is not the one of that run: %s", name, now["source"])
     if config.optimizer.name == "lbfgs" and config.lr is not None:
         log.warning("lr=%g has no effect: optimizer=lbfgs searches for each step", config.lr)
-    results.claim(directory, config)
+    results.claim(directory, config, goes_on=kept is not None)
+    identity = resume.identity(config, prepared.inputs)
 
     def unfiltered(image: np.ndarray) -> np.ndarray:
         rgb01 = pictures.to_rgb01(image, config.preprocess.pixel_scale)
@@ -152,7 +225,8 @@ def _run(
 
     with resume.failures_kept(directory):
         try:
-            outcome = _optimize(config, prepared, _Watch(config, directory, filtered, callback))
+            watch = _Watch(config, directory, filtered, callback, identity, kept)
+            outcome = _optimize(config, prepared, watch, kept)
             image = None if outcome.last is None else outcome.last.image
             metrics = results.save(
                 directory,
@@ -163,18 +237,22 @@ def _run(
                 None if image is None else unfiltered(image),
                 None if image is None else filtered(image),
             )
+            if outcome.status != "interrupted":
+                (directory / CHECKPOINT).unlink(missing_ok=True)
         except OSError as error:
             raise ResultsError(f"{directory}: cannot be written ({reason(error)})") from None
         _report(outcome, directory)
     return metrics
 
 
-def _optimize(config: ExperimentConfig, prepared: Prepared, watch: _Watch) -> Outcome:
+def _optimize(
+    config: ExperimentConfig, prepared: Prepared, watch: _Watch, kept: State | None
+) -> Outcome:
     scale = config.preprocess.pixel_scale
     height, width = prepared.photo.shape[:2]
     environment.reset_peak_memory()
     before = environment.memory_mb()["now"]
-    objective = _objective(config, prepared)
+    minimised = objective(config, prepared)
     luminance = MODES[config.color].luminance
     basis = make_basis(config.basis, height, width, luminance=luminance)
     log.info(
@@ -190,12 +268,14 @@ def _optimize(config: ExperimentConfig, prepared: Prepared, watch: _Watch) -> Ou
     with logging_redirect_tqdm():
         try:
             said = minimize(
-                Problem(objective, basis),
+                Problem(minimised, basis),
                 prepared.start,
                 config.optimizer,
                 config.lr or math.nan,
                 watch,
                 bounds=pictures.pixel_bounds(scale) if config.bounds else None,
+                keep=watch.keep,
+                kept=kept,
             )
             status, why = "finished", watch.reason or f"optimizer: {said}"
         except DivergedError as error:
@@ -204,10 +284,11 @@ def _optimize(config: ExperimentConfig, prepared: Prepared, watch: _Watch) -> Ou
             status, why = "interrupted", "by the user"
         finally:
             watch.close()
-    return Outcome(status, why, watch.first, watch.last, before)
+    return Outcome(status, why, watch.at_start, watch.last, before, watch.resumed)
 
 
-def _objective(config: ExperimentConfig, prepared: Prepared) -> Objective | TiledObjective:
+def objective(config: ExperimentConfig, prepared: Prepared) -> Objective | TiledObjective:
+    """What the experiment minimises, in tiles where the whole does not fit into the memory."""
     weights = LayerWeights(
         layer_weights(config, "content"), layer_weights(config, "style"), config.tv_weight
     )
@@ -264,11 +345,28 @@ class _Watch:
         directory: Path,
         filtered: Callable[[np.ndarray], np.ndarray],
         callback: Callable[[Step], bool | None] | None,
+        identity: str,
+        kept: State | None,
     ) -> None:
+        self._identity = identity
+        self._keeper = None
+        if config.checkpoint_seconds is not None:
+            self._keeper = Keeper(directory / CHECKPOINT, config.checkpoint_seconds)
         self._rule = StopRule(config)
         self._callback = callback
-        self._curve = Curve(directory / results.CURVE)
-        self._bar = Bar(config.max_num_epochs)
+        self.at_start: Mapping[str, float] | None = None
+        """The losses of epoch 0."""
+        self.resumed: list[int] = []
+        """Epochs at which this run went on after a stop."""
+        begun = 0
+        if kept is not None:
+            begun = kept.facts["epoch"]
+            self._rule.restore(kept.facts["rule"])
+            self.at_start = kept.facts["at_start"]
+            self.resumed = [*kept.facts["resumed"], begun]
+        # The step of the checkpoint is seen once more.
+        self._curve = Curve(directory / results.CURVE, upto=begun - 1 if begun else None)
+        self._bar = Bar(config.max_num_epochs, begun=begun)
         self._recorders = [
             self._curve,
             self._bar,
@@ -278,15 +376,16 @@ class _Watch:
         if config.logger == "tensorboard":
             from nstrep.tensorboard import TensorBoard  # takes a while to import
 
-            board = TensorBoard(directory / results.TENSORBOARD, config.save_epochs, filtered)
+            board = TensorBoard(
+                directory / results.TENSORBOARD, config.save_epochs, filtered, begun or None
+            )
             self._recorders.append(board)
             self._closing.insert(0, board)
-        self.first: Step | None = None
         self.last: Step | None = None
         self.reason: str | None = None
 
     def __call__(self, step: Step) -> bool:
-        self.first = self.first or step
+        self.at_start = self.at_start or step.losses
         self.last = step
         for record in self._recorders:
             record(step)
@@ -294,6 +393,20 @@ class _Watch:
         if self._callback is not None and self._callback(step):
             self.reason = "callback"
         return self.reason is not None
+
+    def keep(self, state: Callable[[], State]) -> None:
+        """Write a checkpoint if it is time."""
+        if self._keeper is None:
+            return
+        facts = {
+            "identity": self._identity,
+            "versions": environment.versions(),
+            "threads": environment.threads(),
+            "rule": self._rule.state(),
+            "at_start": dict(self.at_start),
+            "resumed": self.resumed,
+        }
+        self._keeper(lambda: state() | State(facts))
 
     def close(self) -> None:
         for recorder in self._closing:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import io
 import os
@@ -13,7 +14,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from nstrep.errors import InputError, ResultsError
+from nstrep.errors import InputError, ResultsError, printable
 
 
 def shown(path: str | os.PathLike[str]) -> str:
@@ -31,8 +32,7 @@ def reason(error: BaseException) -> str:
 
 def one_line(text: Any, length: int = 500) -> str:
     """Any value as one line of printable text."""
-    line = " ".join(str(text).split())
-    line = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in line)
+    line = printable(" ".join(str(text).split()))
     return line if len(line) <= length else line[: length - 3] + "..."
 
 
@@ -82,11 +82,16 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     temporary = target.parent / f".{secrets.token_hex(8)}.tmp{target.suffix[:32]}"
     try:
         # Not tempfile.mkstemp: that gives mode 0600, and results are meant to be read by others.
-        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
-        yield temporary
-        with open(temporary, "rb+") as stream:
-            os.fsync(stream.fileno())
-        os.replace(temporary, target)
+        descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+        try:
+            with contextlib.suppress(OSError):  # a file system without locks
+                fcntl.flock(descriptor, fcntl.LOCK_EX)  # its process lives: remove_unfinished
+            yield temporary
+            with open(temporary, "rb+") as stream:
+                os.fsync(stream.fileno())
+            os.replace(temporary, target)
+        finally:
+            os.close(descriptor)
     except BaseException as error:
         with contextlib.suppress(OSError, ValueError):
             temporary.unlink()
@@ -100,12 +105,16 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
 def remove_unfinished(folder: Path) -> None:
     """Remove what :func:`atomic_write` left where a process was killed, in subfolders too.
 
-    Only for who holds the folder's lock: the files of a process at work look the same.
-
-    Raises OSError if something cannot be removed.
+    The files of a process that is at work are locked, and stay. What cannot be removed stays too.
     """
     for leftover in folder.rglob(".*.tmp*"):
-        leftover.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            descriptor = os.open(leftover, os.O_RDONLY)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                leftover.unlink()
+            finally:
+                os.close(descriptor)
 
 
 def _sync_folder(folder: Path) -> None:

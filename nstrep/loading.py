@@ -6,8 +6,8 @@ Reading needs no MXNet.
 
 from __future__ import annotations
 
+import csv
 import io
-import json
 import logging
 import os
 import re
@@ -19,12 +19,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import yaml
 
 from nstrep import images, results, resume, summary, swept
 from nstrep.denoise import load_raw
 from nstrep.errors import InputError
 from nstrep.files import one_line, reason, shown
+from nstrep.foreign import read_json, read_yaml
 
 log = logging.getLogger(__name__)
 
@@ -34,8 +34,14 @@ ENDS = ("finished", "diverged", "interrupted")
 DEPTH = 3
 """A run lies directly in the folder, or below at most two more."""
 
-_LARGEST = 16 * 2**20
+_LARGEST = {results.CURVE: 16 * 2**20}
 """Bytes of a text file that is read: a curve of 10,000 epochs and 40 layers has 5 MB."""
+
+_LARGEST_OTHER = 2**20
+"""Of the others; metrics.json has 5 kB."""
+
+_COLUMNS = 2_000
+"""Of a curve: 16 layers in 100 regions. pandas takes minutes to tell many equal names apart."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +80,7 @@ class Run:
         """
         if self.picture_path is None:
             raise InputError(f"{shown(self.path)}: holds no picture ({self.status})")
-        return images.load_picture(self.picture_path).rgb
+        return images.load_picture(_own(self.picture_path, self.path)).rgb
 
     @property
     def raw(self) -> np.ndarray:
@@ -84,6 +90,7 @@ class Run:
             InputError: there is no raw.npz, or it is damaged.
 
         """
+        _own(self.path / results.RAW, self.path)
         return load_raw(self.path)
 
     def value(self, key: str) -> Any:
@@ -158,6 +165,20 @@ def _is_file(path: Path) -> bool:
     return os.path.isfile(path)
 
 
+def _own(path: Path, directory: Path) -> Path:
+    """A run's file, unless it is a link to somewhere else.
+
+    Whoever made the folder could have a page or a table show what its reader alone may see.
+
+    Raises:
+        InputError: it leads out of the run's folder.
+
+    """
+    if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(directory)):
+        raise InputError(f"{shown(path)}: is a link out of the run's folder, which is not followed")
+    return path
+
+
 def _run_directories(folder: Path, depth: int) -> Iterator[Path]:
     try:
         below = [entry for entry in folder.iterdir() if os.path.isdir(entry)]
@@ -185,17 +206,20 @@ def _load(directory: Path, name: str) -> Run:
     def read(file: str, parse: Callable[[str], Any], kind: type) -> Any:
         """The parsed file; an empty ``kind`` if there is none or it is damaged."""
         try:
-            return _checked(parse(_text(directory / file)), kind)
+            return _checked(parse(_text(directory, file)), kind)
         except FileNotFoundError:
             return kind()
-        except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        except InputError as error:
+            problems.append(str(error))
+            return kind()
+        except (OSError, ValueError) as error:
             problems.append(f"{file} is damaged ({reason(error)})")
             return kind()
 
-    config = read(results.CONFIG, _yaml, dict) or read(".hydra/config.yaml", _yaml, dict)
-    overrides = read(".hydra/overrides.yaml", _yaml, list)
-    metrics = read(results.METRICS, json.loads, dict)
-    failed = read(resume.FAILED, json.loads, dict)
+    config = read(results.CONFIG, read_yaml, dict) or read(".hydra/config.yaml", read_yaml, dict)
+    overrides = read(".hydra/overrides.yaml", read_yaml, list)
+    metrics = read(results.METRICS, read_json, dict)
+    failed = read(resume.FAILED, read_json, dict)
     curve = read(results.CURVE, _curve, pd.DataFrame)
     for problem in problems:
         log.warning("%s: %s", shown(directory), problem)
@@ -210,54 +234,36 @@ def _load(directory: Path, name: str) -> Run:
     return Run(directory, name, status, one_line(why), config, metrics, curve, typed)
 
 
-def _text(path: Path) -> str:
+def _text(directory: Path, file: str) -> str:
+    path = directory / file
     if not _is_file(path):
         if os.path.exists(path):
             raise ValueError("not a file")
         raise FileNotFoundError(path)
-    if path.stat().st_size > _LARGEST:
-        raise ValueError(f"larger than {_LARGEST >> 20} MiB")
+    largest = _LARGEST.get(file, _LARGEST_OTHER)
+    if _own(path, directory).stat().st_size > largest:
+        raise ValueError(f"larger than {largest >> 20} MiB")
     return path.read_text(encoding="utf-8")
 
 
 def _checked(value: Any, kind: type) -> Any:
     if not isinstance(value, kind):
         raise ValueError("empty" if value is None else f"holds no {_KINDS[kind]}")
-    if not _shallow(value):
-        raise ValueError("nested too deeply")
     return value
-
-
-def _shallow(value: Any, levels: int = 20) -> bool:
-    inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return levels > 0 and all(_shallow(item, levels - 1) for item in inside)
 
 
 _KINDS = {dict: "mapping", list: "list", pd.DataFrame: "table"}
 
 
-class _Loader(yaml.SafeLoader):
-    """Refuses aliases, which no run writes and by which a few lines can unfold to gigabytes.
-
-    Not the faster loader of libyaml: it crashes the process on deeply nested text.
-    """
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            raise yaml.YAMLError("aliases are not allowed")
-        return super().compose_node(parent, index)
-
-
-def _yaml(text: str) -> Any:
-    return yaml.load(text, Loader=_Loader)
-
-
 def _curve(text: str) -> pd.DataFrame:
     if not text.endswith("\n"):  # the last row was being written when the run was killed
         text = text[: text.rfind("\n") + 1]
-    if not text.strip():
+    text = text.lstrip()
+    if not text:
         return pd.DataFrame()
-    rows = pd.read_csv(io.StringIO(text))
+    if text.partition("\n")[0].count(",") >= _COLUMNS:
+        raise ValueError(f"has more than {_COLUMNS} columns")
+    rows = pd.read_csv(io.StringIO(text), quoting=csv.QUOTE_NONE)
     if not {"epoch", "total"} <= set(rows):
         raise ValueError("has no columns epoch and total")
     return rows.apply(pd.to_numeric, errors="coerce")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -64,7 +65,7 @@ def _load_style(name: str, download: str) -> Picture:
     if name in (known := group_options("style")):
         values = OmegaConf.load(config_folder() / "style" / f"{name}.yaml")
         return load_named(PictureConfig(**values), key="styles", download=download)
-    if not Path(name).exists() and not Path(name).suffix:  # rather a name with a slip in it
+    if not os.path.exists(name) and not Path(name).suffix:  # rather a name with a slip in it
         raise InputError(f"styles={Path(name).name}: must be a file, or one of {', '.join(known)}")
     return load_file(name, key="styles")
 

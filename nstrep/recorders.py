@@ -69,6 +69,11 @@ class Curve:
             raise ResultsError(f"{self._path}: cannot be written ({reason(error)})") from None
 
 
+def rows_upto(path: Path, epoch: int) -> int:
+    """How many whole rows a curve has up to an epoch, that of the start too."""
+    return max(0, len(_rows(path, epoch)) - 1)
+
+
 def _rows(path: Path, upto: int) -> list[str]:
     """The header and the rows up to an epoch; a row that was cut off is none."""
     lines = path.read_text().split("\n")[:-1] if path.exists() else []
@@ -139,6 +144,15 @@ class StopRule:
         self._recent: dict[str, deque[bool]] = {
             key: deque(maxlen=config.stop_patience) for key in ("stop_eps", "stop_loss_change")
         }
+
+    def state(self) -> dict[str, list[bool]]:
+        """What the next decisions depend on; of the last step too, which is seen once more."""
+        return {key: list(recent) for key, recent in self._recent.items()}
+
+    def restore(self, state: dict[str, list[bool]]) -> None:
+        """Go on from a :meth:`state`."""
+        for key, recent in self._recent.items():
+            recent.extend(state[key][:-1])
 
     def __call__(self, step: Step) -> str | None:
         """The key that ends the run after this step, or None.

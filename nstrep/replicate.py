@@ -15,7 +15,7 @@ import logging
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
@@ -35,6 +35,7 @@ log = logging.getLogger(__name__)
 class ReplicationConfig:
     """configs/replicate.yaml."""
 
+    GROUPS: ClassVar[tuple[str, ...]] = ("scale",)
     claims: Any = "all"
     scale: plan.Scale = field(default_factory=plan.Scale)
     folder: str = MISSING
@@ -76,7 +77,7 @@ def judge(name: str, claim: schema.Claim, made: list[plan.Made]) -> report.Findi
     """Measure and apply the rules."""
     judged = []
     for measure in claim.measures:
-        runs = [one for one in made if one.planned.runs == measure.runs]
+        runs = plan.of(made, measure.runs)
         number = statistics.measure(runs, measure.statistic, measure.given)
         judged.append(verdicts.judge(measure, number, report.networks(runs)))
     return report.Finding(name, claim, made, judged)
@@ -122,7 +123,7 @@ def _config(arguments: list[str]) -> ReplicationConfig:
         composed = compose("replicate", arguments)
         return OmegaConf.to_object(composed)
     except Exception as error:  # Hydra's and OmegaConf's, in the words of nstrep.run
-        raise InputError(str(cli.plain_error(error))) from None
+        raise InputError(str(cli.plain_error(error, ReplicationConfig))) from None
 
 
 if __name__ == "__main__":

@@ -9,20 +9,21 @@ import json
 import math
 import re
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-import yaml
 from omegaconf import OmegaConf
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from nstrep import environment, images, plots, resume
-from nstrep.config import ExperimentConfig
-from nstrep.errors import InputError, ResultsError
+from nstrep.config import NOT_STORED, ExperimentConfig
+from nstrep.errors import InputError
 from nstrep.files import atomic_write, reason, save_npz
+from nstrep.foreign import read_json, read_yaml
 
 if TYPE_CHECKING:  # reading results needs no MXNet
     from nstrep.optimize import Step
@@ -45,31 +46,30 @@ class Outcome:
     """``finished``, ``diverged`` or ``interrupted``."""
     reason: str
     """What stopped it: a key such as stop_eps, or a sentence."""
-    first: Step | None
+    at_start: Mapping[str, float] | None
+    """The losses of epoch 0; None if not even the start could be evaluated, as ``last``."""
     last: Step | None
-    """None if not even the start could be evaluated."""
     memory_before_mb: float
     """What the process held before the network was bound."""
+    resumed: Sequence[int]
+    """The epochs at which it went on after a stop."""
 
 
-def claim(directory: Path, config: ExperimentConfig) -> None:
-    """Take a directory for one run by creating its config.yaml, which nobody else may have done.
+def claim(directory: Path, config: ExperimentConfig, *, goes_on: bool = False) -> None:
+    """Begin a run, or go on with one, in a directory that is :func:`nstrep.resume.locked`.
 
     Raises:
-        InputError: a run is there already.
+        InputError: a run is there, and it is not to go on.
         ResultsError: the directory cannot be made or written.
 
     """
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        with (directory / CONFIG).open("x") as stream:
-            stream.write(OmegaConf.to_yaml(OmegaConf.structured(config)))
-    except FileExistsError:
+    if (directory / CONFIG).exists() and not goes_on:
         raise InputError(
-            f"hydra.run.dir={directory}: holds a run already; name another folder"
-        ) from None
-    except OSError as error:
-        raise ResultsError(f"{directory}: cannot be written ({reason(error)})") from None
+            f"hydra.run.dir={directory}: holds a run already; name another folder, or type"
+            " resume=true to go on with it"
+        )
+    with atomic_write(directory / CONFIG) as temporary:
+        temporary.write_text(OmegaConf.to_yaml(OmegaConf.structured(config)))
 
 
 def save(
@@ -103,7 +103,7 @@ def save(
     if raw is not None and filtered is not None:
         text = {
             "Software": f"nstrep {versions['nstrep']}",
-            CONFIG_TEXT: OmegaConf.to_yaml(OmegaConf.structured(config)),
+            CONFIG_TEXT: _stored(config),
             INPUTS_TEXT: json.dumps({**inputs, "versions": versions}, sort_keys=True),
         }
         name = FINAL if outcome.status == "finished" else LAST_GOOD
@@ -131,6 +131,7 @@ def save(
         "peak_memory_mb": environment.memory_mb()["peak"],
         "memory_before_mb": outcome.memory_before_mb,
         "threads": environment.threads(),
+        "resumed_at": list(outcome.resumed),
         "versions": versions,
         "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }
@@ -140,6 +141,12 @@ def save(
     return plain
 
 
+def _stored(config: ExperimentConfig) -> str:
+    """The configuration as a picture holds it."""
+    settings = OmegaConf.structured(config)
+    return OmegaConf.to_yaml(OmegaConf.masked_copy(settings, set(settings) - set(NOT_STORED)))
+
+
 def _styles(inputs: dict[str, dict[str, Any]]) -> str:
     return " and ".join(
         about["name"] for key, about in inputs.items() if re.fullmatch(r"style\d*", key)
@@ -147,8 +154,8 @@ def _styles(inputs: dict[str, dict[str, Any]]) -> str:
 
 
 def _measured(outcome: Outcome) -> dict[str, Any]:
-    first, last = outcome.first, outcome.last
-    if first is None or last is None:
+    last = outcome.last
+    if last is None:
         return {}
     return {
         "epochs": last.epoch,
@@ -158,7 +165,7 @@ def _measured(outcome: Outcome) -> dict[str, Any]:
         "eps": last.eps,
         "loss_change": last.loss_change,
         "losses": dict(last.losses),
-        "losses_at_start": dict(first.losses),
+        "losses_at_start": dict(outcome.at_start),
     }
 
 
@@ -202,9 +209,9 @@ def from_image(path: str) -> tuple[dict[str, Any], dict[str, Any]]:
     if CONFIG_TEXT not in text:
         raise InputError(f"from_image={path}: holds no nstrep configuration; take a final.png")
     try:
-        config = yaml.safe_load(text[CONFIG_TEXT])
-        inputs = json.loads(text.get(INPUTS_TEXT, "{}"))
-    except (yaml.YAMLError, ValueError) as error:
+        config = read_yaml(text[CONFIG_TEXT])
+        inputs = read_json(text.get(INPUTS_TEXT, "{}"))
+    except ValueError as error:
         raise InputError(
             f"from_image={path}: its configuration is damaged ({reason(error)})"
         ) from None

@@ -11,10 +11,11 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from nstrep.checkpoint import CHECKPOINT
 from nstrep.config import INITS, ExperimentConfig, walk
 from nstrep.errors import BusyError, NstrepError, ResultsError
 from nstrep.files import atomic_write, reason
@@ -25,13 +26,17 @@ METRICS, FAILED, LOCK = "metrics.json", "failed.json", ".lock"
 
 LEFT_BY_A_RUN = (
     "config.yaml", "curve.csv", METRICS, FAILED, "final.png", "last_good.png", "raw.npz",
-    "loss.png", "snapshots", "tensorboard", "denoised",
+    "loss.png", "snapshots", "tensorboard", "denoised", CHECKPOINT,
 )  # fmt: skip
 """What is removed before a run is tried again. Its log is kept and grows."""
+
+LEFT_AT_THE_END = (METRICS, FAILED, "final.png", "last_good.png", "raw.npz", "loss.png", "denoised")
+"""What is removed before a run goes on at its checkpoint."""
 
 NOT_IN_IDENTITY = (
     "content.", "style.", "content_image", "style_image", "styles", "content_masks", "style_masks",
     "weights.path", "model.name", "assets.", "recipe.", "from_image", "objective", "tile",
+    "resume", "checkpoint_seconds",
 )  # fmt: skip
 """Keys that decide nothing, or by nothing but a file whose hash is in the identity."""
 
@@ -123,8 +128,12 @@ def stored(directory: Path, name: str = METRICS) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def clear(directory: Path) -> None:
+def clear(directory: Path, names: Sequence[str] = LEFT_BY_A_RUN) -> None:
     """Remove what an earlier try left in a directory that is :func:`locked`; metrics.json first.
+
+    Args:
+        directory: of the run.
+        names: of the files and folders that such a run leaves.
 
     Raises:
         ResultsError: something cannot be removed.
@@ -133,7 +142,7 @@ def clear(directory: Path) -> None:
     try:
         # First, so that no reader and no later try takes what is half removed for a result.
         (directory / METRICS).unlink(missing_ok=True)
-        for name in LEFT_BY_A_RUN:
+        for name in names:
             path = directory / name
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)

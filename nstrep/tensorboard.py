@@ -19,17 +19,22 @@ class TensorBoard:
     """Writes every loss and scalar of every epoch; the start, snapshots and the last picture."""
 
     def __init__(
-        self, folder: Path, every: int, finish: Callable[[np.ndarray], np.ndarray]
+        self,
+        folder: Path,
+        every: int,
+        finish: Callable[[np.ndarray], np.ndarray],
+        begun: int | None = None,
     ) -> None:
-        """Begin a log.
+        """Begin a log, or go on with one.
 
         Args:
             folder: where the event file goes.
             every: epochs between two pictures; 0 for the first and the last alone.
             finish: from a step's image to the ``rgb01`` that is shown.
+            begun: the first epoch that is written; later ones of a killed run are not shown.
 
         """
-        self._writer = SummaryWriter(str(folder))
+        self._writer = SummaryWriter(str(folder), purge_step=begun)
         self._every, self._finish = every, finish
         self._last: Step | None = None
         self._shown: int | None = None

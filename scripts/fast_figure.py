@@ -16,7 +16,6 @@ from PIL import Image
 
 from nstrep import images
 from nstrep.fast import layouts
-from nstrep.fast.nets import NETS
 from nstrep.fast.network import Transformer, initial
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -28,9 +27,8 @@ def main(run: Path) -> None:
     """Write results/fast/NAME.jpg, NAME_loss.png and README.md from a finished run."""
     metrics = json.loads((run / "metrics.json").read_text())
     name = metrics["style"]["name"]
-    net = NETS[metrics["net"]]
     trained = Transformer(*layouts.load(run / "net.npz"))
-    untrained = Transformer(net, initial(net, metrics["seed"]))
+    untrained = Transformer(trained.net, initial(trained.net, metrics["seed"]))
     columns = []
     for held in metrics["data"]["held_out"]:
         photo = images.builtin(held).rgb

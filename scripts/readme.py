@@ -1,4 +1,4 @@
-"""Make again what the README shows: its pictures and its tables.
+"""Make again what the README and docs/fast.md show: pictures and tables.
 
 python scripts/readme.py           # all: runs the experiments of RUNS, a few minutes
 python scripts/readme.py --keys    # what needs no run: keys, oddities, verdicts; at once
@@ -15,9 +15,11 @@ from typing import Any
 
 import pandas as pd
 from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
 
 from nstrep import cli
-from nstrep.config import ExperimentConfig, check, walk
+from nstrep.config import check, typed, walk
+from nstrep.fast.config import StylizeConfig, TrainConfig
 
 ROOT = Path(__file__).resolve().parents[1]
 GALLERY = ROOT / "results" / "gallery"
@@ -31,37 +33,40 @@ RUNS = {
 }
 """The experiments that the README shows: a name and what the user types after nstrep.run."""
 
-NAMED = ("content.", "style.", "recipe.")
+NAMED = ("content.", "style.", "recipe.", "published")
 """Keys that the files of a group hold and nobody types."""
 
 
 def main() -> None:
-    """Write the blocks that stand between markers in README.md, and results/gallery/."""
+    """Write the blocks that stand between markers in the pages, and results/gallery/."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--keys", action="store_true", help="only what needs no run")
     only_keys = parser.parse_args().keys
     with initialize_config_dir(version_base="1.3", config_dir=str(cli.config_folder())):
-        blocks = {"keys": keys_table(check(compose("config"))), "claims": claims_table()}
+        readme = {"keys": keys_table(check(compose("config"))), "claims": claims_table()}
+        fast = {"train-keys": keys_table(typed(compose("fast"), TrainConfig))}
         if not only_keys:
-            blocks["runs"] = runs_table({name: run(name) for name in RUNS})
-    blocks["oddities"] = oddities()
-    readme = ROOT / "README.md"
-    text = readme.read_text()
-    for name, block in blocks.items():
-        text = replaced(text, name, block)
-    readme.write_text(text)
+            readme["runs"] = runs_table({name: run(name) for name in RUNS})
+    readme["oddities"] = oddities()
+    given = OmegaConf.to_container(OmegaConf.load(cli.config_folder() / "stylize.yaml"))
+    fast["stylize-keys"] = keys_table(StylizeConfig(**given))
+    for page, blocks in {"README.md": readme, "docs/fast.md": fast}.items():
+        text = (ROOT / page).read_text()
+        for name, block in blocks.items():
+            text = replaced(page, text, name, block)
+        (ROOT / page).write_text(text)
 
 
-def replaced(text: str, name: str, block: str) -> str:
+def replaced(page: str, text: str, name: str, block: str) -> str:
     """Put a block between its two markers; the markers must be there."""
     pattern = re.compile(rf"(<!-- {name}: .*? -->\n).*?(<!-- end -->)", re.DOTALL)
     changed, count = pattern.subn(lambda found: f"{found[1]}{block}\n{found[2]}", text)
     if count != 1:
-        raise SystemExit(f"README.md: found {count} blocks named {name}, not 1")
+        raise SystemExit(f"{page}: found {count} blocks named {name}, not 1")
     return changed
 
 
-def keys_table(default: ExperimentConfig) -> str:
+def keys_table(default: Any) -> str:
     """Every key of the schema with its default and what it is."""
     rows = ["| key | default | what it is |", "|---|---|---|"]
     leaves = [leaf for leaf in walk(default) if not leaf[0].startswith(NAMED)]
@@ -96,7 +101,7 @@ def claims_table() -> str:
 
 
 def shown(value: Any) -> str:
-    """Write a value as it would be typed on the command line."""
+    """Write a value as it would be typed on the command line; ??? for one that must be."""
     if isinstance(value, list):
         return "[" + ",".join(map(str, value)) + "]"
     if value is None or isinstance(value, bool):

@@ -78,13 +78,13 @@ def hzy46(p, image):
     return y[:, 10 : 10 + height, 10 : 10 + width]
 
 
-def examples(p, image, *, border=0, blocks=5, mean=0, finish=lambda x, normed: x):
-    """pytorch/examples; this project's small net with its border, mean and end."""
+def examples(p, image, *, border=0, around="reflect", blocks=5, mean=0, finish=lambda x, normed: x):
+    """pytorch/examples; this project's small net with its borders, mean and end."""
     get, (height, width) = reader(p), image.shape[1:]
     x = pad(image - mean, border, "reflect")
 
     def layer(x, name, k=3, stride=1):
-        x = conv(pad(x, k // 2, "reflect"), get(f"{name}_weight"), stride)
+        x = conv(pad(x, k // 2, around), get(f"{name}_weight"), stride)
         return biased(x, get(f"{name}_bias"))
 
     def normed(x, name):
@@ -101,13 +101,13 @@ def examples(p, image, *, border=0, blocks=5, mean=0, finish=lambda x, normed: x
     return y[:, border : border + height, border : border + width]
 
 
-def small(p, image):
+def small(p, image, border=10, around="reflect"):
     mean = np.array([123.68, 116.779, 103.939])[:, None, None]
 
     def finish(x, normed):
         return 127.5 * (np.tanh(normed(x, "conv4")) + 1)
 
-    return examples(p, image, border=10, blocks=3, mean=mean, finish=finish)
+    return examples(p, image, border=border, around=around, blocks=3, mean=mean, finish=finish)
 
 
 def johnson(p, image):

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import ndimage
 
 from nstrep import images, replicate
 from nstrep.claims import figures, plan, quantities, report, schema, statistics, verdicts
@@ -44,11 +45,15 @@ def with_picture(tmp_path, name, rgb01, photo=None, **more):
 # The files of the claims
 
 
+def sets(runs):
+    return {runs} if isinstance(runs, str) else set(runs)
+
+
 @pytest.mark.parametrize("name", schema.names())
 def test_a_claim_names_only_what_there_is(name):
     claim = schema.load(name)
     for measure in claim.measures:
-        assert measure.runs in claim.runs
+        assert sets(measure.runs) <= set(claim.runs)
         assert measure.statistic in statistics.STATISTICS
         if measure.inconclusive:
             wide, narrow = measure.inconclusive, measure.replicated
@@ -57,8 +62,11 @@ def test_a_claim_names_only_what_there_is(name):
     assert any(measure.replicated for measure in claim.measures)
     for figure in claim.figures:
         assert figure.kind in figures.KINDS
-        assert figure.runs in claim.runs
-    assert {scale for runs in claim.runs.values() for scale in runs.at} <= set(schema.SCALES)
+        assert sets(figure.runs) <= set(claim.runs)
+    for runs in claim.runs.values():
+        assert runs.losses_of is None or claim.runs[runs.losses_of].training
+        scales = {*runs.at, *(runs.training.at if runs.training else ())}
+        assert scales <= set(schema.SCALES)
 
 
 def test_the_first_run_of_each_claim_can_be_configured_at_the_scale_that_few_can_run(hydra_ready):
@@ -68,6 +76,9 @@ def test_the_first_run_of_each_claim_can_be_configured_at_the_scale_that_few_can
             overrides, swept = next(plan.expand(run_set, config.scale))
             assert all(f"{key}={value}" in overrides for key, value in swept.items())
             plan.check(plan.compose("config", list(overrides)))
+            if run_set.training:
+                overrides, _ = next(plan.expand_training(run_set.training, config.scale))
+                plan.check_training(plan.compose("fast", list(overrides)))
 
 
 def test_a_run_set_sweeps_what_its_experiment_and_its_own_keys_say(hydra_ready):
@@ -88,6 +99,44 @@ def test_a_run_set_sweeps_what_its_experiment_and_its_own_keys_say(hydra_ready):
         "experiment=eps", "max_long_edge=80", "save_epochs=0", "lr=0.3", "stop_eps=0.006",
         "content=chelsea",
     )  # fmt: skip
+
+
+def test_networks_and_the_optimisation_with_their_losses(hydra_ready):
+    config = replicate._config(["scale=quick"])
+    claim = schema.load("fast-speed")
+    claim.runs["network"].training.params["net.border"] = "10,4"
+    planned = plan.plan("fast-speed", claim, config.scale)
+    passes = [one for one in planned if one.runs == "network"]
+    optimised = [one for one in planned if one.runs == "optimised"]
+    assert [one.swept for one in passes] == [
+        {"content": content, "net.border": border}
+        for content in ("chelsea", "rocket")
+        for border in ("10", "4")
+    ]
+    assert len({one.network_directory for one in passes}) == 2
+    assert len({one.directory for one in planned}) == 4 + 2  # the losses are those of both
+    assert {one.training.net.border for one in passes} == {10, 4}
+    assert all(one.training is None for one in optimised)
+    trained = passes[0].training
+    for one in planned:
+        assert one.config.content_weight == trained.content_weight != 10
+        assert one.config.losses == trained.losses
+        assert one.config.style_scale * one.config.max_long_edge == trained.style_size
+    # The border that is the architecture's own is no other training.
+    (typed,) = plan.plan("c", one_set(claim, ["net.border=10"]), config.scale)
+    (untyped,) = plan.plan("c", one_set(claim, []), config.scale)
+    assert typed.network_directory == untyped.network_directory
+
+
+def one_set(claim, typed):
+    run_set = dataclasses.replace(
+        claim.runs["network"],
+        params={},
+        training=dataclasses.replace(
+            claim.runs["network"].training, overrides=["style=swirls", *typed], params={}
+        ),
+    )
+    return dataclasses.replace(claim, runs={"network": run_set})
 
 
 # Verdicts
@@ -209,6 +258,95 @@ def test_quantities_of_a_curve():
     assert math.isnan(quantities.quantity(one, {"name": "left", "epoch": 7}))
 
 
+def test_what_an_optimisation_needs_for_the_loss_of_a_pass():
+    def pair(content, loss, seconds):
+        swept = {"content": content}
+        curve = {"epoch": range(4), "evaluations": [1, 3, 4, 6], "total": [8, 4, 2, 1]}
+        seconds_run = [1.0, 2.0, 4.0, 6.0]
+        return [
+            made({"epoch": [0], "total": [loss]}, swept, runs="network", seconds=seconds),
+            made({**curve, "seconds": seconds_run}, swept, runs="optimised"),
+        ]
+
+    runs = [*pair("a", 4.5, 0.5), *pair("b", 1.5, 0.25)]
+    which = {"of": {"runs": "optimised"}, "against": {"runs": "network"}, "within": ["content"]}
+    found = [
+        statistics.needed_to_match(runs, count, **which)
+        for count in ("epochs", "evaluations", "seconds")
+    ]
+    assert found == [(1 + 3) / 2, (3 + 6) / 2, (2 + 6) / 2]
+    times = statistics.needed_to_match(runs, "seconds", **which, to="seconds")
+    assert times == (2 / 0.5 + 6 / 0.25) / 2
+    runs += pair("c", 0.5, 0.25)  # never reached
+    assert math.isnan(statistics.needed_to_match(runs, "epochs", **which))
+    steps = {"name": "seconds_for", "epochs": 10}
+    over, under = which["of"], which["against"]
+    found = statistics.ratio(runs[:2], steps, over, under, ["content"], to="seconds")
+    assert found == pytest.approx(10 * 2.0 / 0.5)
+
+
+def speed_runs(step_seconds, pass_seconds, loss, network="vgg16"):
+    """A network, and an optimisation that halves its loss every 20 steps."""
+    epoch = np.arange(200)
+    curve = {
+        "epoch": epoch, "evaluations": epoch + 1, "seconds": epoch * step_seconds,
+        "total": 2.0 ** (-epoch / 20),
+    }  # fmt: skip
+    swept = {"content": "chelsea"}
+    return [
+        made(
+            {"epoch": [0], "total": [loss]}, swept, "network", network=network, seconds=pass_seconds
+        ),
+        made(curve, swept, "optimised", network=network, seconds=200 * step_seconds),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("runs", "verdict"),
+    [
+        (speed_runs(0.03, 0.015, 0.1), "replicated"),  # 67 steps, 133 passes
+        (speed_runs(0.03, 0.015, 0.1, "vgg19_slim"), "inconclusive"),
+        (speed_runs(0.03, 0.015, 0.3), "inconclusive"),  # 35 steps
+        (speed_runs(0.003, 0.015, 0.1), "not replicated"),  # 13 passes
+        (speed_runs(0.003, 0.015, 0.1, "vgg19_slim"), "not replicated"),
+        (speed_runs(0.03, 0.015, 0.0001), "inconclusive"),  # never reached
+    ],
+)
+def test_the_claim_about_speed(runs, verdict):
+    assert judge("fast-speed", runs) == verdict
+
+
+def padding_runs(folder, frames, rng):
+    """A picture with frames of some darkness: by the convolutions' padding and the border."""
+    photo = ndimage.gaussian_filter(rng.random((96, 120, 3)), (3, 3, 0))
+    photo = (photo - photo.min()) / (photo.max() - photo.min())
+    found = []
+    for (padding, border), dark in frames.items():
+        framed = photo.copy()
+        for edge in (np.s_[:8], np.s_[-8:], np.s_[:, :8], np.s_[:, -8:]):
+            framed[edge] *= 1 - dark
+        swept = {"content": "chelsea", "net.padding": padding, "net.border": border}
+        name = f"{padding}{border}{dark}"
+        found.append(with_picture(folder, name, framed, photo, swept=swept, runs="borders"))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("darkness", "verdict"),
+    [
+        ((0, 0.5, 0, 0.6), "replicated"),
+        ((0, 0, 0, 0.6), "not replicated"),  # nothing to avoid in the source's network
+        ((0, 0.5, 0.5, 0.5), "not replicated"),
+        ((0.5, 0.9, 0.5, 0.9), "not replicated"),  # it avoids some, not all
+    ],
+)
+def test_the_claim_about_padding(darkness, verdict, tmp_path, rng):
+    places = [("reflect", 10), ("reflect", 0), ("zero", 10), ("zero", 0)]
+    assert judge("fast-padding", padding_runs(tmp_path, dict(zip(places, darkness)), rng)) == (
+        verdict
+    )
+
+
 def test_a_steady_fall_does_not_jump():
     steady = made({"total": np.linspace(9, 5, 40)})
     assert quantities.quantity(steady, "tail_jumps") == pytest.approx(0, abs=1e-12)
@@ -323,6 +461,22 @@ def test_the_report_says_what_was_computed(replication):
     assert all((folder / file).stat().st_size > 1000 for file in linked)
     assert "Starry Night, Vincent van Gogh, 1889: nstrep.paintings.starry_swirls" in text
     assert "7673.1" in text  # the published costs beside ours
+
+
+def test_a_claim_about_networks_from_the_command_on(hydra_ready, tmp_path):
+    arguments = ["claims=fast-speed", "scale=smoke", f"folder={tmp_path}"]
+    (finding,) = replicate.replicate(replicate._config(arguments))
+    assert not finding.failed
+    folders = sorted(path.name.partition("-")[0] for path in (tmp_path / "runs").iterdir())
+    assert folders == ["pass", "quick", "train"]
+    assert all(np.isfinite(one.measured) for one in finding.judged)
+    trained, (one,) = tmp_path / "runs", plan.of(finding.made, "network")
+    seconds = one.run.value("training.seconds")
+    assert (trained / one.planned.network_directory / "net.npz").exists()
+    assert finding.seconds > seconds > 0
+    assert len(list((tmp_path / "figures").iterdir())) == 2
+    text = (tmp_path / report.REPORT).read_text()
+    assert "What was published for vgg16 is measured" in text
 
 
 def test_runs_are_made_once(replication, hydra_ready, tmp_path):

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from nstrep import cli
 from tests.conftest import SMALL
 
 ROOT = Path(__file__).parents[1]
@@ -182,3 +183,16 @@ def test_the_readmes_table_of_keys_is_that_of_the_schema(config):
     spec.loader.exec_module(readme)
     text = (ROOT / "README.md").read_text()
     assert readme.replaced(text, "keys", readme.keys_table(config())) == text
+
+
+@pytest.mark.parametrize("value", ["a b" * 2000, "~nobody.of.this.name/a b.png", "a\nb c", "~"])
+def test_a_path_that_cannot_be_is_left_to_whoever_reads_it(value):
+    assert cli.quoted_file(f"content_image={value}").startswith("content_image=")
+    assert cli._absolute(value)
+
+
+def test_hostile_values_are_quoted_on_one_line(run_command):
+    done = run_command("denoise='a\nnstrep: error: b\x1b[31m'")
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(r"nstrep: error: denoise=a\nnstrep: error: b\x1b[31m: must be one of")

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from nstrep.errors import InputError
-from nstrep.fast import graph, layouts, network
-from nstrep.fast.nets import NETS, Residual
+from nstrep.fast import graph, layouts, network, tiles
+from nstrep.fast.nets import NETS, Residual, choose
 from nstrep.fast.network import Transformer
+from tests import fast_reference
 from tests.fast_reference import REFERENCES
 
 
@@ -64,6 +65,27 @@ def test_the_portable_graph_is_the_same_network(name, rng, photo):
     np.testing.assert_allclose(found, Transformer(net, parameters)(picture), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("padding", ["reflect", "zero"])
+@pytest.mark.parametrize("border", [0, 3, 10])
+def test_borders_and_paddings_of_choice(border, padding, rng, photo):
+    net = dataclasses.replace(narrow("small"), border=border, padding=padding)
+    assert choose("small", border, padding).shapes == NETS["small"].shapes
+    parameters, picture = drawn(net, rng), photo(34, 41)
+    found = Transformer(net, parameters)(picture)
+    pixels = network.to_pixels(picture)[0].astype(np.float64)
+    expected = fast_reference.small(parameters, pixels, border, padding).transpose(1, 2, 0) / 255
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+    tiled = tiles.stylize(Transformer(net, parameters), picture, 16)
+    np.testing.assert_allclose(tiled, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_a_border_that_convolutions_use_up_cannot_be_less():
+    assert choose("johnson", 44).border == 44
+    assert choose("hzy46") == NETS["hzy46"]
+    with pytest.raises(InputError, match="net.border=39: net=johnson uses up 40 pixels"):
+        choose("johnson", 39)
+
+
 def test_the_table_has_the_published_numbers_of_parameters():
     count = {
         name: sum(int(np.prod(shape)) for shape in net.shapes.values())
@@ -80,8 +102,6 @@ def test_epsilon_is_added_to_the_variance(eps, rng):
     parameters = {name: 1e-3 * array for name, array in drawn(net, rng).items()}
     picture = rng.random((16, 16, 3)).astype(np.float32)
     found = Transformer(net, parameters)(picture)
-    from tests import fast_reference
-
     norm = fast_reference.instance_norm
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fast_reference, "instance_norm", lambda x, _, *rest: norm(x, eps, *rest))
@@ -112,11 +132,25 @@ def test_the_least_side_works(name, rng):
 def test_parameters_come_back_and_their_network_is_recognised(name, rng, tmp_path):
     net = NETS[name]
     parameters = drawn(net, rng)
-    layouts.save(tmp_path / "net.npz", parameters)
+    layouts.save(tmp_path / "net.npz", net, parameters)
     found, read = layouts.load(tmp_path / "net.npz")
-    assert found is net
+    assert found == net
     for key, array in parameters.items():
         np.testing.assert_array_equal(read[key], array)
+
+
+def test_a_file_says_which_borders_its_network_has(rng, tmp_path):
+    net = choose("small", 3, "zero")
+    layouts.save(tmp_path / "net.npz", net, drawn(net, rng))
+    assert layouts.load(tmp_path / "net.npz")[0] == net
+    stored = dict(np.load(tmp_path / "net.npz"))
+    del stored["net"]  # as written by others
+    np.savez(tmp_path / "plain.npz", **stored)
+    assert layouts.load(tmp_path / "plain.npz")[0] == NETS["small"]
+    for damaged in (b"{", b'{"name": "big"}', b"[]", b'{"name": "johnson", "border": 1}'):
+        np.savez(tmp_path / "bad.npz", **stored, net=np.frombuffer(damaged, np.uint8))
+        with pytest.raises(InputError, match="has a damaged 'net'"):
+            layouts.load(tmp_path / "bad.npz")
 
 
 def test_lengstrom_variables_are_read_in_their_order_and_axes(rng, tmp_path):
@@ -141,12 +175,12 @@ def test_other_files_are_refused_in_one_line(rng, tmp_path):
         layouts.load(tmp_path / "other.npz")
     parameters = drawn(NETS["small"], rng)
     parameters["up1_weight"] = parameters["up1_weight"][:-1]
-    layouts.save(tmp_path / "cut.npz", parameters)
+    layouts.save(tmp_path / "cut.npz", NETS["small"], parameters)
     with pytest.raises(InputError, match="'up1_weight' with shape"):
         layouts.load(tmp_path / "cut.npz")
     parameters = drawn(NETS["small"], rng)
     parameters["up1_weight"][0] = np.nan
-    layouts.save(tmp_path / "nan.npz", parameters)
+    layouts.save(tmp_path / "nan.npz", NETS["small"], parameters)
     with pytest.raises(InputError, match="NaN or infinity in 'up1_weight'"):
         layouts.load(tmp_path / "nan.npz")
 
@@ -229,5 +263,5 @@ def test_a_state_dict_of_pytorch_gives_what_pytorch_gives(rng, tmp_path):
 
 
 def test_residual_blocks_shave_what_their_convolutions_lose():
-    assert sum(graph.shaved(NETS["johnson"])) == 2 * NETS["johnson"].border
+    assert sum(NETS["johnson"].shaved) == 2 * NETS["johnson"].border
     assert sum(isinstance(layer, Residual) for layer in NETS["johnson"].layers) == 5

@@ -42,7 +42,7 @@ def test_statistics_over_tiles_are_those_of_the_whole(rng):
 @pytest.fixture
 def model(rng, tmp_path):
     net = NETS["small"]
-    layouts.save(tmp_path / "net.npz", drawn(net, rng))
+    layouts.save(tmp_path / "net.npz", net, drawn(net, rng))
     return tmp_path
 
 
@@ -96,24 +96,65 @@ def test_patterns_sizes_and_names(model, photos, tmp_path):
         (["model=missing.npz", "image=photos"], "model=missing.npz: there is no such file"),
         (["model=photos", "image=photos"], "model=photos: holds no net.npz"),
         (["model=x", "image=x", "tiles=3"], "tiles: there is no such key"),
-        (["model=x", "image=x", "tile=many"], "tile=many: must be a whole number"),
-        (["model=x", "image=x", "tile=-1"], "tile=-1: must be at least 0"),
+        (["model=x", "image=x", "tile=many"], "tile=many: must be auto or a whole number"),
+        (["model=x", "image=x", "tile=-1"], "tile=-1: must be auto or a whole number"),
         (["model"], "model: must be KEY=VALUE"),
+        (["model=x", "image="], "image=: no value is given"),
+        (["model=x", "imgae=x"], "imgae: there is no such key; did you mean image?"),
+        (["model=x", "image=empty"], "image=empty: holds no picture (.jpg"),
+        (["model=x", "image=photos/*.gif"], "image=photos/*.gif: there is no such"),
     ],
 )
 def test_bad_input_is_one_line(arguments, said, photos, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty" / "folder.jpg").mkdir(parents=True)
     with pytest.raises(InputError) as caught:
         stylize.stylize(stylize.configured(arguments))
     assert str(caught.value).startswith(said)
     assert "\n" not in str(caught.value)
 
 
+def test_originals_are_not_written_over(model, photos):
+    before = (photos / "a.png").read_bytes()
+    config = stylize.configured([f"model={model}", f"image={photos}/a.png", f"out={photos}"])
+    with pytest.raises(InputError, match=r"a.png is one of the pictures"):
+        stylize.stylize(config)
+    assert (photos / "a.png").read_bytes() == before
+    config = stylize.configured([f"model={model}", f"image={photos}/b.jpg", f"out={photos}"])
+    assert stylize.stylize(config) == [photos / "b.png"]
+
+
+def test_transparent_grey_and_odd_pictures(model, photos, rng, tmp_path):
+    alpha = (rng.random((31, 45, 4)) * 255).astype(np.uint8)
+    Image.fromarray(alpha, "RGBA").save(photos / "b.png")
+    Image.fromarray(alpha[..., 0], "L").save(photos / "grey.png")
+    transformer = Transformer(*layouts.load(model / "net.npz"))
+    for path in (photos / "b.png", photos / "grey.png"):
+        given = [f"model={model}", f"image={path}", f"out={tmp_path / 'made'}"]
+        (written,) = stylize.stylize(stylize.configured(given))
+        found = images.load_picture(written).rgb
+        rgb01 = images.load_picture(path).rgb  # over white, three channels
+        assert found.shape == (31, 45, 3)
+        assert np.abs(found - transformer(rgb01).clip(0, 1)).max() < 1 / 255
+
+
+def test_tiles_where_the_whole_does_not_fit(model, photos, tmp_path, monkeypatch):
+    from nstrep import memory
+
+    config = stylize.configured([f"model={model}", f"image={photos}/a.jpg", f"out={tmp_path}/o"])
+    assert stylize.tile_of(config, 30, 30) == 0
+    monkeypatch.setattr(memory, "available", lambda: 30 * 30 * stylize.BYTES)
+    assert stylize.tile_of(config, 30, 30) == stylize.TILE
+    config.tile = 0
+    assert stylize.tile_of(config, 30, 30) == 0
+
+
 def test_too_small_pictures_are_named(model, tmp_path):
     Image.fromarray(np.zeros((9, 60, 3), np.uint8)).save(tmp_path / "thin.png")
-    config = stylize.configured([f"model={model}", f"image={tmp_path / 'thin.png'}"])
+    given = [f"model={model}", f"image={tmp_path / 'thin.png'}", f"out={tmp_path / 'made'}"]
     with pytest.raises(InputError, match=r"thin.png: net=small needs at least 11 x 11 pixels"):
-        stylize.stylize(config)
+        stylize.stylize(stylize.configured(given))
+    assert not (tmp_path / "made").exists()
 
 
 @pytest.mark.parametrize("name", NETS)

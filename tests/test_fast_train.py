@@ -260,7 +260,7 @@ def test_more_steps_go_on_and_other_settings_are_refused(composed, tmp_path):
     assert (tmp_path / "net.npz").read_bytes() == (fresh / "net.npz").read_bytes()
     again = training.run(composed(*TINY, "steps=3"), tmp_path)
     assert again == more  # done before
-    with pytest.raises(InputError, match="belongs to a training with other settings"):
+    with pytest.raises(InputError, match="belongs to a run with other settings"):
         training.run(composed(*TINY, "steps=3", "content_weight=1"), tmp_path)
     with pytest.raises(InputError, match="steps=2: .* has 3 already"):
         training.run(composed(*TINY, "steps=2"), tmp_path)
@@ -273,10 +273,17 @@ def test_losses_and_samples_for_tensorboard(composed, tmp_path):
     event_accumulator = pytest.importorskip(
         "tensorboard.backend.event_processing.event_accumulator"
     )
-    training.run(composed(*TINY, "steps=2", "save_steps=2", "logger=tensorboard"), tmp_path)
+    given = ("save_steps=2", "logger=tensorboard")
+    training.run(composed(*TINY, "steps=2", *given), tmp_path)
+    # As if killed after step 3: what was logged beyond the checkpoint comes again.
+    before = (tmp_path / training.CHECKPOINT).read_bytes()
+    training.run(composed(*TINY, "steps=3", *given), tmp_path)
+    (tmp_path / training.CHECKPOINT).write_bytes(before)
+    training.run(composed(*TINY, "steps=4", *given), tmp_path)
     read = event_accumulator.EventAccumulator(str(tmp_path / "tensorboard"))
     read.Reload()
     assert {"loss/total", "loss/validation.total"} <= set(read.Tags()["scalars"])
+    assert [event.step for event in read.Scalars("loss/total")] == [0, 1, 2, 3, 4]
     assert read.Tags()["images"] == ["picture"]
 
 
@@ -284,6 +291,10 @@ def test_losses_and_samples_for_tensorboard(composed, tmp_path):
     ("typed", "said"),
     [
         (["fast/net=smal"], "fast/net=smal: must be one of hzy46, johnson"),
+        (["stpes=3"], "stpes: there is no such key; did you mean steps?"),
+        (["net=hzy46"], "net: there is no such key; did you mean fast/net?"),
+        (["net.name=johnson", "net.border=8"], "net.border=8: net=johnson uses up 40 pixels"),
+        (["net.padding=none"], "net.padding=none: must be one of reflect, zero"),
         (["steps=0"], "steps=0: must be at least 1"),
         (["net.name=x"], "net.name=x: must be one of"),
         (["style_layers=[relu9_9]"], "style_layers: vgg19_slim has no layer 'relu9_9'"),
@@ -292,7 +303,9 @@ def test_losses_and_samples_for_tensorboard(composed, tmp_path):
     ],
 )
 def test_bad_settings_are_one_line_and_leave_nothing(typed, said, tmp_path):
-    if not typed[0].startswith(("fast/net", "data.dir")):  # in this process: quicker
+    if not typed[0].startswith(
+        ("fast/net", "data.dir", "stpes", "net=")
+    ):  # in this process: quicker
         with (
             initialize_config_dir(version_base="1.3", config_dir=str(cli.config_folder())),
             pytest.raises(InputError) as caught,

@@ -233,3 +233,43 @@ def test_the_command(tmp_path, capsys, monkeypatch):
     shutil.rmtree(tmp_path / "s" / "0")
     collect.main([str(tmp_path / "s")])
     assert "1 runs" in capsys.readouterr().out
+
+
+def test_links_out_of_a_run_are_not_followed(tmp_path, caplog):
+    """A folder from elsewhere could show its reader's own files in a page that is passed on."""
+    secret = tmp_path / "secret.yaml"
+    secret.write_text('{"token": "xyzzy", "status": "finished"}')
+    runs = tmp_path / "runs"
+    for name in ("config.yaml", "metrics.json", "final.png", "raw.npz"):
+        run = write_run(runs / name)
+        target = secret if name.endswith(("yaml", "json")) else tmp_path / name
+        if target != secret:
+            (run / name).rename(target)
+        (run / name).unlink(missing_ok=True)
+        (run / name).symlink_to(target)
+    sweep = nstrep.load_sweep(runs)
+    assert "xyzzy" not in str([(run.config, run.metrics) for run in sweep.runs])
+    by_name = {run.name: run for run in sweep.runs}
+    assert "config.yaml: is a link out of the run's folder" in caplog.text
+    assert "which is not followed" in by_name["metrics.json"].reason
+    with pytest.raises(InputError, match="final.png: is a link out of"):
+        _ = by_name["final.png"].picture
+    with pytest.raises(InputError, match="raw.npz: is a link out of"):
+        _ = by_name["raw.npz"].raw
+    moved = tmp_path / "moved"
+    runs.rename(moved)
+    runs.symlink_to(moved)  # the folder itself may be a link
+    assert len(nstrep.load_sweep(runs).runs) == 4
+
+
+def test_a_curve_of_too_many_columns_is_damaged_not_a_hang(tmp_path):
+    run = write_run(tmp_path / "a")
+    (run / "curve.csv").write_text("epoch,total" + ",epoch" * 40_000 + "\n")
+    assert nstrep.load_run(run).curve.empty
+
+
+def test_a_large_configuration_is_damaged_not_a_hang(tmp_path, caplog):
+    run = write_run(tmp_path / "a")
+    (run / "config.yaml").write_text("a: b\n" * 100_000)
+    assert nstrep.load_run(run).config == {}
+    assert "config.yaml is damaged (larger than 256 KiB)" in caplog.text

@@ -9,7 +9,9 @@ from nstrep.basis import Dct, Pixels
 from nstrep.config import OptimizerConfig
 from nstrep.errors import DivergedError
 from nstrep.objective import Evaluation
-from nstrep.optimize import Problem, clip_norm, minimize, relative_step
+from nstrep.optimize import minimize, relative_step
+from nstrep.problem import Problem
+from nstrep.updates import clip_norm
 
 NONE = OptimizerConfig(*[None] * 14)
 SGD = replace(NONE, name="sgd", momentum=0.9, weight_decay=0.0, relative_lr=False)

@@ -17,7 +17,8 @@ from nstrep.config import layer_weights
 from nstrep.images import picture_from_array
 from nstrep.network import Network
 from nstrep.objective import LayerWeights, Objective
-from nstrep.optimize import Problem, minimize
+from nstrep.optimize import minimize
+from nstrep.problem import Problem
 from nstrep.regions import whole
 from nstrep.vgg import Architecture
 from nstrep.weights import Weights

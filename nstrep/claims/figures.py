@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -54,8 +54,22 @@ def tabulate(figure: schema.Figure, made: Sequence[Made]) -> pd.DataFrame | None
 
 
 def runs(made: Sequence[Made]) -> list[Run]:
-    """The runs, as if their settings had been typed one by one."""
-    return [replace(one.run, overrides=one.planned.overrides) for one in made]
+    """The runs, as if their settings had been typed one by one.
+
+    What was swept and is no key of an experiment, of a training for instance, is added to its
+    configuration.
+    """
+    return [
+        replace(
+            one.run,
+            overrides=one.planned.overrides,
+            config={
+                **{key: value for key, value in one.swept.items() if one.run.value(key) is None},
+                **one.run.config,
+            },
+        )
+        for one in made
+    ]
 
 
 def grid(made: Sequence[Made], *, title: str, rows: str, columns: str) -> Figure:
@@ -122,6 +136,38 @@ def costs(
     return figure
 
 
+def reached(
+    made: Sequence[Made], *, title: str, of: Mapping[str, Any], against: Mapping[str, Any],
+    along: str,
+) -> Figure:  # fmt: skip
+    """Where optimisations reach the loss of other runs: a panel for each value of a swept key."""
+    values = list(dict.fromkeys(one.swept[along] for one in made))
+    figure = style.new_figure(4.2 * len(values), 3.6)
+    for axes, name in zip(np.atleast_1d(figure.subplots(1, len(values))), values):
+        (ours,), (theirs,) = (pick(made, {**which, along: name}) for which in (of, against))
+        curve = ours.run.curve
+        if len(curve) < 2 or theirs.run.curve.empty:
+            raise style.NothingToDraw("reached: a run has no curve")
+        loss, took = (quantity(theirs, spec) for spec in ("lowest", "milliseconds"))
+        axes.plot(curve["epoch"], curve["total"], color=style.COLOURS[1], label="L-BFGS")
+        axes.axhline(loss, color=style.COLOURS[2], label=f"one pass, {took:.0f} ms")
+        step, seconds = (
+            quantity(ours, {"name": f"{count}_to", "loss": loss}) for count in ("epochs", "seconds")
+        )
+        if not math.isnan(step):
+            axes.plot(
+                step, loss, "o", color=style.COLOURS[2], label=f"step {step:.0f}, {seconds:.2g} s"
+            )
+        style.scaled(axes, "y", [loss, *curve["total"]])
+        axes.set_xlabel("step")
+        axes.set_ylabel("total loss")
+        axes.set_title(style.text(name), fontsize="medium")
+        axes.legend(frameon=False)
+        style.tidy(axes)
+    style.headline(figure, title)
+    return figure
+
+
 def costs_table(
     made: Sequence[Made], *, epochs: list[int], published: dict[str, list[float]]
 ) -> pd.DataFrame:
@@ -140,5 +186,5 @@ TABLES: dict[str, Callable[..., pd.DataFrame]] = {"costs": costs_table}
 """Kinds whose numbers the report shows too."""
 
 KINDS: dict[str, Callable[..., Figure]] = {
-    function.__name__: function for function in (grid, sheet, curves, against, cost, costs)
+    function.__name__: function for function in (grid, sheet, curves, against, cost, costs, reached)
 }

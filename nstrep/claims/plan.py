@@ -8,7 +8,7 @@ import logging
 import multiprocessing
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
@@ -21,9 +21,12 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 from nstrep import experiment, pictures
-from nstrep.claims.schema import Claim, RunSet, Variation
+from nstrep.claims.schema import Claim, RunSet, Training, Variation
 from nstrep.config import ExperimentConfig, check
 from nstrep.errors import BusyError, NstrepError, ResultsError
+from nstrep.fast import passes
+from nstrep.fast.config import TrainConfig
+from nstrep.fast.config import check as check_training
 from nstrep.loading import Run, load_run
 
 log = logging.getLogger(__name__)
@@ -40,6 +43,8 @@ class Scale:
     about: str = ""
     overrides: list[str] = field(default_factory=list)
     """Typed for every run, before what a claim says."""
+    training: list[str] = field(default_factory=list)
+    """Typed for every training of a network."""
 
 
 @dataclass(frozen=True)
@@ -55,12 +60,21 @@ class Planned:
     """The swept keys among them."""
     config: ExperimentConfig
     fresh_process: bool
+    training: TrainConfig | None = None
+    """The network one pass of which makes the picture; None for an optimisation."""
 
     @property
     def directory(self) -> str:
         """Folder name: the same for the same settings, whichever claim asks."""
-        text = OmegaConf.to_yaml(OmegaConf.structured(self.config)) + str(self.fresh_process)
-        return f"{self.config.recipe.name}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+        text = _yaml(self.config) + str(self.fresh_process)
+        if self.training is not None:
+            return f"pass-{_digest(text + _yaml(self.training))}"
+        return f"{self.config.recipe.name}-{_digest(text)}"
+
+    @property
+    def network_directory(self) -> str:
+        """The same of the training."""
+        return f"train-{self.training.net.name}-{_digest(_yaml(self.training))}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,14 +86,20 @@ class Made:
 
     @property
     def swept(self) -> dict[str, str]:
-        """Swept keys and their values as typed."""
-        return self.planned.swept
+        """Swept keys and their values as typed, and the set of the claim under ``runs``."""
+        return {"runs": self.planned.runs, **self.planned.swept}
 
     @cached_property
     def photo(self) -> np.ndarray:
         """The content picture at the result's size, ``rgb01``."""
         config = self.planned.config
         return pictures.scaled(pictures.load_pictures(config), config)[0]
+
+
+def of(made: Iterable[Made], runs: str | Sequence[str]) -> list[Made]:
+    """The runs of one of a claim's sets, or of several."""
+    sets = [runs] if isinstance(runs, str) else list(runs)
+    return [one for one in made if one.planned.runs in sets]
 
 
 def plan(name: str, claim: Claim, scale: Scale) -> list[Planned]:
@@ -91,10 +111,34 @@ def plan(name: str, claim: Claim, scale: Scale) -> list[Planned]:
     """
     planned = []
     for key, run_set in claim.runs.items():
+        trainings = list(_trainings(claim, run_set, scale))
         for overrides, swept in expand(run_set, scale):
             config = check(compose("config", list(overrides)))
-            planned.append(Planned(name, key, overrides, swept, config, run_set.fresh_process))
+            for varied, trained in trainings:
+                planned.append(
+                    Planned(
+                        name,
+                        key,
+                        overrides,
+                        swept | varied,
+                        config if trained is None else passes.aligned(config, trained),
+                        run_set.fresh_process,
+                        None if run_set.training is None else trained,
+                    )
+                )
     return planned
+
+
+def _trainings(
+    claim: Claim, run_set: RunSet, scale: Scale
+) -> Iterator[tuple[dict[str, str], TrainConfig | None]]:
+    """The trainings whose networks a set uses, or whose losses, with what was swept."""
+    owner = claim.runs[run_set.losses_of] if run_set.losses_of else run_set
+    if owner.training is None:
+        yield {}, None
+        return
+    for overrides, swept in expand_training(owner.training, scale):
+        yield swept, check_training(compose("fast", list(overrides)))
 
 
 def expand(run_set: RunSet, scale: Scale) -> Iterator[tuple[tuple[str, ...], dict[str, str]]]:
@@ -107,12 +151,35 @@ def expand(run_set: RunSet, scale: Scale) -> Iterator[tuple[tuple[str, ...], dic
         composed = compose("config", experiments, return_hydra_config=True)
         params = dict(composed.hydra.sweeper.params or {})
     params |= run_set.params | own.params
+    yield from _combined(fixed, params)
+
+
+def expand_training(
+    training: Training, scale: Scale
+) -> Iterator[tuple[tuple[str, ...], dict[str, str]]]:
+    """The same of a set's trainings."""
+    own = training.at.get(scale.name, Variation())
+    fixed = [*scale.training, *training.overrides, *own.overrides]
+    yield from _combined(fixed, training.params | own.params)
+
+
+def _combined(
+    fixed: list[str], params: dict[str, str]
+) -> Iterator[tuple[tuple[str, ...], dict[str, str]]]:
     values = {key: _values(key, str(text)) for key, text in params.items()}
     for combination in itertools.product(*values.values()):
         swept = dict(zip(values, combination))
         typed = {_key(override): override for override in fixed}  # what comes later wins
         typed |= {key: f"{key}={value}" for key, value in swept.items()}
         yield tuple(typed.values()), swept
+
+
+def _yaml(config: ExperimentConfig | TrainConfig) -> str:
+    return OmegaConf.to_yaml(OmegaConf.structured(config))
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _key(override: str) -> str:
@@ -146,7 +213,7 @@ def make(planned: list[Planned], folder: Path, tell: Callable[[Planned], None]) 
     while waiting:
         one = waiting.popleft()
         try:
-            _run(one, folder / one.directory)
+            _run(one, folder)
         except BusyError as error:
             if one.directory not in busy:
                 log.warning("%s: %s; waiting for it", one.claim, error)
@@ -162,7 +229,12 @@ def make(planned: list[Planned], folder: Path, tell: Callable[[Planned], None]) 
     return [Made(one, load_run(folder / one.directory)) for one in planned]
 
 
-def _run(planned: Planned, directory: Path) -> None:
+def _run(planned: Planned, folder: Path) -> None:
+    directory = folder / planned.directory
+    if planned.training is not None:
+        network = folder / planned.network_directory
+        passes.run_once(planned.config, planned.training, directory, network)
+        return
     if not planned.fresh_process:
         experiment.run_once(planned.config, directory)
         return

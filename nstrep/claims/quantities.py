@@ -120,10 +120,17 @@ def epochs_to(made: Made, loss: float) -> float:
     return _when(made, loss, "epoch")
 
 
-def seconds_to(made: Made, share: float) -> float:
-    """Seconds until the total is at or below a share of that of the start."""
+def seconds_to(made: Made, share: float = 1.0, loss: float | None = None) -> float:
+    """Seconds until the total is at or below a loss, or a share of that of the start."""
     curve = made.run.curve
-    return math.nan if curve.empty else _when(made, share * curve["total"].iloc[0], "seconds")
+    if curve.empty:
+        return math.nan
+    return _when(made, share * curve["total"].iloc[0] if loss is None else loss, "seconds")
+
+
+def seconds_for(made: Made, epochs: int) -> float:
+    """Seconds that so many epochs take, from the median of those that were run."""
+    return epochs * seconds_an_epoch(made)
 
 
 def _when(made: Made, loss: float, column: str) -> float:
@@ -172,6 +179,22 @@ def spectral_centroid(made: Made) -> float:
     return float(np.sum(numbers * mean) / np.sum(mean)) / longest
 
 
+def border_error(made: Made) -> float:
+    """How much the result's border differs from what lies inside: :func:`texture.border_error`."""
+    return _border_error(made.run.picture)
+
+
+def border_error_of_photo(made: Made) -> float:
+    """The same of the photo."""
+    return _border_error(made.photo)
+
+
+def _border_error(rgb01: np.ndarray) -> float:
+    strips = 2 * texture.STRIPS
+    band = min(texture.BAND, min(rgb01.shape[:2]) // strips)
+    return texture.border_error(rgb01, band) if band else math.nan
+
+
 def speckle(made: Made) -> float:
     """Share of the result's contrast that is finer than strokes; see :func:`texture.speckle`."""
     return texture.speckle(made.run.picture)
@@ -205,6 +228,11 @@ def minutes(made: Made) -> float:
     return quantity(made, "seconds") / 60
 
 
+def milliseconds(made: Made) -> float:
+    """Milliseconds that it took; a pass of a network takes a few."""
+    return 1000 * quantity(made, "seconds")
+
+
 def pixel_count(made: Made) -> float:
     """Width times height."""
     return float(made.run.value("width") * made.run.value("height"))
@@ -229,15 +257,19 @@ QUANTITIES: dict[str, Callable[..., float]] = {
         evaluations_to,
         epochs_to,
         seconds_to,
+        seconds_for,
         eps_at,
         edge_overlap,
         spectral_centroid,
+        border_error,
+        border_error_of_photo,
         speckle,
         speckle_of_photo,
         variation,
         ssim_to_unfiltered,
         seconds_an_epoch,
         minutes,
+        milliseconds,
         pixel_count,
         memory,
     )

@@ -13,7 +13,7 @@ import jinja2
 import pandas as pd
 
 from nstrep import environment
-from nstrep.claims import figures, verdicts
+from nstrep.claims import figures, plan, verdicts
 from nstrep.claims.plan import Made, Scale
 from nstrep.claims.schema import Claim
 from nstrep.claims.verdicts import Judged
@@ -46,12 +46,17 @@ class Finding:
 
     @property
     def seconds(self) -> float:
-        """Of all its runs' optimisations."""
-        return sum(float(made.run.value("seconds") or 0) for made in self.made)
+        """Of all its runs' optimisations and of the trainings of its networks."""
+        return seconds(self.made)
 
-    def of(self, runs: str) -> list[Made]:
-        """The runs of one of the claim's sets."""
-        return [made for made in self.made if made.planned.runs == runs]
+
+def seconds(made: Iterable[Made]) -> float:
+    """Of optimisations and trainings, each counted once."""
+    found = {}
+    for one in made:
+        found[one.planned.directory] = one.run.value("seconds")
+        found[one.run.value("training.directory")] = one.run.value("training.seconds")
+    return sum(float(value or 0) for value in found.values())
 
 
 def table(findings: Iterable[Finding]) -> pd.DataFrame:
@@ -67,7 +72,7 @@ def table(findings: Iterable[Finding]) -> pd.DataFrame:
             "measure_verdict": judged.verdict or "reported",
             "why": judged.why,
             "network": ", ".join(networks(finding.made)),
-            "runs": len(finding.of(judged.measure.runs)),
+            "runs": len(plan.of(finding.made, judged.measure.runs)),
             "source": finding.claim.source,
         }
         for finding in findings
@@ -78,6 +83,19 @@ def table(findings: Iterable[Finding]) -> pd.DataFrame:
 def networks(made: Iterable[Made]) -> list[str]:
     """Names of the networks that runs used."""
     return sorted({str(one.run.value("model.name")) for one in made if one.run.metrics})
+
+
+def missing(findings: Iterable[Finding]) -> list[str]:
+    """Networks that published numbers are about, where the runs used another."""
+    return sorted(
+        {
+            str(judged.measure.needs)
+            for finding in findings
+            for judged in finding.judged
+            if judged.measure.needs
+            and set(networks(plan.of(finding.made, judged.measure.runs))) - {judged.measure.needs}
+        }
+    )
 
 
 def stand_ins(made: Iterable[Made]) -> list[str]:
@@ -118,14 +136,11 @@ def write(folder: Path, scale: Scale, findings: Sequence[Finding]) -> Path:
         band=verdicts.shown,
         counts={v: sum(f.verdict == v for f in findings) for v in verdicts.ALL},
         networks=networks(made),
+        missing=missing(findings),
         stand_ins=stand_ins(made),
         versions=environment.versions(),
         runs=len({one.planned.directory for one in made}),
-        minutes=sum(
-            float(one.run.value("seconds") or 0)
-            for one in {one.planned.directory: one for one in made}.values()
-        )
-        / 60,
+        minutes=seconds(made) / 60,
         threads=environment.threads(),
     )
     with atomic_write(folder / REPORT) as temporary:
@@ -141,11 +156,11 @@ def _figures(
     for place, figure in enumerate(finding.claim.figures, 1):
         path = folder / FIGURES / f"{finding.name}-{place}"
         try:
-            file = figures.draw(figure, finding.of(figure.runs), path)
+            file = figures.draw(figure, plan.of(finding.made, figure.runs), path)
         except NothingToDraw as error:
             log.warning("%s: %s", finding.name, error)
             continue
-        rows = figures.tabulate(figure, finding.of(figure.runs))
+        rows = figures.tabulate(figure, plan.of(finding.made, figure.runs))
         cells = None
         if rows is not None:
             cells = list(rows), [[f"{cell:.5g}" for cell in row] for row in rows.to_numpy()]

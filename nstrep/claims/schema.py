@@ -36,12 +36,24 @@ class Variation:
 
 
 @dataclass
+class Training(Variation):
+    """Networks for a style: what is typed after ``python -m nstrep.fast.train``."""
+
+    at: dict[str, Variation] = field(default_factory=dict)
+    """What a scale changes besides, by its name."""
+
+
+@dataclass
 class RunSet(Variation):
     """Runs of a claim: an experiment of configs/experiment/, its own sweep included, varied."""
 
     experiment: str | None = None
     at: dict[str, Variation] = field(default_factory=dict)
     """What a scale changes besides, by its name."""
+    training: Training | None = None
+    """Instead of optimising, train these networks and stylise the photo by one pass of each."""
+    losses_of: str | None = None
+    """Minimise what the networks of another of the claim's sets are trained to minimise."""
     fresh_process: bool = False
     """Each run in a process of its own, so that its peak memory is its own."""
 
@@ -52,8 +64,8 @@ class Measure:
 
     about: str = MISSING
     """What is measured, as a table's row names it."""
-    runs: str = MISSING
-    """A key of the claim's ``runs``."""
+    runs: Any = MISSING
+    """A key of the claim's ``runs``, or several, which the key ``runs`` then tells apart."""
     statistic: str = MISSING
     """A name in :data:`nstrep.claims.statistics.STATISTICS`."""
     given: dict[str, Any] = field(default_factory=dict)
@@ -74,7 +86,8 @@ class Figure:
 
     kind: str = MISSING
     """A name in :data:`nstrep.claims.figures.KINDS`."""
-    runs: str = MISSING
+    runs: Any = MISSING
+    """As a measure's."""
     title: str = MISSING
     given: dict[str, Any] = field(default_factory=dict)
 
@@ -110,4 +123,4 @@ def load(name: str) -> Claim:
     try:
         return OmegaConf.to_object(OmegaConf.merge(Claim, OmegaConf.load(path)))
     except OmegaConfBaseException as error:
-        raise InputError(f"{path}: {explain(error)}") from None
+        raise InputError(f"{path}: {explain(error, Claim)}") from None

@@ -29,10 +29,18 @@ def value(runs: Runs, of: Any, where: Where | None = None) -> float:
 
 
 def ratio(
-    runs: Runs, of: Any, over: Where, under: Where | None = None, within: Sequence[str] = ()
+    runs: Runs,
+    of: Any,
+    over: Where,
+    under: Where | None = None,
+    within: Sequence[str] = (),
+    to: Any = None,
 ) -> float:
-    """The median of a quantity over some runs, divided by that over others."""
-    return _mean_over(runs, within, lambda group: value(group, of, over) / value(group, of, under))
+    """The median of a quantity over some runs, divided by that (or by ``to``) over others."""
+    below = of if to is None else to
+    return _mean_over(
+        runs, within, lambda group: value(group, of, over) / value(group, below, under)
+    )
 
 
 def ratio_of_two(runs: Runs, of: Any, to: Any, where: Where | None = None) -> float:
@@ -141,6 +149,34 @@ def evaluations_to_match(
     return _mean_over(runs, within, one)
 
 
+def needed_to_match(
+    runs: Runs,
+    count: str,
+    of: Where,
+    against: Where,
+    within: Sequence[str] = (),
+    to: Any = None,
+) -> float:
+    """Evaluations, epochs or seconds that an optimisation needs for the loss of another run.
+
+    Args:
+        runs: both.
+        count: which of the three.
+        of: the optimisations.
+        against: runs whose lowest loss is to be reached.
+        within: see above.
+        to: a quantity of the latter that the result is divided by.
+
+    """
+
+    def one(group: Runs) -> float:
+        loss = value(group, "lowest", against)
+        needed = value(group, {"name": f"{count}_to", "loss": loss}, of)
+        return needed if to is None else needed / value(group, to, against)
+
+    return _mean_over(runs, within, one)
+
+
 def pick(runs: Runs, where: Where | None) -> Runs:
     """The runs whose swept keys have the values asked for."""
 
@@ -214,6 +250,7 @@ STATISTICS: dict[str, Callable[..., float]] = {
         trend_to_common_loss,
         ratio_of_best,
         evaluations_to_match,
+        needed_to_match,
     )
 }
 

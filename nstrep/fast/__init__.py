@@ -9,5 +9,6 @@ network.py   a network with its parameters: pictures in, pictures out
 tiles.py     the same, layer by layer over tiles, for pictures of any size
 data.py      the pictures that it is trained on
 training.py, train.py     training, and its command line
+passes.py   one pass in the place of an experiment's optimisation
 stylize.py, export.py     what a trained network is for
 """

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 from omegaconf import DictConfig
 
@@ -23,7 +23,7 @@ from nstrep.config import (
     text,
     typed,
 )
-from nstrep.fast.nets import NETS
+from nstrep.fast.nets import NETS, choose
 
 
 @dataclass
@@ -31,6 +31,14 @@ class NetConfig:
     """The network that is trained."""
 
     name: str = choice("architecture, a row of nstrep/fast/nets.py", tuple(NETS))
+    border: int | None = number(
+        "pixels of reflection around the picture, cut off the result; null: the architecture's",
+        at_least=0,
+        at_most=1000,
+    )
+    padding: str | None = choice(
+        "around the convolutions; null: the architecture's", ("reflect", "zero")
+    )
 
 
 @dataclass
@@ -67,6 +75,7 @@ class AdamConfig:
 class TrainConfig:
     """One training, whole."""
 
+    GROUPS: ClassVar[tuple[str, ...]] = ("style", "model", "fast/net", "fast/recipe")
     style: PictureConfig
     style_image: str | None = text("a file instead of the style group")
     style_size: int = number("long side of the painting, in pixels", at_least=16, at_most=20000)
@@ -106,9 +115,9 @@ class StylizeConfig:
     image: str = text("a picture, a folder, or a pattern such as photos/*.jpg")
     out: str = text("folder of the results")
     long_edge: int = number("long side to scale pictures to first; 0 for their own", at_least=0)
-    tile: int = number(
-        "side of the tiles, in pixels, that keep the memory small; 0 for the whole at once",
-        at_least=0,
+    tile: Any = text(
+        "side of the tiles, in pixels, that keep the memory small; 0: the whole at once; auto: at"
+        " once if it fits into the memory"
     )
 
 
@@ -121,4 +130,7 @@ def check(composed: DictConfig) -> TrainConfig:
     """
     config = typed(composed, TrainConfig)
     check_layers(config)
+    # Written out, so that a border that is typed and is the architecture's is the same training.
+    net = choose(config.net.name, config.net.border, config.net.padding)
+    config.net = replace(config.net, border=net.border, padding=net.padding)
     return config

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from functools import lru_cache
 from pathlib import Path
 
@@ -51,7 +52,7 @@ class Photos:
             candidates = list(BUILTIN_HELD_OUT)
             self._load = images.builtin
         else:
-            found = _files(Path(config.dir).expanduser())
+            found = _files(Path(os.path.expanduser(config.dir)))
             order = np.random.Generator(np.random.PCG64(seed)).permutation(len(found))
             candidates = self.names = [found[place] for place in order]
             self._load = lambda name: images.load_picture(name, key="data.dir")
@@ -124,7 +125,7 @@ class Photos:
 
 
 def _files(folder: Path) -> list[str]:
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise InputError(f"data.dir={folder}: is not a folder")
     found = sorted(str(path) for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
     if not found:

@@ -19,6 +19,8 @@ from nstrep.fast.network import Transformer
 from nstrep.fast.stylize import model_file
 from nstrep.files import atomic_write
 
+KEYS = ("model", "out", "size")
+
 
 def export(model: Path, target: Path, height: int, width: int) -> Path:
     """Write a trained network as ONNX.
@@ -29,7 +31,7 @@ def export(model: Path, target: Path, height: int, width: int) -> Path:
 
     """
     try:
-        import onnx  # noqa: F401
+        import onnx
     except ImportError:
         raise InputError("out: ONNX is not installed: run  pip install 'nstrep[onnx]'") from None
     from mxnet import onnx as exporter
@@ -41,16 +43,28 @@ def export(model: Path, target: Path, height: int, width: int) -> Path:
     arrays = {name: mx.nd.array(array) for name, array in known.items()}
     with atomic_write(target) as temporary:
         exporter.export_model(symbol, arrays, [(1, 3, height, width)], [np.float32], str(temporary))
+        model = onnx.load(temporary)
+        # The exporter declares the weights as inputs too, and runtimes warn about each of them.
+        weights = {array.name for array in model.graph.initializer}
+        inputs = [given for given in model.graph.input if given.name not in weights]
+        del model.graph.input[:]
+        model.graph.input.extend(inputs)
+        onnx.save(model, temporary)
     return target
 
 
 def main() -> None:
     """Run the command line."""
+    if not sys.argv[1:] or {"-h", "--help"} & set(sys.argv[1:]):
+        print(__doc__)
+        return
     given = dict(argument.partition("=")[::2] for argument in sys.argv[1:])
     with plain_errors():
-        if set(given) != {"model", "out", "size"}:
-            print(__doc__)
-            raise InputError("needs model=RUN, out=FILE.onnx and size=WIDTHxHEIGHT")
+        for key in (*given, *KEYS):
+            if key not in KEYS:
+                raise InputError(f"{key}: there is no such key (one of {', '.join(KEYS)})")
+            if not given.get(key):
+                raise InputError(f"{key}: no value is given")
         width, _, height = given["size"].partition("x")
         if not (width.isdigit() and height.isdigit()):
             raise InputError(f"size={given['size']}: must be WIDTHxHEIGHT in pixels")

@@ -55,19 +55,9 @@ def symbol(net: TransformNet, height: int, width: int, *, portable: bool = False
             build.conv(x, size, layer)
         )  # fmt: skip
     # Residual blocks without padding have used the border up already.
-    start = net.border - sum(shaved(net)) // 2
+    start = net.border - sum(net.shaved) // 2
     x = _cut(x, size, (start, start), (height, width))
     return mx.sym.broadcast_add(x * net.scale, mx.sym.Variable("output_shift"))
-
-
-def shaved(net: TransformNet) -> list[int]:
-    """Pixels of the picture that each convolution without padding takes, both sides together."""
-    found, stride = [], 1
-    for conv, _ in net.convs:
-        stride *= 1 if conv.transposed else conv.stride
-        if net.padding_of(conv) == "none":
-            found.append((conv.kernel - 1) * stride)
-    return found
 
 
 def pads(conv: Conv, padding: str, length: int) -> tuple[int, int]:
@@ -134,7 +124,7 @@ class _Builder:
             x, made = _transposed(x, size, conv, weight, bias)
             x = _cut(x, made, (lead(conv, padding),) * 2, output_size(conv, padding, size))
         elif conv.upsample > 1 and not self.portable:
-            x = _folded_conv(x, size, conv, weight, bias)
+            x = _folded_conv(x, size, conv, weight, bias, padding)
         else:
             if conv.upsample > 1:
                 x = mx.sym.UpSampling(x, scale=conv.upsample, sample_type="nearest")
@@ -221,7 +211,9 @@ def _transposed(
     return _convolution("Deconvolution", x, conv, weight, bias), made
 
 
-def _folded_conv(x: Symbol, size: Size, conv: Conv, weight: Symbol, bias: Symbol | None) -> Symbol:
+def _folded_conv(
+    x: Symbol, size: Size, conv: Conv, weight: Symbol, bias: Symbol | None, padding: str
+) -> Symbol:
     sums, least = folded(conv.kernel, conv.upsample, conv.stride)
     factor = conv.upsample // conv.stride
     for axis in (2, 3):
@@ -231,7 +223,7 @@ def _folded_conv(x: Symbol, size: Size, conv: Conv, weight: Symbol, bias: Symbol
         weight = mx.sym.concat(*[_sum(rows[k] for k in entry) for entry in sums], dim=axis)
     weight = mx.sym.transpose(weight, axes=(1, 0, 2, 3))
     # Mirroring the upsampled picture by one pixel repeats the border pixels of the small one.
-    x, size = _pad(x, size, "edge", ((1, 1), (1, 1)))
+    x, size = _pad(x, size, "edge" if padding == "reflect" else "constant", ((1, 1), (1, 1)))
     made = tuple((side - 1) * factor + len(sums) for side in size)
     x = _convolution(
         "Deconvolution", x, conv, weight, bias, kernel=(len(sums),) * 2, stride=(factor, factor)

@@ -5,6 +5,7 @@ Read without running anything in them: ``.npz``, PyTorch's ``.pth``, MXNet's ``.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,10 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
+from nstrep.arrays import FormatError, Stored
 from nstrep.errors import InputError
-from nstrep.fast.nets import NETS, TransformNet
+from nstrep.fast.nets import NETS, TransformNet, choose
 from nstrep.files import reason, save_npz, shown
-from nstrep.weights.containers import FormatError, Stored, open_arrays
+from nstrep.weights.containers import open_arrays
 
 Axes = tuple[int, int, int, int]
 
@@ -72,9 +74,14 @@ LAYOUTS = (
 )
 
 
-def save(path: Path, parameters: Mapping[str, np.ndarray]) -> None:
-    """Write parameters as an ``.npz`` in this project's layout, atomically."""
-    save_npz(path, **parameters)
+NET = "net"
+"""Array of a file of this project: the architecture, as JSON; arrays alone do not tell borders."""
+
+
+def save(path: Path, net: TransformNet, parameters: Mapping[str, np.ndarray]) -> None:
+    """Write a network as an ``.npz`` in this project's layout, atomically."""
+    about = {"name": net.name, "border": net.border, "padding": net.padding}
+    save_npz(path, **parameters, **{NET: np.frombuffer(json.dumps(about).encode(), np.uint8)})
 
 
 def load(path: str | Path, *, key: str = "model") -> tuple[TransformNet, dict[str, np.ndarray]]:
@@ -91,8 +98,9 @@ def load(path: str | Path, *, key: str = "model") -> tuple[TransformNet, dict[st
     """
     try:
         with open_arrays(Path(path)) as stored:
-            layout = _recognise(stored)
-            net = NETS[layout.net]
+            net = _named(stored)
+            layout = _recognise(stored, net)
+            net = net or NETS[layout.net]
             return net, {name: _read(stored, layout, name) for name in net.shapes}
     except FormatError as error:
         raise InputError(f"{key}={shown(path)}: {error}") from error
@@ -100,8 +108,22 @@ def load(path: str | Path, *, key: str = "model") -> tuple[TransformNet, dict[st
         raise InputError(f"{key}={shown(path)}: cannot be read ({reason(error)})") from error
 
 
-def _recognise(stored: Mapping[str, Stored]) -> Layout:
-    named = [layout for layout in LAYOUTS if set(layout.names.values()) <= set(stored)]
+def _named(stored: Mapping[str, Stored]) -> TransformNet | None:
+    """The network that a file says it is; None if it does not say."""
+    if NET not in stored:
+        return None
+    try:
+        return choose(**json.loads(stored[NET].read().tobytes()))
+    except (InputError, KeyError, TypeError, ValueError) as error:
+        raise FormatError(f"has a damaged {NET!r} ({reason(error)})") from None
+
+
+def _recognise(stored: Mapping[str, Stored], net: TransformNet | None) -> Layout:
+    named = [
+        layout
+        for layout in LAYOUTS
+        if set(layout.names.values()) <= set(stored) and (net is None or layout.net == net.name)
+    ]
     # The one with the most parameters first: others may be a part of it, without its norms, say.
     named.sort(key=lambda layout: -len(layout.names))
     for layout in named:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from nstrep.errors import InputError
 from nstrep.vgg import RGB_MEAN
 
 PADDINGS = ("reflect", "zero", "same", "none")
@@ -109,6 +110,16 @@ class TransformNet:
         """How a convolution's input is padded."""
         return conv.padding or self.padding
 
+    @property
+    def shaved(self) -> list[int]:
+        """Pixels of the picture that each convolution without padding takes, of both sides."""
+        found, stride = [], 1
+        for conv, _ in self.convs:
+            stride *= 1 if conv.transposed else conv.stride
+            if self.padding_of(conv) == "none":
+                found.append((conv.kernel - 1) * stride)
+        return found
+
 
 def _body(
     widths: tuple[int, int, int], residuals: int, *, up: dict, residual: dict, last: dict
@@ -185,3 +196,26 @@ NETS = {
         ),
     )
 }  # fmt: skip
+
+
+def choose(name: str, border: int | None = None, padding: str | None = None) -> TransformNet:
+    """A row of the table, perhaps with other borders; the parameters have the same shapes.
+
+    Args:
+        name: of the row.
+        border: pixels of reflection around the picture; None for the row's own.
+        padding: around the convolutions that follow the network's rule; None for the row's own.
+
+    Raises:
+        InputError: the border is less than the convolutions without padding use up.
+
+    """
+    net = NETS[name]
+    least = sum(net.shaved) // 2
+    if border is not None and border < least:
+        raise InputError(f"net.border={border}: net={name} uses up {least} pixels on each side")
+    return replace(
+        net,
+        border=net.border if border is None else border,
+        padding=net.padding if padding is None else padding,
+    )

@@ -5,13 +5,16 @@ pytorch/examples, an .npz of lengstrom's variables
 image=FILE          or a folder, or a pattern such as 'photos/*.jpg'
 out=FOLDER          of the results, each NAME.png
 long_edge=1024      scale pictures first; 0: their own size
-tile=512            work in tiles, which keeps the memory small and leaves no seams; 0: at once
+tile=512            work in tiles, which keeps the memory small and leaves no seams; 0: at once;
+auto, the default: at once if it fits into the memory
 """
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import logging
+import os
 import sys
 import time
 from dataclasses import fields
@@ -23,7 +26,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from nstrep import images
 from nstrep.commands import plain_errors
-from nstrep.config import config_folder, typed
+from nstrep.config import config_folder, typed, unknown_key
 from nstrep.errors import InputError, ResultsError
 from nstrep.fast.config import StylizeConfig
 from nstrep.fast.data import SUFFIXES
@@ -33,6 +36,12 @@ log = logging.getLogger(__name__)
 
 PARAMETERS = "net.npz"
 """Inside a run of nstrep.fast.train."""
+
+TILE = 1024
+"""Pixels, where a picture does not fit into the memory."""
+
+BYTES = 1100
+"""For each pixel of a picture that is stylised at once, at most: measured on every network."""
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -61,15 +70,20 @@ def configured(arguments: list[str]) -> StylizeConfig:
         if not equals:
             raise InputError(f"{argument}: must be KEY=VALUE, with one of {', '.join(known)}")
         if key not in known:
-            raise InputError(f"{key}: there is no such key; there are {', '.join(known)}")
-        values[key] = value
-    return typed(values, StylizeConfig)
+            raise InputError(f"{unknown_key(key, StylizeConfig)} (one of {', '.join(known)})")
+        if not value:
+            raise InputError(f"{key}=: no value is given")
+        values[key] = int(value) if key == "tile" and value.isdecimal() else value
+    config = typed(values, StylizeConfig)
+    if config.tile != "auto" and type(config.tile) is not int:
+        raise InputError(f"tile={config.tile}: must be auto or a whole number of pixels")
+    return config
 
 
 def stylize(config: StylizeConfig) -> list[Path]:
     """Stylise what the configuration names, and return the files.
 
-    A picture that cannot be read is named and skipped; with none left that is an error.
+    Of several pictures, one that cannot be read is named and skipped.
 
     Raises:
         InputError: the network or the pictures cannot be used.
@@ -83,14 +97,18 @@ def stylize(config: StylizeConfig) -> list[Path]:
 
     net, parameters = layouts.load(model_file(config.model))
     transformer = Transformer(net, parameters)
-    folder = Path(config.out)
+    folder = Path(config.out).expanduser()
+    names = result_names(found)
+    for path in found:
+        target = folder / f"{names[path]}.png"
+        if target.exists() and any(map(target.samefile, filter(Path.exists, found))):
+            raise InputError(f"out={config.out}: {shown(target)} is one of the pictures")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ResultsError(f"out={folder}: cannot be made ({reason(error)})") from None
     written: list[Path] = []
     failed: list[InputError] = []
-    names = result_names(found)
     with tqdm(total=len(found), unit="picture", disable=None) as bar:
 
         def tell(share: float) -> None:
@@ -107,22 +125,35 @@ def stylize(config: StylizeConfig) -> list[Path]:
                 transformer.check_size(*rgb01.shape[:2], f"image={shown(path)}")
             except InputError as error:
                 failed.append(error)
-                log.warning("skipped: %s", error)
+                if len(found) > 1:
+                    log.warning("skipped: %s", error)
                 continue
-            if config.tile:
-                result = tiles.stylize(transformer, rgb01, config.tile, tell)
-            else:
-                result = transformer(rgb01)
+            tile = tile_of(config, *rgb01.shape[:2])
+            result = tiles.stylize(transformer, rgb01, tile, tell) if tile else transformer(rgb01)
             target = folder / f"{names[path]}.png"
             images.save_png(target, result.clip(0, 1))
             written.append(target)
             bar.update(len(written) + len(failed) - bar.n)
             height, width = rgb01.shape[:2]
             seconds = time.perf_counter() - began
-            log.info("%s: %d x %d in %.1f s", target, width, height, seconds)
+            parts = f", in tiles of {tile}" if tile else ""
+            log.info("%s: %d x %d in %.1f s%s", target, width, height, seconds, parts)
     if not written:
+        with contextlib.suppress(OSError):  # not empty: not made here
+            folder.rmdir()
         raise failed[0]
+    if failed:
+        log.warning("stylised: %d, skipped: %d", len(written), len(failed))
     return written
+
+
+def tile_of(config: StylizeConfig, height: int, width: int) -> int:
+    """Side of the tiles for a picture; 0 for the whole at once."""
+    from nstrep import memory  # loads MXNet
+
+    if config.tile != "auto":
+        return config.tile
+    return TILE if BYTES * height * width > memory.SHARE * memory.available() else 0
 
 
 def model_file(model: str) -> Path:
@@ -132,10 +163,10 @@ def model_file(model: str) -> Path:
         InputError: a folder without net.npz.
 
     """
-    path = Path(model).expanduser()
-    if not path.is_dir():
+    path = Path(os.path.expanduser(model))
+    if not os.path.isdir(path):
         return path
-    if not (path / PARAMETERS).is_file():
+    if not os.path.isfile(path / PARAMETERS):
         raise InputError(f"model={model}: holds no {PARAMETERS}: no run that has finished")
     return path / PARAMETERS
 
@@ -147,14 +178,17 @@ def pictures(image: str) -> list[Path]:
         InputError: there are none.
 
     """
-    path = Path(image).expanduser()
-    if path.is_dir():
-        found = [file for file in path.iterdir() if file.suffix.lower() in SUFFIXES]
-    elif path.exists():
+    path = Path(os.path.expanduser(image))
+    if os.path.isdir(path):
+        suffixed = (file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
+        found = [file for file in suffixed if not file.is_dir()]
+        if not found:
+            raise InputError(f"image={image}: holds no picture ({', '.join(SUFFIXES)})")
+    elif os.path.exists(path):
         return [path]
     else:
         found = [Path(name) for name in glob.glob(str(path), recursive=True)]
-        found = [file for file in found if file.is_file()]
+        found = [file for file in found if os.path.isfile(file)]
     if not found:
         raise InputError(f"image={image}: there is no such picture, folder or pattern")
     return sorted(found)

@@ -87,7 +87,7 @@ def stylize(
             plane = run.residual(plane, layer) if isinstance(layer, Residual) else (
                 run.conv(plane, layer)
             )  # fmt: skip
-        start = net.border - sum(graph.shaved(net)) // 2
+        start = net.border - sum(net.shaved) // 2
         result = np.empty((1, 3, height, width), np.float32)
         for top, bottom, left, right in squares((height, width), tile):
             rows, columns = np.arange(top, bottom) + start, np.arange(left, right) + start

@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 
 from nstrep import cli
 from nstrep.errors import InputError, NstrepError
-from nstrep.fast.config import check
+from nstrep.fast.config import TrainConfig, check
 
 
 def job(composed: DictConfig) -> float:
@@ -33,4 +33,4 @@ def job(composed: DictConfig) -> float:
 
 
 if __name__ == "__main__":
-    cli.main(job, "fast")
+    cli.main(job, "fast", TrainConfig)

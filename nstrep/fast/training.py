@@ -20,22 +20,33 @@ import numpy as np
 from omegaconf import OmegaConf
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from nstrep import environment, images, models, pictures, recorders, regions, results, resume
+from nstrep import (
+    checkpoint,
+    environment,
+    images,
+    models,
+    pictures,
+    recorders,
+    regions,
+    results,
+    resume,
+)
+from nstrep.checkpoint import CHECKPOINT, State
 from nstrep.config import layer_weights, walk
 from nstrep.errors import DivergedError, InputError, ResultsError
 from nstrep.fast import figures, layouts
 from nstrep.fast.config import TrainConfig
 from nstrep.fast.data import Photos
-from nstrep.fast.nets import NETS
+from nstrep.fast.nets import choose
 from nstrep.fast.network import Transformer, initial, to_pixels
-from nstrep.files import atomic_write, reason, remove_unfinished, save_npz
+from nstrep.files import atomic_write, reason, remove_unfinished
 from nstrep.objective import LayerWeights, Objective
 from nstrep.optimize import Step
 from nstrep.vgg import RGB_MEAN
 
 log = logging.getLogger(__name__)
 
-CHECKPOINT, PARAMETERS, SAMPLES = "checkpoint.npz", "net.npz", "samples"
+PARAMETERS, SAMPLES = "net.npz", "samples"
 
 NOT_IN_IDENTITY = (
     "style.", "style_image", "weights.path", "model.name", "assets.", "recipe.", "data.dir",
@@ -43,7 +54,22 @@ NOT_IN_IDENTITY = (
 )  # fmt: skip
 """Keys that change no update, or by nothing but what the hashes say. More steps go on."""
 
-SAMPLE_HEIGHT = 192
+SAMPLE, SAMPLE_HEIGHT = "sample.png", 192
+
+LEFT_BY_A_TRAINING = (
+    results.CONFIG, results.CURVE, results.METRICS, resume.FAILED, results.LOSS,
+    results.TENSORBOARD, CHECKPOINT, PARAMETERS, SAMPLES, SAMPLE,
+)  # fmt: skip
+
+
+FACTS = {
+    "step": checkpoint.is_count,
+    "seconds": checkpoint.is_number,
+    "skipped": lambda value: (
+        isinstance(value, dict) and all(isinstance(why, str) for why in value.values())
+    ),
+}
+"""Of a checkpoint, and what they may be."""
 
 
 class Losses:
@@ -128,7 +154,7 @@ class Training:
         )
         painting = images.resize_long_edge(self.style.rgb, config.style_size)
         self.losses = Losses(config, painting)
-        net = NETS[config.net.name]
+        net = choose(config.net.name, config.net.border, config.net.padding)
         self.transformer = Transformer(net, initial(net, config.seed), self.losses.network.context)
         size = config.data.size
         self.transformer.check_size(size, size, f"data.size={size}")
@@ -222,18 +248,30 @@ class Training:
 
     def save(self, path: Path) -> None:
         """Write a checkpoint, atomically: all that the next updates depend on."""
-        state = {
+        facts = {
             "identity": self.identity, "step": self.step, "seconds": self.seconds,
             "skipped": self.photos.skipped,
         }  # fmt: skip
+        arrays = {name: array.asnumpy() for name, array in self._kept().items()}
+        checkpoint.write(path, State(facts, arrays))
+
+    def _kept(self) -> dict[str, mx.nd.NDArray]:
+        """Parameters and Adam's moments, by the names that they have in a checkpoint."""
         kept = {"parameter": self.transformer.parameters, **self._moments}
-        arrays = {
-            f"{part}.{name}": array.asnumpy()
-            for part, named in kept.items()
-            for name, array in named.items()
+        return {
+            f"{part}.{name}": array for part, named in kept.items() for name, array in named.items()
         }
-        arrays["state"] = np.frombuffer(json.dumps(state).encode(), np.uint8)
-        save_npz(path, **arrays)
+
+    def goes_on(self, path: Path) -> bool:
+        """Whether a checkpoint is one of this training; the log says what else it is."""
+        if not path.exists():
+            return False
+        try:
+            self.restore(path)
+        except InputError as error:
+            log.warning("trained anew: %s", error)
+            return False
+        return self.step <= self.config.steps
 
     def restore(self, path: Path) -> None:
         """Go on from a checkpoint.
@@ -242,24 +280,13 @@ class Training:
             InputError: it is of another training, or damaged.
 
         """
-        try:
-            with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as stored:
-                state = json.loads(stored["state"].tobytes())
-                arrays = {name: stored[name] for name in stored.files if name != "state"}
-        except Exception as error:  # a damaged archive raises almost anything
-            raise InputError(
-                f"{path}: is no checkpoint ({reason(error)}); remove it to begin anew"
-            ) from None
-        if state["identity"] != self.identity:
-            raise InputError(
-                f"{path}: belongs to a training with other settings, pictures or weights;"
-                " name another folder with hydra.run.dir=..."
-            )
-        for part, named in {"parameter": self.transformer.parameters, **self._moments}.items():
-            for name, array in named.items():
-                array[:] = arrays[f"{part}.{name}"]
-        self.step, self.seconds = state["step"], state["seconds"]
-        self.photos.skipped.update(state["skipped"])
+        kept = self._kept()
+        state = checkpoint.read(path, FACTS, self.identity)
+        checkpoint.check_arrays(path, state, {name: array.shape for name, array in kept.items()})
+        for name, array in kept.items():
+            array[:] = state.arrays[name]
+        self.step, self.seconds = state.facts["step"], state.facts["seconds"]
+        self.photos.skipped.update(state.facts["skipped"])
 
 
 def average(found: list[Mapping[str, float]]) -> dict[str, float]:
@@ -292,6 +319,23 @@ def run(config: TrainConfig, directory: Path) -> dict[str, Any]:
             raise ResultsError(f"{directory}: cannot be written ({reason(error)})") from None
 
 
+def run_once(config: TrainConfig, directory: Path) -> dict[str, Any]:
+    """As :func:`run`, but a directory of another training is cleared, and the log says why.
+
+    Raises:
+        NstrepError: as :func:`run`.
+
+    """
+    training = Training(config)
+    with resume.locked(directory), resume.failures_kept(directory):
+        try:
+            if not training.goes_on(directory / CHECKPOINT):
+                resume.clear(directory, LEFT_BY_A_TRAINING)
+            return _run(training, directory)
+        except OSError as error:
+            raise ResultsError(f"{directory}: cannot be written ({reason(error)})") from None
+
+
 def _run(training: Training, directory: Path) -> dict[str, Any]:
     config = training.config
     if (directory / CHECKPOINT).exists():
@@ -319,11 +363,15 @@ def _run(training: Training, directory: Path) -> dict[str, Any]:
     with logging_redirect_tqdm():
         try:
             _loop(training, directory, watch)
+        except KeyboardInterrupt:
+            log.warning("interrupted at step %d; the same command goes on", training.step)
+            raise
         finally:
             watch.close()
     training.save(directory / CHECKPOINT)
-    layouts.save(directory / PARAMETERS, training.transformer.arrays())
-    images.save_png(directory / "sample.png", training.sample())
+    transformer = training.transformer
+    layouts.save(directory / PARAMETERS, transformer.net, transformer.arrays())
+    images.save_png(directory / SAMPLE, training.sample())
     figures.curves(directory / results.CURVE, directory / results.LOSS, training.style.name)
     metrics = _metrics(training, directory)
     with atomic_write(directory / results.METRICS) as temporary:
@@ -336,6 +384,8 @@ def _run(training: Training, directory: Path) -> dict[str, Any]:
         metrics["validation_of_identity"]["total"],
         directory / PARAMETERS,
     )
+    if training.photos.skipped:
+        log.warning("pictures that could not be read: %d", len(training.photos.skipped))
     return metrics
 
 
@@ -377,7 +427,9 @@ class _Watch:
         if config.logger == "tensorboard":
             from nstrep.tensorboard import TensorBoard  # takes a while to import
 
-            board = TensorBoard(directory / results.TENSORBOARD, config.save_steps, sample)
+            board = TensorBoard(
+                directory / results.TENSORBOARD, config.save_steps, sample, training.step
+            )
             self._recorders.append(board)
             self._closing.insert(0, board)
 

@@ -112,7 +112,11 @@ def _cells(
         The axes (rows, columns), the figure, and height / width of the picture.
 
     """
-    height, width = next(p.shape[:2] for run in runs if (p := _picture(run)) is not None)
+    pictures = (_picture(run) for run in runs)
+    first = next((picture for picture in pictures if picture is not None), None)
+    if first is None:
+        raise NothingToDraw("grid: no run has a picture that can be read")
+    height, width = first.shape[:2]
     across = min(2.6, (_PIXELS / 120 - margin[0]) / columns)
     down = across * height / width
     if rows * (down + caption) + margin[1] > _PIXELS / 120:

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
+from nstrep.arrays import FormatError
 from nstrep.errors import InputError
 from nstrep.files import reason, sha256_of, shown
 from nstrep.vgg import Architecture, Convolution
 from nstrep.weights import calibration, layouts
-from nstrep.weights.containers import FormatError, open_arrays
+from nstrep.weights.containers import open_arrays
 
 NETWORKS = Path(__file__).resolve().parents[1] / "networks"
 """The folder of the networks that ship with the package."""

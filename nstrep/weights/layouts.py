@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nstrep.arrays import FormatError, Stored
 from nstrep.vgg import RGB_MEAN, Architecture
-from nstrep.weights.containers import FormatError, Stored
 
 # torchvision and Gluon: pixels from 0 to 1, minus the mean, over the standard deviation.
 IMAGENET_MEAN = (0.485, 0.456, 0.406)

@@ -7,7 +7,8 @@ import struct
 
 import numpy as np
 
-from nstrep.weights.containers import FormatError, Reader, Stored
+from nstrep.arrays import FormatError, Stored
+from nstrep.weights.containers import Reader
 
 MAGIC = struct.pack("<Q", 0x112)
 MAX_ARRAYS = 10_000

@@ -13,7 +13,8 @@ from pathlib import PurePosixPath
 
 import numpy as np
 
-from nstrep.weights.containers import FormatError, Reader, Stored, read_member
+from nstrep.arrays import FormatError, Stored, read_member
+from nstrep.weights.containers import Reader
 from nstrep.weights.statepickle import Storage, Tensor, unpickle
 
 LEGACY_MAGIC = b"\x80\x02\x8a\x0a" + (0x1950A86A20F9469CFC6C).to_bytes(10, "little") + b"."

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nstrep.weights.containers import FormatError
+from nstrep.arrays import FormatError
 
 # Class of the storage to NumPy's type.
 STORAGES = {

@@ -1,0 +1,186 @@
+"""What a run or a training has to know to go on elsewhere as if nothing had happened.
+
+A checkpoint is an .npz: facts as JSON, and arrays of single precision. It is written whole or not
+at all, and nothing in it is believed before it has been measured.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nstrep.arrays import FormatError, Stored, open_npz
+from nstrep.errors import InputError
+from nstrep.files import atomic_write, reason, shown
+from nstrep.foreign import read_json
+
+CHECKPOINT = "checkpoint.npz"
+
+MOST_FACTS = 2**24
+"""Bytes: a training names all pictures that it could not read."""
+
+FACTS = "facts"
+
+
+@dataclass(frozen=True)
+class State:
+    """Named facts and arrays; one belongs to exactly one moment."""
+
+    facts: dict[str, Any] = field(default_factory=dict)
+    """What JSON can hold. Its floating-point numbers come back to the last bit."""
+    arrays: dict[str, np.ndarray] = field(default_factory=dict)
+    """Of single precision."""
+
+    def within(self, name: str) -> State:
+        """The same as a part of another state: see :meth:`part`."""
+        return State(
+            {f"{name}.{key}": value for key, value in self.facts.items()},
+            {f"{name}.{key}": value for key, value in self.arrays.items()},
+        )
+
+    def part(self, name: str) -> State:
+        """The part that was put in by :meth:`within`."""
+        cut = lambda named: {  # noqa: E731
+            key.removeprefix(f"{name}."): value
+            for key, value in named.items()
+            if key.startswith(f"{name}.")
+        }
+        return State(cut(self.facts), cut(self.arrays))
+
+    def __or__(self, other: State) -> State:
+        """Both together."""
+        return State(self.facts | other.facts, self.arrays | other.arrays)
+
+
+def write(path: Path, state: State) -> None:
+    """Write a state; the one before stays until the new one is whole.
+
+    Raises:
+        ResultsError: it cannot be written.
+
+    """
+    packed = np.frombuffer(json.dumps(state.facts).encode(), np.uint8)
+    # Array by array, not np.savez: on a full disk that leaves an archive open, which complains
+    # when it is dropped. Uncompressed: gradients do not compress, and it takes a second.
+    with atomic_write(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+        for name, array in {FACTS: packed, **state.arrays}.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as stream:
+                np.lib.format.write_array(stream, np.asarray(array), (1, 0), allow_pickle=False)
+
+
+def read(path: Path, right: Mapping[str, Callable[[Any], bool]], identity: str) -> State:
+    """Read a state of which nothing is known but who may use it.
+
+    Args:
+        path: of the file.
+        right: for every fact that is needed, whether a value may be one.
+        identity: what the fact of this name must be.
+
+    Raises:
+        InputError: it is damaged, or belongs to something else.
+
+    """
+    try:
+        with open_npz(path) as stored:
+            facts = _facts(stored, {"identity": lambda value: isinstance(value, str), **right})
+            arrays = {} if facts["identity"] != identity else _arrays(stored)
+    except (FormatError, OSError, ValueError) as error:
+        raise InputError(
+            f"{shown(path)}: is no checkpoint ({reason(error)}); remove it to begin anew"
+        ) from None
+    if facts["identity"] != identity:
+        raise InputError(
+            f"{shown(path)}: belongs to a run with other settings, pictures or weights;"
+            " name another folder with hydra.run.dir=..."
+        )
+    return State(facts, arrays)
+
+
+def _facts(
+    stored: Mapping[str, Stored], right: Mapping[str, Callable[[Any], bool]]
+) -> dict[str, Any]:
+    if FACTS not in stored or math.prod(stored[FACTS].shape) > MOST_FACTS:
+        raise FormatError("holds no facts")
+    facts = read_json(stored[FACTS].read().tobytes().decode())
+    if not isinstance(facts, dict):
+        raise FormatError("holds no facts")
+    for name, fits in right.items():
+        if name not in facts or not fits(facts[name]):
+            raise FormatError(f"has {name}={facts.get(name)!r}")
+    return facts
+
+
+def _arrays(stored: Mapping[str, Stored]) -> dict[str, np.ndarray]:
+    found = {}
+    for name, array in stored.items():
+        if name == FACTS:
+            continue
+        if array.dtype != "float32":
+            raise FormatError(f"has {name} as {array.dtype}")
+        found[name] = array.read()
+        if not np.isfinite(found[name]).all():
+            raise FormatError(f"has NaN or infinity in {name}")
+    return found
+
+
+def check_arrays(path: Path, state: State, shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Refuse a state without these arrays.
+
+    Raises:
+        InputError: one is missing, or has another shape.
+
+    """
+    for name, shape in shapes.items():
+        if name not in state.arrays or state.arrays[name].shape != tuple(shape):
+            raise InputError(f"{shown(path)}: is no checkpoint (no array {name} of shape {shape})")
+
+
+def is_count(value: Any) -> bool:
+    """Whether a fact is a whole number from 0 on."""
+    return type(value) is int and value >= 0
+
+
+def is_number(value: Any) -> bool:
+    """Whether a fact is a finite number from 0 on."""
+    return type(value) in (int, float) and 0 <= value < math.inf
+
+
+def is_numbers(value: Any) -> bool:
+    """Whether a fact is finite numbers by name."""
+    return isinstance(value, dict) and all(
+        type(item) in (int, float) and math.isfinite(item) for item in value.values()
+    )
+
+
+class Keeper:
+    """Writes a checkpoint every so many seconds, so that its price is known beforehand."""
+
+    def __init__(self, path: Path, seconds: float) -> None:
+        """Count from now.
+
+        Args:
+            path: of the checkpoint.
+            seconds: that pass between two; 0 for one after every step.
+
+        """
+        self._path, self._seconds = path, seconds
+        self._last = time.monotonic()
+
+    def __call__(self, state: Callable[[], State]) -> None:
+        """Write what ``state`` gives if it is time.
+
+        Raises:
+            ResultsError: it cannot be written.
+
+        """
+        if time.monotonic() - self._last >= self._seconds:
+            write(self._path, state())
+            self._last = time.monotonic()

@@ -1,0 +1,149 @@
+"""L-BFGS in single precision, whose whole state can be written down between two steps.
+
+Nocedal and Wright, Numerical Optimization, 2nd ed., algorithms 7.4 and 7.5, with a backtracking
+line search (Armijo's condition, minimum of the parabola through what is known). SciPy's L-BFGS-B
+keeps its vectors in double precision and its state inside the call: a picture of 8 megapixels
+would need 5 GB for its history alone, and a run that was killed could not go on as if nothing had
+happened.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+
+import numpy as np
+
+from nstrep.checkpoint import State
+from nstrep.problem import Point, Problem
+from nstrep.vectors import add, dot, norm
+
+DECREASE = 1e-4
+"""Armijo's constant: of the decrease that the gradient promises, what a step must give."""
+
+SHRINK = 0.1, 0.5
+"""How much shorter the next trial of a line search is, at most and at least."""
+
+CURVED = 1e-6
+"""A step whose cosine to the gradient's change is below this says nothing about the curvature."""
+
+
+class Lbfgs:
+    """The optimiser; see :class:`nstrep.optimize.Optimizer` for what its methods promise."""
+
+    lr = math.nan
+
+    def __init__(
+        self,
+        problem: Problem,
+        corrections: int,
+        line_search_steps: int,
+        bounds: tuple[np.ndarray, np.ndarray] | None = None,
+    ) -> None:
+        """Begin without any history.
+
+        Args:
+            problem: what to minimise.
+            corrections: past steps that describe the curvature.
+            line_search_steps: evaluations at most for a step.
+            bounds: lowest and highest image, broadcastable to its shape: each trial is projected,
+                and variables that their bound holds back take no part in the direction (Bertsekas
+                1982).
+
+        """
+        self._problem = problem
+        self._trials = line_search_steps
+        self._bounds = bounds
+        self._history: deque[tuple[np.ndarray, np.ndarray]] = deque(maxlen=corrections)
+
+    def begin(self, point: Point) -> None:
+        """Nothing is to be learnt from a start."""
+
+    def step(self, point: Point) -> Point | None:
+        """Find a point with a lower total; None where rounding leaves none to be found."""
+        while True:
+            found = self._search(point, self._direction(point))
+            if found is not None:
+                self._learn(point, found)
+                return found
+            if not self._history:
+                return None
+            self._history.clear()  # steepest descent is the last resort
+
+    def state(self) -> State:
+        """The history, oldest first: steps and the gradients' changes."""
+        found = State()
+        for number, (step, change) in enumerate(self._history):
+            found |= State({}, {f"step{number}": step, f"change{number}": change})
+        return found
+
+    def restore(self, point: Point, state: State) -> None:
+        """Go on from a :meth:`state`."""
+        self._history.clear()
+        for number in range(len(state.arrays) // 2):
+            pair = state.arrays[f"step{number}"], state.arrays[f"change{number}"]
+            self._history.append(pair)
+
+    def _direction(self, point: Point) -> np.ndarray:
+        free = self._free(point)
+        gradient = point.gradient if free is None else point.gradient * free
+        if self._history:
+            direction = two_loops(gradient, self._history)
+        else:
+            # One grey level (root mean square) as a first step: right to some powers of two.
+            seen = self._problem.basis.to_image(gradient)
+            length = norm(seen) / math.sqrt(seen.size)
+            direction = gradient * np.float32(-1 / length) if length else -gradient
+        return direction if free is None else direction * free
+
+    def _free(self, point: Point) -> np.ndarray | None:
+        if self._bounds is None:
+            return None
+        low, high = self._bounds
+        at, slope = point.coefficients, point.gradient
+        return ~(((at <= low) & (slope > 0)) | ((at >= high) & (slope < 0)))
+
+    def _search(self, point: Point, direction: np.ndarray) -> Point | None:
+        start, length = point.losses["total"], np.float32(1)
+        for _ in range(self._trials):
+            at = point.coefficients + length * direction
+            if self._bounds is not None:
+                at = np.clip(at, *self._bounds, dtype=np.float32)
+            promised = dot(point.gradient, at - point.coefficients)
+            if not promised < 0:
+                return None
+            found = self._problem.evaluate(at)
+            gained = found.losses["total"] - start
+            if gained <= DECREASE * promised:
+                return found
+            shorter = -promised / (2 * (gained - promised))
+            length *= np.float32(np.clip(shorter, *SHRINK))
+        return None
+
+    def _learn(self, before: Point, after: Point) -> None:
+        step = after.coefficients - before.coefficients
+        change = after.gradient - before.gradient
+        if dot(step, change) > CURVED * norm(step) * norm(change):
+            self._history.append((step, change))
+
+
+def two_loops(gradient: np.ndarray, history: deque[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+    """-H g, with H the inverse Hessian that the history describes (algorithm 7.4).
+
+    Args:
+        gradient: g, single precision, any shape.
+        history: pairs of steps s and gradients' changes y, oldest first, with s y > 0.
+
+    """
+    found = np.negative(gradient, dtype=np.float32)
+    curvatures = [dot(step, change) for step, change in history]
+    shares = []
+    for (step, change), curvature in zip(reversed(history), reversed(curvatures)):
+        share = dot(step, found) / curvature
+        add(found, -share, change)
+        shares.append(share)
+    _, change = history[-1]
+    found *= np.float32(curvatures[-1] / dot(change, change))
+    for (step, change), curvature, share in zip(history, curvatures, reversed(shares)):
+        add(found, share - dot(change, found) / curvature, step)
+    return found

@@ -126,15 +126,17 @@ def _lasting(value: Any) -> Any:
 
 def _lasting_rows(path: Path) -> pd.DataFrame | str:
     table = pd.read_csv(path)
+    if "measure" in table:  # claims.csv has a measure a row
+        table = table[~table["measure"].str.contains(VOLATILE)]
     return table[[name for name in table if not VOLATILE.search(name)]].to_csv()
 
 
 def _arrays(path: Path) -> dict[str, Any]:
-    """The arrays as bytes; a checkpoint's state, which is JSON, without its seconds."""
+    """The arrays as bytes; a checkpoint's facts, which are JSON, without its seconds."""
     with np.load(path, allow_pickle=False) as stored:
         return {
             name: _lasting(json.loads(stored[name].tobytes()))
-            if name == "state"
+            if name == "facts"
             else (stored[name].shape, stored[name].tobytes())
             for name in stored.files
         }

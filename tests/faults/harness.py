@@ -27,10 +27,8 @@ TINY = ("max_long_edge=64", "model=vgg19_slim", "stop_eps=0", f"style_image={PAI
 TRAINING = ("data.size=32", "style_size=48", "batch_size=2", f"style_image={PAINTING}")
 """The same for a training."""
 
-INTERVAL = 10
-"""Epochs between two checkpoints of a run, steps of a training."""
-
-CHECKPOINTS: tuple[str, ...] = ()
+CHECKPOINTS = ("checkpoint_seconds=0.1",)
+"""So that a run of a second or two has several."""
 
 PATIENCE = 300.0
 """Seconds after which a command counts as one that hangs."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 
 from benchmarks.harness import table
-from tests.faults.harness import COLUMNS, INTERVAL, RESULTS, ROOT
+from tests.faults.harness import COLUMNS, RESULTS, ROOT
 
 PAGE = ROOT / "docs" / "reliability.md"
 
@@ -19,8 +19,8 @@ PARTS = {
         " up to three times in a row, until it ends; `tests/faults/results/kill_moments.txt` has"
         " the moments. Half of them are spread evenly over the time that the command takes, half"
         " are those at which a certain file appears, temporary ones included. Times counts the"
-        f" kills. Lost: runs in which more than the {INTERVAL} epochs or steps between two"
-        " checkpoints had to be made again. Wrong: at a kill, a file that has its final name and"
+        " kills. Lost: runs of which more had to be made again than what lies between two"
+        " checkpoints. Wrong: at a kill, a file that has its final name and"
         " is not whole, or a finished run that is made again; at the end, a file that differs from"
         " the uninterrupted command's (final.png and arrays by their bytes, tables but for times"
         " and memory), a row doubled, a lock or a temporary file left.",

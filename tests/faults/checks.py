@@ -17,9 +17,10 @@ from PIL import Image
 from nstrep import loading
 
 VOLATILE = re.compile(
-    r"seconds|minutes|memory|finished|versions|threads|path$|source$|^time", re.IGNORECASE
+    r"seconds|minutes|memory|finished|versions|threads|path$|source$|^time|^resume", re.IGNORECASE
 )
-"""Names of what differs between two runs of one experiment: times, memory, places."""
+"""Names of what differs between two runs of one experiment: times, memory, places, and where it
+was resumed."""
 
 
 HYDRAS = re.compile(r"\.hydra/|multirun\.yaml$")
@@ -144,6 +145,7 @@ def _arrays(path: Path) -> dict[str, Any]:
 
 ESSENCES: dict[str, Callable[[Path], Any]] = {
     ".json": lambda path: _lasting(json.loads(path.read_text())),
+    ".yaml": lambda path: _lasting(yaml.safe_load(path.read_text())),
     ".csv": _lasting_rows,
     ".npz": _arrays,
     ".parquet": lambda path: None,  # the same table as the CSV beside it

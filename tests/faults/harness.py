@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import os
 import subprocess
@@ -84,7 +85,8 @@ class Command:
         **environment: str,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self._said = tempfile.TemporaryFile("w+")  # not a pipe, which fills when nobody reads
+        # Not a pipe, which fills when nobody reads.
+        self._said = tempfile.TemporaryFile("w+")  # noqa: SIM115 - open as long as the command
         self.began = time.monotonic()
         self.line = " ".join((module, *arguments))
         self.process = psutil.Popen(
@@ -135,10 +137,8 @@ class Command:
         except psutil.NoSuchProcess:
             family = []
         for one in family:
-            try:
+            with contextlib.suppress(psutil.NoSuchProcess):
                 one.kill()
-            except psutil.NoSuchProcess:
-                pass
         psutil.wait_procs(family, timeout=10)
         self.process.wait()
 

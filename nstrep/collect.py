@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from nstrep.commands import plain_errors
-from nstrep.files import atomic_write, shown
+from nstrep.files import atomic_write, remove_unfinished, shown
 from nstrep.loading import Sweep, load_sweep
 
 SUMMARY = "summary"
@@ -33,6 +33,7 @@ def collect(folder: str | os.PathLike[str]) -> pd.DataFrame:
 def write(sweep: Sweep) -> pd.DataFrame:
     """Write a sweep's table into its folder, as CSV and as Parquet, and return it."""
     rows = sweep.summary
+    remove_unfinished(sweep.path)
     with atomic_write(sweep.path / f"{SUMMARY}.csv") as temporary:
         rows.to_csv(temporary, index=False, lineterminator="\n")
     with atomic_write(sweep.path / f"{SUMMARY}.parquet") as temporary:

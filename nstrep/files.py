@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import io
 import os
@@ -81,11 +82,16 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     temporary = target.parent / f".{secrets.token_hex(8)}.tmp{target.suffix[:32]}"
     try:
         # Not tempfile.mkstemp: that gives mode 0600, and results are meant to be read by others.
-        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
-        yield temporary
-        with open(temporary, "rb+") as stream:
-            os.fsync(stream.fileno())
-        os.replace(temporary, target)
+        descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+        try:
+            with contextlib.suppress(OSError):  # a file system without locks
+                fcntl.flock(descriptor, fcntl.LOCK_EX)  # its process lives: remove_unfinished
+            yield temporary
+            with open(temporary, "rb+") as stream:
+                os.fsync(stream.fileno())
+            os.replace(temporary, target)
+        finally:
+            os.close(descriptor)
     except BaseException as error:
         with contextlib.suppress(OSError, ValueError):
             temporary.unlink()
@@ -94,6 +100,21 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
             raise ResultsError(message) from error
         raise
     _sync_folder(target.parent)
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what :func:`atomic_write` left where a process was killed, in subfolders too.
+
+    The files of a process that is at work are locked, and stay. What cannot be removed stays too.
+    """
+    for leftover in folder.rglob(".*.tmp*"):
+        with contextlib.suppress(OSError):
+            descriptor = os.open(leftover, os.O_RDONLY)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                leftover.unlink()
+            finally:
+                os.close(descriptor)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -18,9 +18,7 @@ from nstrep.vgg import Architecture
 from nstrep.weights import Weights
 
 KEPT_BYTES, KEPT_PICTURES = 2**28, 16
-"""Most that a network keeps of features and Gram matrices: a sweep over sizes needs none of them
-twice.
-"""
+"""Most that a network keeps of features and Gram matrices."""
 
 
 @dataclass(frozen=True, eq=False)

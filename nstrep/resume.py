@@ -18,7 +18,7 @@ from typing import Any
 from nstrep.checkpoint import CHECKPOINT
 from nstrep.config import INITS, ExperimentConfig, walk
 from nstrep.errors import BusyError, NstrepError, ResultsError
-from nstrep.files import atomic_write, reason
+from nstrep.files import atomic_write, reason, remove_unfinished
 
 log = logging.getLogger(__name__)
 
@@ -148,10 +148,9 @@ def clear(directory: Path, names: Sequence[str] = LEFT_BY_A_RUN) -> None:
                 shutil.rmtree(path)
             else:
                 path.unlink(missing_ok=True)
-        for leftover in directory.glob(".*.tmp*"):  # of a write that was killed
-            leftover.unlink()
     except OSError as error:
         raise ResultsError(f"{directory}: cannot be cleared ({reason(error)})") from None
+    remove_unfinished(directory)
 
 
 @contextlib.contextmanager

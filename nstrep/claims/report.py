@@ -17,7 +17,7 @@ from nstrep.claims import figures, plan, verdicts
 from nstrep.claims.plan import Made, Scale
 from nstrep.claims.schema import Claim
 from nstrep.claims.verdicts import Judged
-from nstrep.files import atomic_write
+from nstrep.files import atomic_write, remove_unfinished
 from nstrep.plots.style import NothingToDraw
 
 log = logging.getLogger(__name__)
@@ -117,6 +117,7 @@ def write(folder: Path, scale: Scale, findings: Sequence[Finding]) -> Path:
 
     """
     rows = table(findings)
+    remove_unfinished(folder)
     with atomic_write(folder / CLAIMS) as temporary:
         rows.to_csv(temporary, index=False, float_format="%.6g")
     drawn = {finding.name: list(_figures(folder, finding)) for finding in findings}

@@ -39,7 +39,7 @@ from nstrep.fast.config import TrainConfig
 from nstrep.fast.data import Photos
 from nstrep.fast.nets import choose
 from nstrep.fast.network import Transformer, initial, to_pixels
-from nstrep.files import atomic_write, reason
+from nstrep.files import atomic_write, reason, remove_unfinished
 from nstrep.objective import LayerWeights, Objective
 from nstrep.optimize import Step
 from nstrep.vgg import RGB_MEAN
@@ -313,6 +313,7 @@ def run(config: TrainConfig, directory: Path) -> dict[str, Any]:
     training = Training(config)
     with resume.locked(directory), resume.failures_kept(directory):
         try:
+            remove_unfinished(directory)
             return _run(training, directory)
         except OSError as error:
             raise ResultsError(f"{directory}: cannot be written ({reason(error)})") from None

@@ -17,9 +17,10 @@ from PIL import Image
 from nstrep import loading
 
 VOLATILE = re.compile(
-    r"seconds|minutes|memory|finished|versions|threads|path$|source$|^time", re.IGNORECASE
+    r"seconds|minutes|memory|finished|versions|threads|path$|source$|^time|^resume", re.IGNORECASE
 )
-"""Names of what differs between two runs of one experiment: times, memory, places."""
+"""Names of what differs between two runs of one experiment: times, memory, places, and where it
+was resumed."""
 
 
 HYDRAS = re.compile(r"\.hydra/|multirun\.yaml$")
@@ -126,15 +127,17 @@ def _lasting(value: Any) -> Any:
 
 def _lasting_rows(path: Path) -> pd.DataFrame | str:
     table = pd.read_csv(path)
+    if "measure" in table:  # claims.csv has a measure a row
+        table = table[~table["measure"].str.contains(VOLATILE)]
     return table[[name for name in table if not VOLATILE.search(name)]].to_csv()
 
 
 def _arrays(path: Path) -> dict[str, Any]:
-    """The arrays as bytes; a checkpoint's state, which is JSON, without its seconds."""
+    """The arrays as bytes; a checkpoint's facts, which are JSON, without its seconds."""
     with np.load(path, allow_pickle=False) as stored:
         return {
             name: _lasting(json.loads(stored[name].tobytes()))
-            if name == "state"
+            if name == "facts"
             else (stored[name].shape, stored[name].tobytes())
             for name in stored.files
         }
@@ -142,6 +145,7 @@ def _arrays(path: Path) -> dict[str, Any]:
 
 ESSENCES: dict[str, Callable[[Path], Any]] = {
     ".json": lambda path: _lasting(json.loads(path.read_text())),
+    ".yaml": lambda path: _lasting(yaml.safe_load(path.read_text())),
     ".csv": _lasting_rows,
     ".npz": _arrays,
     ".parquet": lambda path: None,  # the same table as the CSV beside it

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import os
 import subprocess
@@ -27,10 +28,8 @@ TINY = ("max_long_edge=64", "model=vgg19_slim", "stop_eps=0", f"style_image={PAI
 TRAINING = ("data.size=32", "style_size=48", "batch_size=2", f"style_image={PAINTING}")
 """The same for a training."""
 
-INTERVAL = 10
-"""Epochs between two checkpoints of a run, steps of a training."""
-
-CHECKPOINTS: tuple[str, ...] = ()
+CHECKPOINTS = ("checkpoint_seconds=0.1",)
+"""So that a run of a second or two has several."""
 
 PATIENCE = 300.0
 """Seconds after which a command counts as one that hangs."""
@@ -86,7 +85,8 @@ class Command:
         **environment: str,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self._said = tempfile.TemporaryFile("w+")  # not a pipe, which fills when nobody reads
+        # Not a pipe, which fills when nobody reads.
+        self._said = tempfile.TemporaryFile("w+")  # noqa: SIM115 - open as long as the command
         self.began = time.monotonic()
         self.line = " ".join((module, *arguments))
         self.process = psutil.Popen(
@@ -137,10 +137,8 @@ class Command:
         except psutil.NoSuchProcess:
             family = []
         for one in family:
-            try:
+            with contextlib.suppress(psutil.NoSuchProcess):
                 one.kill()
-            except psutil.NoSuchProcess:
-                pass
         psutil.wait_procs(family, timeout=10)
         self.process.wait()
 

@@ -19,7 +19,6 @@ import numpy as np
 from tests.faults import checks
 from tests.faults.harness import (
     CHECKPOINTS,
-    INTERVAL,
     RESULTS,
     TINY,
     TRAINING,
@@ -34,6 +33,10 @@ APPEARING = (
     "metrics.json", ".*.tmp*", ".*.tmp.json", ".*.tmp.npz", ".*.tmp.png",
 )  # fmt: skip
 """Files of a run at whose appearance it is killed."""
+
+
+LAST = ("raw.npz", "net.npz")
+"""Files that show that the optimisation is over, of a run and of a training."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,10 @@ class Target:
     """Files of its results at whose appearance it is killed, besides those of its runs."""
     runs: str = ""
     """Where its run directories are below the results; a pattern."""
+    interval: float = 0.1
+    """Seconds of optimisation between two checkpoints, at most."""
+    steps: int = 0
+    """Or steps, at most."""
     parent_alone: bool = False
     """Only the process that was started is killed: its workers are left behind."""
 
@@ -76,9 +83,9 @@ TARGETS = (
            appearing=OF_A_SWEEP, runs="*", parent_alone=True),
     Target("replication", ("scale=smoke", "claims=[mxnet-eps,mxnet-cost]"),
            "results/replication/smoke", 10, "nstrep.replicate",
-           appearing=("claims.csv", "report.md", "figures/*"), runs="runs/*"),
-    Target("training", (*TRAINING, "steps=60", f"save_steps={INTERVAL}", "validate_steps=20",
-           "hydra.run.dir=training"), "training", 8, "nstrep.fast.train",
+           appearing=("claims.csv", "report.md", "figures/*"), runs="runs/*", interval=30.0),
+    Target("training", (*TRAINING, "steps=60", "save_steps=5", "validate_steps=20",
+           "hydra.run.dir=training"), "training", 8, "nstrep.fast.train", steps=5,
            appearing=("net.npz", "sample.png", "samples/*.png")),
 )  # fmt: skip
 
@@ -111,7 +118,8 @@ class Life:
         return [run for run in found if run.is_dir()]
 
     def start(self) -> Command:
-        again = self.target.again if self.kills else ()
+        # A run that was killed before it had a configuration has nothing to go on with.
+        again = self.target.again if (self.results / "config.yaml").exists() else ()
         return Command(self.folder, *self.target.arguments, *again, module=self.target.module)
 
     def live(self, rng: np.random.Generator, kills: int) -> None:
@@ -183,7 +191,7 @@ class Life:
         done = sum(bool(mtime(run)) for run in runs)
         rows = [len(checks.rows(run / "curve.csv")) for run in runs if not mtime(run)]
         at_work = any(rows)
-        written = any((run / "raw.npz").exists() for run in runs if not mtime(run))
+        written = any((run / name).exists() for run in runs for name in LAST if not mtime(run))
         phase = "writing" if written else "optimisation" if at_work else "start"
         if done and not at_work:
             phase = "between runs" if self.target.runs else "end"
@@ -197,16 +205,22 @@ class Life:
         ]
 
     def not_kept(self, number: int, curves: dict[str, list[str]]) -> list[str]:
-        """Rows beyond the checkpoint interval that were there at a kill and had to be made again.
+        """Runs with rows beyond the checkpoint interval that had to be made again after a kill.
 
-        A row that was kept has its seconds; one that was made again has others.
+        A row that was kept has its seconds; one that was made again has others. On top of the
+        interval comes the longest that this run took for an epoch, since checkpoints are made
+        between epochs.
         """
         lost = []
         now = {run.name: set(checks.rows(run / "curve.csv")) for run in self.runs()}
         for name, before in curves.items():
-            again = sum(row not in now.get(name, ()) for row in before)
-            if again > INTERVAL:
-                lost.append(f"{name}: {again} of {len(before)} rows made again, kill {number}")
+            times = [0.0, *(float(row.split(",")[2]) for row in before)]
+            kept = sum(row in now.get(name, ()) for row in before)
+            slowest = max(map(float.__sub__, times[1:], times), default=0.0)
+            in_time = times[-1] - times[kept] <= self.target.interval + slowest
+            if not in_time and len(before) - kept > self.target.steps:
+                again = f"{len(before) - kept} of {len(before)} rows"
+                lost.append(f"{name}: {again} made again, kill {number}")
         return lost
 
 

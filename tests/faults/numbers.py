@@ -49,9 +49,9 @@ def nan_weights(row: Row, folder: Path) -> None:
 
 
 def _with_weights(row: Row, folder: Path, change: Callable, code: int) -> None:
-    with resources.as_file(resources.files("nstrep") / "networks/vgg19_slim.npz") as shipped:
-        with np.load(shipped) as stored:
-            arrays = {name: stored[name] for name in stored.files}
+    shipped = resources.files("nstrep") / "networks/vgg19_slim.npz"
+    with resources.as_file(shipped) as path, np.load(path) as stored:
+        arrays = {name: stored[name] for name in stored.files}
     name = next(name for name in arrays if name.startswith("conv2_1") and arrays[name].ndim == 4)
     arrays[name] = change(arrays[name])
     np.savez(folder / "weights.npz", **arrays)
@@ -130,7 +130,7 @@ def _finite(directory: Path) -> list[str]:
 
 
 FAULTS = {
-    "learning rate far too high": (learning_rates, "exit code 3; last_good.png of the epoch before"),
+    "learning rate far too high": (learning_rates, "exit code 3, last_good.png"),
     "weights of the network that overflow": (overflowing_weights, "exit code 3 at the start"),
     "NaN in the weights of the network": (nan_weights, "refused, exit code 2"),
     "weights of the losses that overflow": (loss_weights, "exit code 3, or finite to the end"),

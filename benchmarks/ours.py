@@ -1,8 +1,8 @@
 """nstrep on the benchmarks' problem, in a process of its own; prints JSON.
 
 python -m benchmarks.ours PROBLEM.npz MODEL iterate START COUNT [TILE]
-python -m benchmarks.ours PROBLEM.npz MODEL optimise START SECONDS
-python -m benchmarks.ours PROBLEM.npz MODEL recipe RECIPE OPTIMIZER EPOCHS
+python -m benchmarks.ours PROBLEM.npz MODEL optimise START LOSS EPOCHS
+python -m benchmarks.ours PROBLEM.npz MODEL recipe RECIPE OPTIMIZER LOSS EPOCHS [START COARSE]
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from hydra import compose, initialize_config_dir
 
 import nstrep  # noqa: F401  first of all
 from benchmarks import harness
-from nstrep import cli, environment, memory
+from nstrep import cli, coarse, environment, memory
 from nstrep.basis import make_basis
 from nstrep.config import ExperimentConfig, check, layer_weights
 from nstrep.network import Network
@@ -111,17 +111,40 @@ def iterate(problem, network: Network, start: str, count: str, tile: str = "0") 
 def optimise(problem, network: Network, start: str, goal: str, most: str) -> dict:
     """L-BFGS in the scaled cosine basis until the loss is at the goal."""
     config = composed("recipe=nstrep")
-    return follow(gatys(problem, network), problem[start], config, float(goal), int(most))
+    found = follow(gatys(problem, network), problem[start], config, float(goal), int(most))
+    del found["image"]
+    return found
 
 
-def recipe(problem, network: Network, name: str, optimizer: str, goal: str, most: str) -> dict:
-    """A recipe's own objective from noise, by an optimiser of ours or the recipe's own."""
+def recipe(
+    problem, network: Network, name: str, optimizer: str, goal: str, most: str,
+    start: str = "noise", coarse_epochs: str = "0",
+) -> dict:  # fmt: skip
+    """A recipe's own objective by an optimiser of ours or the recipe's own.
+
+    The start is the photo, or the recipe's noise; with updates at half the size first, which count.
+    """
     losses = composed(f"recipe={name}")
     config = losses if optimizer == "own" else composed(f"optimizer={optimizer}")
+    shape = problem["photo"].shape
     rng = np.random.Generator(np.random.PCG64(0))
-    start = rng.uniform(-0.1, 0.1, problem["photo"].shape).astype(np.float32)
-    found = objective(problem, network, losses)
-    return follow(found, start, config, float(goal), int(most))
+    noise = rng.uniform(-0.1, 0.1, shape).astype(np.float32)
+    at = problem["photo"] if start == "photo" else noise
+    epochs, clock = int(coarse_epochs), harness.Clock()
+    if epochs:
+        half = [side // 2 for side in shape[2:]]
+        small = {key: coarse.resized(problem[key], *half) for key in ("photo", "painting")}
+        low = coarse.resized(at, *half)
+        change = follow(objective(small, network, losses), low, config, 0.0, epochs)["image"] - low
+        at = at + coarse.resized(change, *shape[2:])
+    spent = clock()
+    found = follow(objective(problem, network, losses), at, config, float(goal), int(most))
+    del found["image"]
+    if epochs:  # an evaluation at half the size costs a quarter
+        found["seconds"] += spent[0]
+        found["cpu"] += spent[1]
+        found["evaluations"] += epochs / 4
+    return found
 
 
 def follow(found: Objective, start: np.ndarray, config, goal: float, most: int) -> dict:
@@ -133,7 +156,7 @@ def follow(found: Objective, start: np.ndarray, config, goal: float, most: int) 
     def observe(step: Step) -> bool:
         nonlocal best
         best = min(best, step.losses["total"])
-        seen.append(step)
+        seen[:] = [step]
         return best <= goal or step.epoch >= most
 
     found(start).gradient.wait_to_read()
@@ -148,6 +171,7 @@ def follow(found: Objective, start: np.ndarray, config, goal: float, most: int) 
         "loss": best,
         "last_loss": seen[-1].losses["total"],
         "peak_mb": harness.peak_mb(),
+        "image": seen[-1].image,
     }
 
 

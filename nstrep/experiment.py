@@ -262,13 +262,16 @@ def _optimize(
         config.optimizer.name,
         config.recipe.name,
     )
+    tile = None
     with logging_redirect_tqdm():
         try:
             start, seconds = prepared.start, 0.0
             if config.multiscale and kept is None:
                 start, seconds = coarse.start(config, prepared, problem)
+            made = problem(config, prepared)
+            tile = made.objective.tile
             said = minimize(
-                problem(config, prepared),
+                made,
                 start,
                 config.optimizer,
                 config.lr or math.nan,
@@ -285,7 +288,7 @@ def _optimize(
             status, why = "interrupted", "by the user"
         finally:
             watch.close()
-    return Outcome(status, why, watch.at_start, watch.last, before, watch.resumed)
+    return Outcome(status, why, watch.at_start, watch.last, before, watch.resumed, tile)
 
 
 def problem(config: ExperimentConfig, prepared: Prepared) -> Problem:

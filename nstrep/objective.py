@@ -149,6 +149,9 @@ def tv_coefficients(shape: tuple[int, ...], weight: float, forms: LossesConfig) 
 class Objective:
     """Weighted content, style and total-variation losses of an image, and their gradient."""
 
+    tile: int | None = None
+    """The picture is computed whole; see :class:`nstrep.tiling.TiledObjective`."""
+
     def __init__(
         self,
         network: Network,

@@ -53,6 +53,8 @@ class Outcome:
     """What the process held before the network was bound."""
     resumed: Sequence[int]
     """The epochs at which it went on after a stop."""
+    tile: int | None
+    """Pixels; None where the picture was computed whole."""
 
 
 def claim(directory: Path, config: ExperimentConfig, *, goes_on: bool = False) -> None:
@@ -132,6 +134,7 @@ def save(
         "memory_before_mb": outcome.memory_before_mb,
         "threads": environment.threads(),
         "resumed_at": list(outcome.resumed),
+        "tile": outcome.tile,
         "versions": versions,
         "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }

@@ -365,6 +365,7 @@ class TiledObjective:
         """
         self.network = network
         self.shape = content.shape
+        self.tile = side
         layers = [*weights.content, *weights.style]
         self._parts = tiles(network, layers, *self.shape[2:], side)
         self._content_layers, self._style_layers = tuple(weights.content), tuple(weights.style)

@@ -18,6 +18,12 @@ def test_sizes_change_without_loss_of_what_both_can_hold(rng, height, width):
     np.testing.assert_allclose(flat, 7.0)
 
 
+def fine(image):
+    """What half the size cannot hold."""
+    half = coarse.resized(image, image.shape[2] // 2, image.shape[3] // 2)
+    return image - coarse.resized(half, *image.shape[2:])
+
+
 def test_it_begins_lower_and_keeps_the_fine_structures(config, tmp_path):
     plain = experiment.run(config(*SMALL, "max_long_edge=96"), tmp_path / "plain")
     settings = config(*SMALL, "max_long_edge=96", "multiscale=12", "checkpoint_seconds=0")
@@ -30,14 +36,6 @@ def test_it_begins_lower_and_keeps_the_fine_structures(config, tmp_path):
     assert found["losses_at_start"]["total"] < 0.7 * plain["losses_at_start"]["total"]
     assert found["losses"]["total"] < plain["losses"]["total"]
     start = experiment.prepare(settings).start
-    fine = (
-        lambda image: (
-            image
-            - coarse.resized(  # noqa: E731
-                coarse.resized(image, image.shape[2] // 2, image.shape[3] // 2), *image.shape[2:]
-            )
-        )
-    )
     np.testing.assert_allclose(fine(seen[0]), fine(start), atol=1e-2)
     assert not np.allclose(seen[0], start, atol=5)
 

@@ -1,0 +1,96 @@
+"""What a sweep saves: runs of one process against one process a run, and one run a core.
+
+python -m benchmarks.sweeps                       # eight runs each way, some minutes
+
+Eight runs of the default recipe, small and short, so that what is paid once shows: each in a
+process of its own, all in one process with all threads (the default launcher), and one a core with
+one thread each (hydra/launcher=joblib).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from benchmarks import harness
+
+WEIGHTS = (10, 12, 14, 16, 18, 20, 22, 24)
+
+
+def commands(runs: int, size: int, epochs: int, folder: Path) -> dict[str, list[list[str]]]:
+    """The ways, each as the commands that it takes."""
+    base = [
+        sys.executable, "-m", "nstrep.run", f"max_long_edge={size}", f"max_num_epochs={epochs}",
+        "stop_eps=0", "model=vgg19_slim", "style=swirls",
+    ]  # fmt: skip
+    weights = WEIGHTS[:runs]
+    sweep = ["--multirun", f"content_weight={','.join(map(str, weights))}"]
+    return {
+        "a process a run": [
+            [*base, f"content_weight={weight}", f"hydra.run.dir={folder}/single/{weight}"]
+            for weight in weights
+        ],
+        "one process": [[*base, *sweep, f"hydra.sweep.dir={folder}/one"]],
+        "one run a core": [
+            [*base, *sweep, f"hydra.sweep.dir={folder}/cores", "hydra/launcher=joblib"]
+        ],
+    }
+
+
+def main() -> None:
+    """Measure in rounds, print a table, write the CSV."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--runs", type=int, default=8)
+    parser.add_argument("--size", type=int, default=256)
+    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--rounds", type=int, default=3)
+    given = parser.parse_args()
+    rows = []
+    environment = {**os.environ, "PYTHONPATH": str(harness.ROOT), "TQDM_DISABLE": "1"}
+    environment.pop("OMP_NUM_THREADS", None)  # nstrep's own choice is what is measured
+    for turn in range(given.rounds):
+        with tempfile.TemporaryDirectory() as folder:
+            ways = commands(given.runs, given.size, given.epochs, Path(folder))
+            for way, parts in ways.items():
+                began = time.perf_counter()
+                for command in parts:
+                    subprocess.run(
+                        command, check=True, capture_output=True, env=environment, cwd=folder
+                    )
+                seconds = time.perf_counter() - began
+                rows.append(
+                    {
+                        "model": "vgg19_slim",
+                        "size": given.size,
+                        "way": way,
+                        "runs": given.runs,
+                        "epochs": given.epochs,
+                        "round": turn,
+                        "seconds": seconds,
+                        "load": harness.load(),
+                    }
+                )
+                harness.progress(f"round {turn + 1}: {way}: {seconds:.1f} s")
+    harness.write_csv("sweeps_vgg19_slim", rows)
+    print(summary(rows))
+
+
+def summary(rows: list[dict]) -> str:
+    """Seconds a run by way, and its share of the first way's."""
+    lines, first = [], None
+    for way in dict.fromkeys(row["way"] for row in rows):
+        mine = [row for row in rows if row["way"] == way]
+        each = [float(row["seconds"]) / int(row["runs"]) for row in mine]
+        median, least, most = harness.median_and_spread(each)
+        first = first or median
+        lines.append([way, median, f"{least:.3g} to {most:.3g}", median / first])
+    return harness.table(("way", "seconds a run", "from, to", "/ a process a run"), lines)
+
+
+if __name__ == "__main__":
+    main()

@@ -139,6 +139,8 @@ class Life:
             self.wrong += self.changed(done)
             before.append({run.name: checks.rows(run / "curve.csv") for run in self.runs()})
             done = {run.name: mtime(run) for run in self.runs() if mtime(run)}
+            if len(done) == len(list(self.whole.rglob("metrics.json"))):
+                break  # nothing is left that another kill could harm
         last = self.finish()
         self.wrong += faults_of(last, 0)
         self.wrong += self.changed(done)

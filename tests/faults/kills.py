@@ -241,7 +241,7 @@ def uninterrupted(target: Target, folder: Path) -> tuple[Path, float, list[str]]
     return next(folder.glob(target.results)), command.seconds, faults_of(command, 0)
 
 
-def main(folder: Path, short: bool, seed: int) -> list[Row]:
+def faults(folder: Path, short: bool, seed: int) -> list[Row]:
     """Kill all targets; a row each. The moments are kept in results/kill_moments.csv."""
     rows, kept = [], []
     for number, target in enumerate(TARGETS):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 import time
 import zipfile
 from collections.abc import Callable, Mapping
@@ -91,7 +92,10 @@ def read(path: Path, right: Mapping[str, Callable[[Any], bool]], identity: str) 
     try:
         with open_npz(path) as stored:
             facts = _facts(stored, {"identity": lambda value: isinstance(value, str), **right})
-            arrays = {} if facts["identity"] != identity else _arrays(stored)
+            arrays = {}
+            if facts["identity"] == identity:
+                # Written unpacked: a small file cannot hold arrays that fill the memory.
+                arrays = _arrays(stored, path.stat().st_size)
     except (FormatError, OSError, ValueError) as error:
         raise InputError(
             f"{shown(path)}: is no checkpoint ({reason(error)}); remove it to begin anew"
@@ -118,8 +122,11 @@ def _facts(
     return facts
 
 
-def _arrays(stored: Mapping[str, Stored]) -> dict[str, np.ndarray]:
+def _arrays(stored: Mapping[str, Stored], most: int) -> dict[str, np.ndarray]:
     found = {}
+    size = 4 * sum(math.prod(array.shape) for name, array in stored.items() if name != FACTS)
+    if size > most:
+        raise FormatError(f"holds {size} bytes of arrays, the file has {most}")
     for name, array in stored.items():
         if name == FACTS:
             continue
@@ -140,23 +147,26 @@ def check_arrays(path: Path, state: State, shapes: Mapping[str, tuple[int, ...]]
     """
     for name, shape in shapes.items():
         if name not in state.arrays or state.arrays[name].shape != tuple(shape):
-            raise InputError(f"{shown(path)}: is no checkpoint (no array {name} of shape {shape})")
+            raise InputError(
+                f"{shown(path)}: is no checkpoint (no array {name} of shape {shape});"
+                " remove it to begin anew"
+            )
 
 
 def is_count(value: Any) -> bool:
     """Whether a fact is a whole number from 0 on."""
-    return type(value) is int and value >= 0
+    return type(value) is int and 0 <= value < 2**53
 
 
 def is_number(value: Any) -> bool:
     """Whether a fact is a finite number from 0 on."""
-    return type(value) in (int, float) and 0 <= value < math.inf
+    return type(value) in (int, float) and 0 <= value < 2**53
 
 
 def is_numbers(value: Any) -> bool:
     """Whether a fact is finite numbers by name."""
     return isinstance(value, dict) and all(
-        type(item) in (int, float) and math.isfinite(item) for item in value.values()
+        type(item) in (int, float) and abs(item) <= sys.float_info.max for item in value.values()
     )
 
 

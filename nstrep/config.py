@@ -295,6 +295,10 @@ class ExperimentConfig:
     style_layer_weights: Any = text(f"of each layer: {LAYER_WEIGHTS}")
     pooling: str = choice("of the network", vgg.POOLINGS)
     init: str = text("content, style, noise, or a picture file")
+    multiscale: int = number(
+        "updates at half the size first, whose change is the start at full size; 0 for none",
+        at_least=0,
+    )
     basis: str = choice("coordinates of the optimiser", BASES)
     bounds: bool = text("keep pixels between black and white while optimising")
     lr: float | None = number("learning rate; null for lbfgs, which has none", above=0)

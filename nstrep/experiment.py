@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from nstrep import checkpoint, environment, memory, pictures, regions, results, resume
+from nstrep import checkpoint, coarse, environment, memory, pictures, regions, results, resume
 from nstrep.basis import make_basis
 from nstrep.checkpoint import CHECKPOINT, Keeper, State
 from nstrep.color import MODES
@@ -252,9 +252,6 @@ def _optimize(
     height, width = prepared.photo.shape[:2]
     environment.reset_peak_memory()
     before = environment.memory_mb()["now"]
-    minimised = objective(config, prepared)
-    luminance = MODES[config.color].luminance
-    basis = make_basis(config.basis, height, width, luminance=luminance)
     log.info(
         "%s in the style of %s: %d x %d pixels, %s, %s, recipe %s",
         prepared.content.name,
@@ -267,15 +264,19 @@ def _optimize(
     )
     with logging_redirect_tqdm():
         try:
+            start, seconds = prepared.start, 0.0
+            if config.multiscale and kept is None:
+                start, seconds = coarse.start(config, prepared, problem)
             said = minimize(
-                Problem(minimised, basis),
-                prepared.start,
+                problem(config, prepared),
+                start,
                 config.optimizer,
                 config.lr or math.nan,
                 watch,
                 bounds=pictures.pixel_bounds(scale) if config.bounds else None,
                 keep=watch.keep,
                 kept=kept,
+                spent=seconds,
             )
             status, why = "finished", watch.reason or f"optimizer: {said}"
         except DivergedError as error:
@@ -285,6 +286,14 @@ def _optimize(
         finally:
             watch.close()
     return Outcome(status, why, watch.at_start, watch.last, before, watch.resumed)
+
+
+def problem(config: ExperimentConfig, prepared: Prepared) -> Problem:
+    """The objective in the coordinates of the experiment's basis."""
+    basis = make_basis(
+        config.basis, *prepared.start.shape[2:], luminance=MODES[config.color].luminance
+    )
+    return Problem(objective(config, prepared), basis)
 
 
 def objective(config: ExperimentConfig, prepared: Prepared) -> Objective | TiledObjective:

@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 SHARE = 0.8
 """Of the memory that is free: what a run may plan with."""
 
-FLOAT, DOUBLE = 4, 8
+FLOAT = 4
 
 WORKING = 6
 """Arrays as large as the largest layer that the graph needs while it runs, besides the features
@@ -34,6 +34,9 @@ next is not all used again. Measured."""
 
 OBJECTIVE = {False: 8, True: 12}
 """Single-precision copies of the picture and its gradient, whole and in tiles."""
+
+OPTIMIZER, COSINES = 8, 4
+"""Copies of the picture besides an optimiser's memory, and those of the cosine transform."""
 
 FIXED = 100 * 2**20
 """Bytes that the first evaluation takes at any size: the libraries' code and buffers, and the
@@ -69,15 +72,11 @@ def graph_bytes(
 def picture_arrays(optimizer: OptimizerConfig, basis: str, tiled: bool) -> float:
     """Bytes for each number of the picture, of which a pixel has three.
 
-    SciPy's L-BFGS-B keeps 2 m + 5 vectors for m corrections, in double precision, and about ten
-    more as bounds and as copies of the picture and its gradient.
+    L-BFGS keeps two pictures for each correction; every optimiser has the point that it is at and
+    the one that it tries, each with its gradient, a direction, and what becomes of them.
     """
-    found = FLOAT * OBJECTIVE[tiled]
-    if optimizer.name == "lbfgs":
-        found += DOUBLE * (2 * (optimizer.corrections or 10) + 5 + 10)
-    else:
-        found += FLOAT * 8
-    return found + (DOUBLE * 2 if basis == "dct" else 0)
+    kept = 2 * optimizer.corrections if optimizer.name == "lbfgs" else 2
+    return FLOAT * (OBJECTIVE[tiled] + OPTIMIZER + kept + (COSINES if basis == "dct" else 0))
 
 
 def plan(

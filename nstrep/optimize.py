@@ -82,6 +82,7 @@ def minimize(
     bounds: tuple[np.ndarray, np.ndarray] | None = None,
     keep: Keeper | None = None,
     kept: State | None = None,
+    spent: float = 0.0,
 ) -> str | None:
     """Minimise until ``observe`` returns true.
 
@@ -94,6 +95,7 @@ def minimize(
         bounds: lowest and highest image, broadcastable to its shape; pixels basis only.
         keep: may keep the state after a step.
         kept: a state that ``keep`` got: goes on with its step, which is observed once more.
+        spent: seconds that count already.
 
     Returns:
         None, or why the optimiser itself could not go on (L-BFGS alone).
@@ -102,7 +104,7 @@ def minimize(
         DivergedError: losses or gradient became NaN or infinite.
 
     """
-    descent = _Descent(problem, make_optimizer(problem, settings, lr, bounds))
+    descent = _Descent(problem, make_optimizer(problem, settings, lr, bounds), spent)
     try:
         step = descent.begin(start) if kept is None else descent.restore(kept)
         while not observe(step):
@@ -134,10 +136,10 @@ def make_optimizer(
 class _Descent:
     """The way of an optimiser, step by step: what changed, and all that the next step needs."""
 
-    def __init__(self, problem: Problem, optimizer: Optimizer) -> None:
+    def __init__(self, problem: Problem, optimizer: Optimizer, spent: float) -> None:
         self.epoch = -1
         self._problem, self._optimizer = problem, optimizer
-        self._began = time.perf_counter()
+        self._began = time.perf_counter() - spent
         self._point: Point | None = None
         self._changes = math.nan, math.nan
 

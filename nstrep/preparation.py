@@ -38,6 +38,8 @@ class Prepared:
     network: Network
     first_guess: Picture | None
     """The file that ``start`` comes from, if one was named."""
+    given: Mapping[str, Picture]
+    """Pictures that came from memory."""
 
     @property
     def inputs(self) -> dict[str, dict[str, Any]]:
@@ -94,6 +96,9 @@ def prepare(
     layers = [*config.content_layers, *config.style_layers]
     edge = f"max_long_edge={config.max_long_edge}"
     pictures.check_size(photo, network.architecture, layers, edge)
+    if config.multiscale:
+        half = f"max_long_edge={max(photo.shape[:2]) // 2}, half the size for multiscale"
+        pictures.check_size(photo[::2, ::2], network.architecture, layers, half)
     if config.style_layers:
         scale = f"{edge}, style_scale={config.style_scale:g}"
         for painting in paintings:
@@ -114,5 +119,5 @@ def prepare(
         *scaled_masks(masks, photo, paintings, network.architecture.stride(config.style_layers)),
     )
     return Prepared(
-        content, tuple(styles), masks, photo, seen, paintings, targets, start, network, guess
+        content, tuple(styles), masks, photo, seen, paintings, targets, start, network, guess, given
     )

@@ -114,7 +114,7 @@ def test_a_file_that_has_changed_must_be_typed(made, photo, work):
 def test_the_environment_does_not_come_into_a_configuration(made, monkeypatch):
     monkeypatch.setenv("SECRET", "xyzzy")
     for key in ("recipe__source", "content_image", "seed"):
-        with pytest.raises(InputError, match="is not taken from a picture") as caught:
+        with pytest.raises(InputError, match="is not taken from a result") as caught:
             made(**{key: "${oc.env:SECRET}"})
         assert "xyzzy" not in str(caught.value)
 

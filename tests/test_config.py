@@ -44,7 +44,7 @@ def test_every_named_key_exists():
         "weights.path",
         "from_image",
     ]
-    assert set(promised) <= set(known_keys())
+    assert set(promised) <= set(known_keys(ExperimentConfig))
 
 
 @pytest.mark.parametrize(

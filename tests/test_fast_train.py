@@ -319,3 +319,34 @@ def test_bad_settings_are_one_line_and_leave_nothing(typed, said, tmp_path):
     assert process.returncode == 2
     assert error.strip().splitlines()[-1].startswith(f"nstrep: error: {said}")
     assert not list(tmp_path.rglob("*.csv"))
+
+
+def test_a_checkpoint_of_anything_else_is_refused(composed, tmp_path):
+    """Its state is data of other hands, and its arrays are measured before they are loaded."""
+    import json
+
+    made = training.Training(composed(*TINY))
+    made.save(tmp_path / "good.npz")
+    arrays = dict(np.load(tmp_path / "good.npz"))
+    state = json.loads(arrays["facts"].tobytes())
+    weights = next(name for name in arrays if name.startswith("mean."))
+    wrong = [
+        *({"facts": {**state, **other}} for other in (
+            {"step": -1}, {"step": 1.5}, {"step": None}, {"seconds": "x"}, {"seconds": 10**400},
+            {"skipped": []}, {"skipped": {"a": 1}}, {"identity": 3},
+        )),
+        {"facts": []}, {"facts": None},
+        {weights: np.zeros((3, 3), np.float32)}, {weights: arrays[weights].astype(np.float64)},
+        {weights: np.full_like(arrays[weights], np.nan)}, {weights: None},
+    ]  # fmt: skip
+    path = tmp_path / "checkpoint.npz"
+    for changes in wrong:
+        changed = {**arrays, **changes}
+        if "facts" in changes and changes["facts"] is not None:
+            text = json.dumps(changes["facts"]).encode()
+            changed["facts"] = np.frombuffer(text, np.uint8)
+        np.savez(path, **{name: array for name, array in changed.items() if array is not None})
+        with pytest.raises(InputError, match=r"checkpoint.npz: is no checkpoint \(.*remove it"):
+            made.restore(path)
+    made.restore(tmp_path / "good.npz")
+    assert made.step == 0

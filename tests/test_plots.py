@@ -195,3 +195,11 @@ def test_equal_runs_give_equal_files(sweep, tmp_path):
         plots.save(plots.overlaid(sweep.runs, "style"), tmp_path / name)
     for kind in ("png", "svg"):
         assert (tmp_path / f"a.{kind}").read_bytes() == (tmp_path / f"b.{kind}").read_bytes()
+
+
+def test_runs_whose_pictures_are_all_damaged_are_a_line(tmp_path):
+    for index in range(2):
+        run = write_run(tmp_path / str(index), f"content_weight={index + 1}", seed=index)
+        (run / "final.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    with pytest.raises(NothingToDraw, match="no run has a picture that can be read"):
+        list(plot.grid(load_sweep(tmp_path), plot.Asked()))

@@ -6,6 +6,7 @@ Read without running anything in them: ``.npz``, PyTorch's ``.pth``, MXNet's ``.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from nstrep.arrays import FormatError, Stored
 from nstrep.errors import InputError
 from nstrep.fast.nets import NETS, TransformNet, choose
 from nstrep.files import reason, save_npz, shown
+from nstrep.foreign import read_json
 from nstrep.weights.containers import open_arrays
 
 Axes = tuple[int, int, int, int]
@@ -77,6 +79,9 @@ LAYOUTS = (
 NET = "net"
 """Array of a file of this project: the architecture, as JSON; arrays alone do not tell borders."""
 
+MOST_ABOUT = 1_000
+"""Bytes of it."""
+
 
 def save(path: Path, net: TransformNet, parameters: Mapping[str, np.ndarray]) -> None:
     """Write a network as an ``.npz`` in this project's layout, atomically."""
@@ -113,7 +118,9 @@ def _named(stored: Mapping[str, Stored]) -> TransformNet | None:
     if NET not in stored:
         return None
     try:
-        return choose(**json.loads(stored[NET].read().tobytes()))
+        if math.prod(stored[NET].shape) > MOST_ABOUT:
+            raise ValueError("too long")
+        return choose(**read_json(stored[NET].read().tobytes().decode()))
     except (InputError, KeyError, TypeError, ValueError) as error:
         raise FormatError(f"has a damaged {NET!r} ({reason(error)})") from None
 

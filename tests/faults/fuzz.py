@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tests.faults import fuzz_pool, fuzz_seeds
@@ -134,7 +134,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--number", type=int, help="one case of that kind alone")
     parser.add_argument("--csv", type=Path, help="where the table goes")
     parser.add_argument("--json", type=Path, help="where every case goes")
-    parser.add_argument("--keep", type=Path, default=Path("results/fuzz"), help="of wrong cases")
+    kept = Path(tempfile.gettempdir(), "nstrep-fuzz-wrong")
+    parser.add_argument(
+        "--keep", type=Path, default=kept, help="folder of wrong cases; %(default)s"
+    )
     options = parser.parse_args(arguments)
     jobs = plan(options.cases, options.seed)
     if options.only and options.number is not None:
@@ -151,7 +154,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.csv:
         write_csv(options.csv, found)
     if options.json:
-        options.json.write_text(json.dumps([fuzz_pool.plain(one) for one in outcomes], indent=1))
+        options.json.write_text(json.dumps([asdict(one) for one in outcomes], indent=1))
     return 1 if wrong else 0
 
 

@@ -14,6 +14,7 @@ import os
 import random
 import re
 import shutil
+import signal
 import struct
 import subprocess
 import sys
@@ -56,6 +57,12 @@ class Bench:
         if name not in self._kept:
             self._kept[name] = seeds.read(self.folder, name)
         return {key: data for key, data in self._kept[name].items() if key.startswith(like)}
+
+    def allow(self, rgb: np.ndarray) -> None:
+        """Allow a picture its memory: a GIF of 1 kB may have a canvas of 100 megapixels, which is
+        what the program reads at most.
+        """
+        self.allowed_mb = 32 * rgb.shape[0] * rgb.shape[1] / 2**20
 
     @cached_property
     def overrides(self) -> list[list[str]]:
@@ -197,8 +204,7 @@ def use_picture(bench: Bench, path: Path) -> str:
     from nstrep import images
 
     rgb = images.load_picture(path).rgb
-    # A GIF of 1 kB may have a canvas of 100 megapixels, which is what the program allows.
-    bench.allowed_mb = 32 * rgb.shape[0] * rgb.shape[1] / 2**20
+    bench.allow(rgb)
     check(rgb.ndim == 3 and rgb.shape[2] == 3 and rgb.dtype == np.float32, "shape or type")
     check(bool((rgb >= 0).all() and (rgb <= 1).all()), "values outside [0, 1]")
     return "picture"
@@ -405,6 +411,7 @@ def use_raw(bench: Bench, folder: Path) -> str:
     from nstrep import denoise
 
     rgb = denoise.load_raw(folder)
+    bench.allow(rgb)
     check(rgb.ndim == 3 and rgb.shape[2] == 3, "shape")
     return "raw"
 
@@ -552,8 +559,8 @@ def spoil_run(run: Path, bench: Bench, rng: random.Random) -> None:
         path.unlink()
         private = (bench.folder / name for name in ("private.yaml", "private.csv", "photos/0.png"))
         path.symlink_to(rng.choice(("/etc/passwd", "/dev/zero", "..", *private)))
-    elif pick < 0.6 and path.suffix in (".json", ".yaml"):
-        tree = seeds.spoiled(yaml.safe_load(data.decode()), rng, rng.choice((1, 3, 10)))
+    elif pick < 0.6 and path.suffix in (".json", ".yaml") and (tree := parsed(data)) is not None:
+        tree = seeds.spoiled(tree, rng, rng.choice((1, 3, 10)))
         if path.suffix == ".json":
             text = seeds.DEEP if rng.random() < 0.05 else json.dumps(tree)
         else:
@@ -563,6 +570,14 @@ def spoil_run(run: Path, bench: Bench, rng: random.Random) -> None:
         path.write_text(spoiled_table(data.decode(), rng), errors="backslashreplace")
     else:
         path.write_bytes(mutate.mutated(data, rng))
+
+
+def parsed(data: bytes) -> Any:
+    """YAML or JSON as data; None where it has been spoiled already."""
+    try:
+        return yaml.safe_load(data.decode())
+    except Exception:  # it raises almost anything
+        return None
 
 
 def spoiled_table(text: str, rng: random.Random) -> str:
@@ -680,7 +695,7 @@ def use_command(bench: Bench, command: list[str]) -> str:
     from nstrep.errors import NstrepError
 
     done = subprocess.run(
-        [sys.executable, "-m", *command], capture_output=True, timeout=120, stdin=subprocess.DEVNULL
+        [sys.executable, "-m", *command], capture_output=True, stdin=subprocess.DEVNULL
     )
     said = done.stderr.decode(errors="replace")
     check(done.returncode >= 0, f"died of signal {-done.returncode}")
@@ -707,9 +722,31 @@ def one_line(text: str) -> bool:
     return (text.isprintable() or not text) and len(text) <= 10_000
 
 
+# --- what the harness must notice ------------------------------------------------------------
+
+
+def do_wrong(bench: Bench, what: str) -> str:
+    """Go wrong in one of the ways that count."""
+    if what == "crash":
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if what == "loop":
+        while True:
+            pass
+    if what == "memory":
+        return str(np.ones(10**8).sum())  # 800 MB
+    if what == "obeyed":
+        os.mkdir("pwned")
+        return what
+    raise KeyError(what)
+
+
+CONTROLS = ("crash", "loop", "memory", "obeyed", "exception")
+"""Cases that are wrong, so that a test can see that each is noticed; no part of a fuzz."""
+
 KINDS = {
     kind.name: kind
     for kind in (
+        *(Kind(f"control: {what}", 0, lambda *_, w=what: w, do_wrong) for what in CONTROLS),
         Kind("pictures", 270, make_picture, use_picture),
         Kind("texts of PNGs", 50, make_text_picture, use_text_picture),
         Kind("networks: .params", 110, make_params, use_network),

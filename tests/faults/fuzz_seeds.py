@@ -214,7 +214,7 @@ def make(folder: Path) -> None:
     (folder / "training").mkdir()
     training.Training(trained).save(folder / "training" / "checkpoint")
     (folder / "fast").mkdir()
-    layouts.save(folder / "fast" / "net.npz", dict(initial(NETS["small"], 0)))
+    layouts.save(folder / "fast" / "net.npz", NETS["small"], dict(initial(NETS["small"], 0)))
     shutil.move(folder / "fast" / "net.npz", folder / "fast" / "net")
 
 
@@ -232,16 +232,15 @@ def overrides(count: int, seed: int) -> list[list[str]]:
     import hypothesis
     from hypothesis import strategies as st
 
-    from nstrep.config import GROUPS, known_keys
+    from nstrep.config import GROUPS, ExperimentConfig, known_keys
 
-    known = st.sampled_from([*known_keys(), *GROUPS])
+    names = sorted(known_keys(ExperimentConfig))
+    known = st.sampled_from([*names, *GROUPS])
     keys = st.one_of(
         *[known] * 6,
         st.sampled_from(["hydra.run.dir", "hydra.job.name", "hydra/launcher", "hydra.verbose"]),
         st.text(max_size=20),
-        st.tuples(st.sampled_from(sorted(known_keys())), st.text("abz._-[]0", max_size=5)).map(
-            "".join
-        ),
+        st.tuples(st.sampled_from(names), st.text("abz._-[]0", max_size=5)).map("".join),
     )
     scalars = st.one_of(
         st.sampled_from(HOSTILE),

@@ -1,0 +1,63 @@
+"""A start from half the size."""
+
+import numpy as np
+import pytest
+
+from nstrep import coarse, experiment
+from nstrep.errors import InputError
+from tests.conftest import SMALL
+
+
+@pytest.mark.parametrize(("height", "width"), [(10, 8), (9, 7), (20, 13)])
+def test_sizes_change_without_loss_of_what_both_can_hold(rng, height, width):
+    small = rng.normal(size=(1, 3, height, width))
+    large = coarse.resized(small, 2 * height + 1, 2 * width)
+    np.testing.assert_allclose(coarse.resized(large, height, width), small, atol=1e-9)
+    assert large.mean() == pytest.approx(small.mean())
+    flat = coarse.resized(np.full((1, 3, 8, 8), 7.0), 17, 15)
+    np.testing.assert_allclose(flat, 7.0)
+
+
+def test_it_begins_lower_and_keeps_the_fine_structures(config, tmp_path):
+    plain = experiment.run(config(*SMALL, "max_long_edge=96"), tmp_path / "plain")
+    settings = config(*SMALL, "max_long_edge=96", "multiscale=12", "checkpoint_seconds=0")
+    seen = []
+
+    def callback(step):
+        seen.append(step.image.copy())
+
+    found = experiment.run(settings, tmp_path / "coarse", callback=callback)
+    assert found["losses_at_start"]["total"] < 0.7 * plain["losses_at_start"]["total"]
+    assert found["losses"]["total"] < plain["losses"]["total"]
+    start = experiment.prepare(settings).start
+    fine = (
+        lambda image: (
+            image
+            - coarse.resized(  # noqa: E731
+                coarse.resized(image, image.shape[2] // 2, image.shape[3] // 2), *image.shape[2:]
+            )
+        )
+    )
+    np.testing.assert_allclose(fine(seen[0]), fine(start), atol=1e-2)
+    assert not np.allclose(seen[0], start, atol=5)
+
+
+def test_a_run_that_goes_on_does_not_begin_small_again(config, tmp_path, caplog):
+    settings = config(*SMALL, "max_long_edge=96", "multiscale=3", "checkpoint_seconds=0")
+    whole = experiment.run(settings, tmp_path / "whole")
+
+    def callback(step):
+        if step.epoch == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        experiment.run(settings, tmp_path / "cut", callback=callback)
+    caplog.clear()
+    caplog.set_level("INFO")
+    assert experiment.run_once(settings, tmp_path / "cut")["losses"] == whole["losses"]
+    assert "multiscale" not in caplog.text
+
+
+def test_half_the_size_can_be_too_small(config, tmp_path):
+    with pytest.raises(InputError, match="max_long_edge=20"):
+        experiment.run(config(*SMALL, "max_long_edge=40", "multiscale=3"), tmp_path / "a")

@@ -31,7 +31,7 @@ from nstrep.config import (
     group_options,
     unknown_key,
 )
-from nstrep.errors import InputError, NstrepError, ResultsError, StoppedError, WorkerError
+from nstrep.errors import InputError, NstrepError, Refused, ResultsError, StoppedError, WorkerError
 from nstrep.files import reason
 
 WORKER_DEATHS = (
@@ -80,14 +80,6 @@ def job(composed: DictConfig) -> float:
         if isinstance(error, InputError):
             leave_nothing(directory)
         raise Refused(error) from error
-
-
-class Refused(BaseException):
-    """Carries a single run's error past Hydra, which would print lines of its own around it."""
-
-    def __init__(self, error: NstrepError) -> None:
-        super().__init__(str(error))
-        self.error = error
 
 
 def absolute_paths(config: ExperimentConfig) -> None:

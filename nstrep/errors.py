@@ -62,3 +62,11 @@ class StoppedError(NstrepError):
     """The user interrupted a sweep."""
 
     exit_code = 130
+
+
+class Refused(BaseException):
+    """Carries a single run's error past Hydra, which would print lines of its own around it."""
+
+    def __init__(self, error: NstrepError) -> None:
+        super().__init__(str(error))
+        self.error = error

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from nstrep.errors import InputError, ResultsError
-from nstrep.files import atomic_write, reason, save_npz, sha256_of, shown
+from nstrep.files import atomic_write, reason, remove_unfinished, save_npz, sha256_of, shown
 
 
 def test_sha256_equals_hashlib_over_several_blocks(tmp_path):
@@ -118,3 +118,15 @@ def test_shown_and_reason_are_one_printable_line():
     assert reason(MemoryError()) == "MemoryError"
     assert reason(ValueError("x\x1by")).isprintable()
     assert len(reason(ValueError("long " * 1000))) <= 200
+
+
+def test_what_a_killed_process_left_is_removed_and_a_living_ones_stays(tmp_path):
+    (tmp_path / "below").mkdir()
+    dead = tmp_path / "below/.0123456789abcdef.tmp.png"
+    dead.write_bytes(b"half")
+    with atomic_write(tmp_path / "below/a.png") as living:
+        remove_unfinished(tmp_path)
+        assert not dead.exists()
+        living.write_bytes(b"whole")
+    assert (tmp_path / "below/a.png").read_bytes() == b"whole"
+    assert len(list((tmp_path / "below").iterdir())) == 1

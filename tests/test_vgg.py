@@ -4,7 +4,7 @@ import pytest
 
 from nstrep import vgg
 from nstrep.errors import InputError
-from nstrep.network import Network
+from nstrep.network import KEPT_PICTURES, Network
 from nstrep.vgg import ARCHITECTURES
 from tests import reference
 from tests.conftest import TINY
@@ -75,3 +75,11 @@ def test_positions_and_channels_match_the_features(tiny, image):
     for layer, value in network.features(image(13, 22), TINY.layers).items():
         assert value.shape[1] == network.channels(layer)
         assert value[0, 0].size == network.positions(layer, 13, 22)
+
+
+def test_a_network_keeps_few_features(tiny, image):
+    """A sweep over sizes would fill the memory with what no later run needs."""
+    found = Network(*tiny)
+    for width in range(16, 16 + 2 * KEPT_PICTURES):
+        found.features(image(16, width), ["relu1_1"])
+    assert len(found._kept) == KEPT_PICTURES

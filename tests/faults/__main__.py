@@ -17,7 +17,8 @@ from pathlib import Path
 from tests.faults import page
 from tests.faults.harness import Row, say, write_rows
 
-MODULES = ("kills", "disks", "twins", "numbers", "soak")
+MODULES = ("kills", "disks", "twins", "numbers", "soak", "fuzz")
+SHORT = MODULES[:4]
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -38,9 +39,9 @@ def main(arguments: list[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="nstrep-faults-") as temporary:
         folder = (options.folder or Path(temporary)).absolute()
         rows: list[Row] = []
-        for name in options.modules or MODULES:
+        for name in options.modules or (SHORT if options.short else MODULES):
             module = importlib.import_module(f"tests.faults.{name}")
-            found = module.main(folder / name, options.short, options.seed)
+            found = module.faults(folder / name, options.short, options.seed)
             if found and not options.short:
                 write_rows(name, found)
             rows += found

@@ -90,7 +90,7 @@ def _json(path: Path) -> None:
 
 
 def _npz(path: Path) -> None:
-    with np.load(path, allow_pickle=False) as stored:
+    with path.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
         for name in stored.files:
             stored[name]
 
@@ -134,7 +134,7 @@ def _lasting_rows(path: Path) -> pd.DataFrame | str:
 
 def _arrays(path: Path) -> dict[str, Any]:
     """The arrays as bytes; a checkpoint's facts, which are JSON, without its seconds."""
-    with np.load(path, allow_pickle=False) as stored:
+    with path.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
         return {
             name: _lasting(json.loads(stored[name].tobytes()))
             if name == "facts"

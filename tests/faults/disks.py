@@ -218,7 +218,7 @@ FAULTS = {
 SHORT = {"disk full": (96,), "file size limit": (4,)}
 
 
-def main(folder: Path, short: bool, seed: int) -> list[Row]:
+def faults(folder: Path, short: bool, seed: int) -> list[Row]:
     """All faults of all jobs; a row each."""
     rows = []
     for job in JOBS[:1] if short else JOBS:

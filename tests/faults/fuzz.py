@@ -22,8 +22,7 @@ from pathlib import Path
 
 from tests.faults import fuzz_pool, fuzz_seeds
 from tests.faults.fuzz_kinds import KINDS
-
-COLUMNS = ("fault", "times", "lost", "wrong", "notes")
+from tests.faults.harness import COLUMNS, Row
 
 
 @dataclass(frozen=True)
@@ -116,6 +115,13 @@ def write_csv(path: Path, found: list[Tally]) -> None:
         writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows(found))
+
+
+def faults(folder: Path, short: bool, seed: int) -> list[Row]:
+    """All kinds, a row each; for ``python -m tests.faults``."""
+    jobs = plan(60 if short else 2000, seed)
+    found = fuzz(jobs, workers=2, keep=folder / "wrong", tell=True)
+    return [Row(**row) for row in rows(tallies(found))]
 
 
 def main(arguments: list[str] | None = None) -> int:

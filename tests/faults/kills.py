@@ -139,6 +139,8 @@ class Life:
             self.wrong += self.changed(done)
             before.append({run.name: checks.rows(run / "curve.csv") for run in self.runs()})
             done = {run.name: mtime(run) for run in self.runs() if mtime(run)}
+            if len(done) == len(list(self.whole.rglob("metrics.json"))):
+                break  # nothing is left that another kill could harm
         last = self.finish()
         self.wrong += faults_of(last, 0)
         self.wrong += self.changed(done)
@@ -239,7 +241,7 @@ def uninterrupted(target: Target, folder: Path) -> tuple[Path, float, list[str]]
     return next(folder.glob(target.results)), command.seconds, faults_of(command, 0)
 
 
-def main(folder: Path, short: bool, seed: int) -> list[Row]:
+def faults(folder: Path, short: bool, seed: int) -> list[Row]:
     """Kill all targets; a row each. The moments are kept in results/kill_moments.csv."""
     rows, kept = [], []
     for number, target in enumerate(TARGETS):

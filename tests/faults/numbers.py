@@ -141,7 +141,7 @@ FAULTS = {
 SHORT = ("learning rate far too high",)
 
 
-def main(folder: Path, short: bool, seed: int) -> list[Row]:
+def faults(folder: Path, short: bool, seed: int) -> list[Row]:
     """All of them; a row each."""
     rows = []
     for number, (name, (inject, notes)) in enumerate(FAULTS.items()):

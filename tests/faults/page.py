@@ -49,6 +49,12 @@ PARTS = {
         " missing. Wrong: a process whose memory after the first 20 runs ever grows by 5 % or"
         " more, or that ends with more open files.",
     ),
+    "fuzz": (
+        "Bad and hostile input",
+        "Mutated and made-up files and settings; times counts the cases. There is nothing to lose:"
+        " they are only read. Wrong: anything but a result or one plain line, more than 10 s of"
+        " the processor's time, more memory than the bound, a process that dies.",
+    ),
 }
 """Titles and explanations; what has none here has its own in its rows' notes."""
 

@@ -110,7 +110,7 @@ def judge(samples: pd.DataFrame, runs: int, row: Row) -> str:
     return "; ".join(notes)
 
 
-def main(folder: Path, short: bool, seed: int) -> list[Row]:
+def faults(folder: Path, short: bool, seed: int) -> list[Row]:
     """All soaks; too long for a short round."""
     rows = []
     for name, launcher in {} if short else LAUNCHERS.items():

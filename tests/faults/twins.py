@@ -177,7 +177,7 @@ SHORT = ("two runs in one directory",)
 TIMES = 2
 
 
-def main(folder: Path, short: bool, seed: int) -> list[Row]:
+def faults(folder: Path, short: bool, seed: int) -> list[Row]:
     """All pairs; a row each."""
     rows = []
     for number, (name, (inject, notes)) in enumerate(FAULTS.items()):

@@ -34,7 +34,7 @@ def test_what_goes_wrong_is_noticed_and_the_rest_goes_on(tmp_path):
     said = {one.job.kind.removeprefix("control: "): one.said for one in outcomes}
     assert [one.end for one in outcomes[:-1]] == ["wrong"] * len(CONTROLS)
     assert outcomes[-1].end in ("result", "error")
-    assert "SIGSEGV" in said["crash"]
+    assert "the process died" in said["crash"]  # MXNet turns the signal into an exit code
     assert "hangs" in said["loop"]
     assert "took" in said["memory"]
     assert "obeyed" in said["obeyed"]

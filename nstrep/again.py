@@ -24,7 +24,7 @@ from nstrep.assets.catalogue import home
 from nstrep.config import INITS, NOT_STORED, explain, group_options
 from nstrep.errors import InputError
 from nstrep.files import reason, sha256_of, shown
-from nstrep.foreign import leaves, read_yaml
+from nstrep.foreign import MOST_YAML, leaves, read_text, read_yaml
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ def continued(composed: DictConfig, directory: Path) -> DictConfig:
             f"resume=true: {shown(directory)} holds no run; name it: hydra.run.dir=..."
         )
     try:
-        stored = read_yaml(path.read_text())
+        stored = read_yaml(read_text(path, MOST_YAML))
         config = OmegaConf.merge(composed, _data(stored, shown(path)))
     except OmegaConfBaseException as error:
         raise InputError(f"{shown(path)}: {explain(error)}") from None

@@ -8,7 +8,10 @@ gigabytes.
 from __future__ import annotations
 
 import json
+import os
+import stat
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -20,6 +23,26 @@ MOST_YAML = 2**18
 
 LEVELS = 20
 """Of dicts and lists inside each other."""
+
+MOST_JSON = 2**24
+"""Bytes."""
+
+
+def read_text(path: str | os.PathLike[str], most: int) -> str:
+    """The text of a regular file, UTF-8.
+
+    Raises:
+        ValueError: it is a pipe, a device or a folder, has more than ``most`` bytes, or is no text.
+        OSError: it is missing or cannot be read.
+
+    """
+    # Looked at before it is opened: a pipe would keep the reader waiting.
+    found = os.stat(path)
+    if not stat.S_ISREG(found.st_mode):
+        raise ValueError("not a file")
+    if found.st_size > most:
+        raise ValueError(f"larger than {most >> 20} MiB" if most >> 20 else f"over {most} bytes")
+    return Path(path).read_text(encoding="utf-8")
 
 
 def read_yaml(text: str) -> Any:

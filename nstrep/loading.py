@@ -24,7 +24,7 @@ from nstrep import images, results, resume, summary, swept
 from nstrep.denoise import load_raw
 from nstrep.errors import InputError
 from nstrep.files import one_line, reason, shown
-from nstrep.foreign import read_json, read_yaml
+from nstrep.foreign import read_json, read_text, read_yaml
 
 log = logging.getLogger(__name__)
 
@@ -240,10 +240,7 @@ def _text(directory: Path, file: str) -> str:
         if os.path.exists(path):
             raise ValueError("not a file")
         raise FileNotFoundError(path)
-    largest = _LARGEST.get(file, _LARGEST_OTHER)
-    if _own(path, directory).stat().st_size > largest:
-        raise ValueError(f"larger than {largest >> 20} MiB")
-    return path.read_text(encoding="utf-8")
+    return read_text(_own(path, directory), _LARGEST.get(file, _LARGEST_OTHER))
 
 
 def _checked(value: Any, kind: type) -> Any:

@@ -76,12 +76,16 @@ def rows_upto(path: Path, epoch: int) -> int:
 
 def _rows(path: Path, upto: int) -> list[str]:
     """The header and the rows up to an epoch; a row that was cut off is none."""
-    lines = path.read_text().split("\n")[:-1] if path.exists() else []
+    lines = path.read_text(errors="replace").split("\n")[:-1] if path.exists() else []
     if not lines:
         return []
     header, *rows = lines
     whole = [row for row in rows if row.count(",") == header.count(",")]
-    return [header, *(row for row in whole if int(row.split(",")[0]) <= upto)]
+    epochs = [row.partition(",")[0] for row in whole]
+    return [
+        header,
+        *(row for row, epoch in zip(whole, epochs) if epoch.isdecimal() and int(epoch) <= upto),
+    ]
 
 
 def _cell(value: float) -> str:

@@ -19,6 +19,7 @@ from nstrep.checkpoint import CHECKPOINT
 from nstrep.config import INITS, ExperimentConfig, walk
 from nstrep.errors import BusyError, NstrepError, ResultsError
 from nstrep.files import atomic_write, reason, remove_unfinished
+from nstrep.foreign import MOST_JSON, read_json, read_text
 
 log = logging.getLogger(__name__)
 
@@ -122,7 +123,7 @@ def _acquire(path: Path) -> int:
 def stored(directory: Path, name: str = METRICS) -> dict[str, Any] | None:
     """What a run's metrics.json or failed.json holds; None if it is missing or damaged."""
     try:
-        found = json.loads((directory / name).read_text())
+        found = read_json(read_text(directory / name, MOST_JSON))
     except (OSError, ValueError):
         return None
     return found if isinstance(found, dict) else None

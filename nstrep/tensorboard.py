@@ -34,7 +34,12 @@ class TensorBoard:
             begun: the first epoch that is written; later ones of a killed run are not shown.
 
         """
-        self._writer = SummaryWriter(str(folder), purge_step=begun)
+        self._writer = SummaryWriter(
+            str(folder),
+            purge_step=begun,
+            # Files are named by the second: one that is begun in the same would replace the first.
+            filename_suffix="" if begun is None else f".{begun}",
+        )
         self._every, self._finish = every, finish
         self._last: Step | None = None
         self._shown: int | None = None

@@ -1,6 +1,6 @@
 """One pass of pytorch/examples' network at 512 x 512: nstrep against PyTorch, interleaved.
 
-    python benchmarks/fast.py [--size 512] [--rounds 7] [--threads 2]
+    python -m benchmarks.fast [--size 512] [--rounds 7] [--threads 2]
 
 needs the extra ``train``. The same random weights in both; each program has a process of its own
 and takes its turn, so that both meet the same machine. Prints the seconds of every round, which go
@@ -11,17 +11,14 @@ from __future__ import annotations
 
 import argparse
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from pathlib import Path
 
 import numpy as np
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+from benchmarks import harness
 
 
 def ours(weights: str, size: int):
@@ -88,19 +85,22 @@ def main() -> None:
         return
     import torch
 
-    from benchmarks import harness
     from tests.test_fast_nets import torch_net
 
     load = harness.load()
-    environment = {**os.environ, "OMP_NUM_THREADS": str(given.threads)}
+    environment = {
+        **os.environ,
+        "OMP_NUM_THREADS": str(given.threads),
+        "PYTHONPATH": str(harness.ROOT),
+    }
     with tempfile.TemporaryDirectory() as folder:
         weights = f"{folder}/net.pth"
         torch.save(torch_net(torch).state_dict(), weights)
-        command = [sys.executable, __file__, "--size", str(given.size), "--serve"]
+        command = [sys.executable, "-m", "benchmarks.fast", "--size", str(given.size), "--serve"]
         servers = {
             name: subprocess.Popen(
                 [*command, name, weights], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                env=environment, text=True,
+                env=environment, text=True, cwd=harness.ROOT,
             )
             for name in PROGRAMS
         }  # fmt: skip
@@ -118,19 +118,28 @@ def main() -> None:
             server.stdin.close()
             server.wait()
     rows = [
-        {"size": given.size, "threads": given.threads, "program": name, "round": number,
-         "seconds": value, "load": load}
+        {"model": "pytorch_examples", "size": given.size, "threads": given.threads,
+         "program": name, "round": number, "seconds": value, "apart": apart, "load": load}
         for name, found in times.items()
         for number, value in enumerate(found)
     ]  # fmt: skip
     harness.write_csv(f"fast_{given.size}", rows)
-    print(f"{given.size} x {given.size}, {given.threads} threads; results differ by {apart:.1e}")
-    medians = {name: statistics.median(found) for name, found in times.items()}
-    for name, found in times.items():
-        seconds = " ".join(f"{value:.3f}" for value in found)
-        print(f"{name:22} median {medians[name]:.3f} s, least {min(found):.3f} s:  {seconds}")
-    best = min(value for name, value in medians.items() if name != "nstrep")
-    print(f"ratio nstrep / faster PyTorch: {medians['nstrep'] / best:.2f}")
+    print(summary(rows))
+
+
+def summary(rows: list[dict]) -> str:
+    """Medians, spreads and nstrep's share of each program's time."""
+    lines, ours = [], None
+    for name in dict.fromkeys(row["program"] for row in rows):
+        times = [float(row["seconds"]) for row in rows if row["program"] == name]
+        median, least, most = harness.median_and_spread(times)
+        ours = ours or median
+        lines.append(
+            [name, rows[0]["threads"], median, f"{least:.3g} to {most:.3g}", ours / median]
+        )
+    header = ("program", "threads", "seconds", "from, to", "nstrep / program")
+    apart = f"The results differ by {float(rows[0]['apart']):.1e} of the largest value."
+    return f"{harness.table(header, lines)}\n\n{apart}"
 
 
 if __name__ == "__main__":

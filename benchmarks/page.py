@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 
-from benchmarks import growth, harness, iteration, quality
+from benchmarks import fast, growth, harness, iteration, large, operators, quality, sweeps
 
 PAGE = harness.ROOT / "docs" / "performance.md"
 
@@ -32,8 +32,26 @@ KINDS = {
         "nstrep's L-BFGS in the scaled cosine basis until its loss is at most the peer's. From the"
         " photo and from noise: torch.optim.LBFGS with its defaults after 60 evaluations."
         " mxnet2016: that recipe with its own optimiser after 200 epochs on half the threads,"
-        " against nstrep's L-BFGS on the same loss.",
+        " against nstrep's L-BFGS on the same loss, from the same noise and from the photo, with"
+        " updates at half the size first (multiscale), which count a quarter.",
         quality.summary,
+    ),
+    "large": (
+        "A picture of 3840 x 2160",
+        "A whole run of the default recipe in tiles: the peak of the process, reading, decoding and"
+        " writing the picture included.",
+        large.summary,
+    ),
+    "sweeps": (
+        "Sweeps",
+        "Eight short runs of the default recipe: a process for each, all in one (the default"
+        " launcher, all threads), and one on each core with one thread (hydra/launcher=joblib).",
+        sweeps.summary,
+    ),
+    "fast": (
+        "One pass of a feed-forward network against PyTorch",
+        "The network of pytorch/examples with random weights, the same in both.",
+        fast.summary,
     ),
 }
 
@@ -59,13 +77,14 @@ def main() -> None:
                 f" {min(loads):.1f} to {max(loads):.1f}.",
                 summary(rows),
             ]
-    operators = [list(row.values()) for row in read("operators.csv")]
+    profile = read("operators.csv")
     tried = [list(row.values()) for row in read("tried.csv")]
     parts += [
         "## Where the time goes",
-        "Noted by hand: milliseconds an iteration by MXNet's profiler, one thread, before the means"
-        " became a product. Convolutions are direct ones of oneDNN at the processor's rate.",
-        harness.table(("network", "operator", "ms"), operators),
+        "By MXNet's profiler, one thread: the graph as one would write it first (tests/plain.py)"
+        f" and the one that runs. {profile[0]['machine']}; {profile[0]['date']}; load"
+        f" {float(profile[0]['load']):.1f}.",
+        operators.summary(profile),
         "## What was tried",
         "Noted by hand when it was tried; the method stands beside each figure.",
         harness.table(("what", "helps", "figure", "how"), tried),

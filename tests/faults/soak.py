@@ -87,8 +87,8 @@ def judge(samples: pd.DataFrame, runs: int, row: Row) -> str:
     """Blame processes that grew; the note tells how much.
 
     Each process warms up over its own share of the runs. What it has then is the median over as
-    many runs more; nothing after the first may be higher by the limit. Of its open files the
-    fewest count: a run that is at work has some open.
+    many runs more; nothing after the first may be higher by the limit. Open files are compared
+    by their median: a run that is at work has some open.
     """
     notes, parts = [], samples.groupby("pid")
     warm = WARM * len(parts)
@@ -100,7 +100,7 @@ def judge(samples: pd.DataFrame, runs: int, row: Row) -> str:
             continue
         memory = [median(part["mb"]) for part in (early, late)]
         growth = own.loc[own["runs"] >= warm, "mb"].max() / memory[0] - 1
-        files = [int(part["files"].min()) for part in (early, late)]
+        files = [int(median(part["files"])) for part in (early, late)]
         notes.append(
             f"process {number}: {memory[0]:.0f} MB after {WARM} runs, {memory[1]:.0f} at the end,"
             f" at most {growth:+.1%}; {files[0]} files open, then {files[1]}"

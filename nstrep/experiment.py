@@ -250,6 +250,7 @@ def _optimize(
 ) -> Outcome:
     scale = config.preprocess.pixel_scale
     height, width = prepared.photo.shape[:2]
+    environment.give_memory_back()
     environment.reset_peak_memory()
     before = environment.memory_mb()["now"]
     log.info(

@@ -42,7 +42,7 @@ def soak(folder: Path, name: str, launcher: tuple[str, ...], runs: int = RUNS) -
     row.blame(faults_of(command, 0))
     (sweep,) = (folder / "results/sweeps").iterdir()
     done = len(list(sweep.glob("*/metrics.json")))
-    row.lose([f"{runs - done} runs are missing"] * (runs - done))
+    row.lose([f"run {number} is missing" for number in range(done, runs)])
     summary = pd.read_csv(sweep / "summary.csv")
     if len(summary) != runs or set(summary["status"]) != {"finished"}:
         row.blame([f"summary.csv: {summary['status'].value_counts().to_dict()}"])
@@ -86,19 +86,21 @@ def workers(process: psutil.Process) -> list[psutil.Process]:
 def judge(samples: pd.DataFrame, runs: int, row: Row) -> str:
     """Blame processes that grew; the note tells how much.
 
-    The level after the first runs is the median of the second tenth of all runs, that at the end
-    of the last tenth; in between nothing may have been higher by more than the limit either.
+    Each process warms up over its own share of the runs. What it has then is the median over as
+    many runs more; nothing after the first may be higher by the limit. Open files are compared
+    by their median: a run that is at work has some open.
     """
-    notes = []
-    for number, (_, own) in enumerate(samples.groupby("pid"), 1):
-        early = own[(own["runs"] >= WARM) & (own["runs"] < 2 * WARM)]
-        late = own[own["runs"] >= runs - WARM]
+    notes, parts = [], samples.groupby("pid")
+    warm = WARM * len(parts)
+    for number, (_, own) in enumerate(parts, 1):
+        early = own[(own["runs"] >= warm) & (own["runs"] < 2 * warm)]
+        late = own[own["runs"] >= runs - warm]
         if early.empty or late.empty:
             row.blame([f"process {number} did not live through the sweep"])
             continue
         memory = [median(part["mb"]) for part in (early, late)]
-        growth = own.loc[own["runs"] >= WARM, "mb"].max() / memory[0] - 1
-        files = [int(part["files"].max()) for part in (early, late)]
+        growth = own.loc[own["runs"] >= warm, "mb"].max() / memory[0] - 1
+        files = [int(median(part["files"])) for part in (early, late)]
         notes.append(
             f"process {number}: {memory[0]:.0f} MB after {WARM} runs, {memory[1]:.0f} at the end,"
             f" at most {growth:+.1%}; {files[0]} files open, then {files[1]}"

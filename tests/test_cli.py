@@ -182,7 +182,7 @@ def test_the_readmes_table_of_keys_is_that_of_the_schema(config):
     readme = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(readme)
     text = (ROOT / "README.md").read_text()
-    assert readme.replaced(text, "keys", readme.keys_table(config())) == text
+    assert readme.replaced("README.md", text, "keys", readme.keys_table(config())) == text
 
 
 @pytest.mark.parametrize("value", ["a b" * 2000, "~nobody.of.this.name/a b.png", "a\nb c", "~"])

@@ -34,7 +34,10 @@ def masks(folder, kind, *names):
 def again(picture, folder):
     """Run a result's experiment again, in this process."""
     stored, made_from = results.from_image(picture)
-    stored |= {"assets": {"download": "never"}, "from_image": None, "from_image_root": None}
+    stored |= {
+        "assets": {"download": "never"}, "from_image": None, "from_image_root": None,
+        "resume": False, "checkpoint_seconds": None,
+    }  # fmt: skip
     return experiment.run(check(OmegaConf.create(stored)), folder, made_from)
 
 

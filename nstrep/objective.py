@@ -214,6 +214,11 @@ class Objective:
             terms.append(Term("tv_loss", value, coefficient))
 
         self.terms = terms
+        # The deepest last: the gradient of each is then computed when the backward pass comes to
+        # its layer, not kept from the beginning.
+        depths = {layer: depth for depth, layer in enumerate(network.architecture.layers)}
+        layer_of = [term.name.split(".")[1] if "." in term.name else None for term in terms]
+        self._order = sorted(range(len(terms)), key=lambda place: depths.get(layer_of[place], -1))
         self._image = mx.nd.zeros(self.shape, ctx=network.context)
         self._gradient = mx.nd.zeros(self.shape, ctx=network.context)
         self._heads = [
@@ -225,7 +230,7 @@ class Objective:
         }
         self._targets = arguments
         self._executor = network.bind(
-            mx.sym.Group([term.value for term in terms]),
+            mx.sym.Group([terms[place].value for place in self._order]),
             {"image": self._image, **arguments},
             self._gradient,
         )
@@ -251,8 +256,9 @@ class Objective:
         """Evaluate at an image of the content's shape, in ``vgg_input`` units."""
         self._image[:] = image
         outputs = self._executor.forward(is_train=True)
-        self._executor.backward(self._heads)
-        raw = mx.nd.concat(*outputs, dim=0).asnumpy().astype(np.float64)
+        self._executor.backward([self._heads[place] for place in self._order])
+        raw = np.empty(len(self.terms))
+        raw[self._order] = mx.nd.concat(*outputs, dim=0).asnumpy()
         named: dict[str, float] = {}
         for term, value in zip(self.terms, raw):
             named[term.name] = named.get(term.name, 0.0) + term.coefficient * float(value)

@@ -1,6 +1,10 @@
 """Small networks, pictures and configurations that the tests share."""
 
+import os
 from pathlib import Path
+
+# pytest-xdist runs a process on each core; several threads in each would be in each other's way.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pytest

@@ -123,7 +123,9 @@ def run_once(
             kept = _kept(config, directory, prepared, anew)
             whole = kept is None
             resume.clear(directory, resume.LEFT_BY_A_RUN if whole else resume.LEFT_AT_THE_END)
-            metrics = _run(config, directory, prepared, made_from, kept=kept)
+            return _run(config, directory, prepared, made_from, kept=kept)
+        # It may have been killed after its results were written.
+        (directory / CHECKPOINT).unlink(missing_ok=True)
         return metrics
 
 

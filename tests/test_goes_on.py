@@ -86,6 +86,16 @@ def test_it_can_be_stopped_again_and_again(config, tmp_path):
     pd.testing.assert_frame_equal(curve(tmp_path / "cut"), curve(tmp_path / "whole"))
 
 
+def test_a_finished_run_needs_no_checkpoint(config, tmp_path):
+    settings = config(*LONG)
+    interrupted(settings, tmp_path / "cut", 1)
+    kept = (tmp_path / "cut" / CHECKPOINT).read_bytes()
+    first = experiment.run_once(settings, tmp_path / "cut")
+    (tmp_path / "cut" / CHECKPOINT).write_bytes(kept)  # killed before it was removed
+    assert experiment.run_once(settings, tmp_path / "cut") == first
+    assert not (tmp_path / "cut" / CHECKPOINT).exists()
+
+
 def test_tensorboard_shows_every_step_once(config, tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 

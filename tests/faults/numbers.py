@@ -148,7 +148,9 @@ def faults(folder: Path, short: bool, seed: int) -> list[Row]:
         if short and name not in SHORT:
             continue
         row = Row(name, notes=notes)
-        inject(row, folder / str(number))
+        place = folder / str(number)
+        place.mkdir(parents=True, exist_ok=True)
+        inject(row, place)
         say(f"{name}: lost {row.lost}, wrong {row.wrong}")
         rows.append(row)
     return rows

@@ -40,8 +40,8 @@ def main() -> None:
         images.save_png(photo, images.resize_to(images.builtin("chelsea").rgb, HEIGHT, WIDTH))
         images.save_png(painting, images.builtin("coffee").rgb)
         for way, overrides in WAYS.items():
-            out = Path(folder) / way.partition(" ")[0].replace("=", "_")
-            subprocess.run(
+            out = Path(folder) / f"run{len(rows)}"
+            done = subprocess.run(
                 [
                     sys.executable, "-m", "nstrep.run", f"content_image={photo}",
                     f"style_image={painting}", "style_scale=0.25", f"max_long_edge={WIDTH}",
@@ -49,8 +49,10 @@ def main() -> None:
                     "save_epochs=0", "model=vgg19_slim", f"tile={given.tile}",
                     f"hydra.run.dir={out}", *overrides,
                 ],
-                check=True, capture_output=True, env=environment, cwd=folder,
+                capture_output=True, text=True, env=environment, cwd=folder,
             )  # fmt: skip
+            if done.returncode:
+                raise SystemExit(f"{way}: {done.stderr.strip()[-2000:]}")
             metrics = json.loads((out / "metrics.json").read_text())
             with Image.open(out / "final.png") as result:
                 size = result.size

@@ -18,7 +18,7 @@ from nstrep.checkpoint import CHECKPOINT, Keeper, State
 from nstrep.color import MODES
 from nstrep.config import ExperimentConfig, layer_weights
 from nstrep.errors import DivergedError, InputError, ResultsError
-from nstrep.files import reason
+from nstrep.files import reason, remove_unfinished
 from nstrep.images import Picture
 from nstrep.objective import LayerWeights, Objective
 from nstrep.optimize import Step, minimize
@@ -84,6 +84,7 @@ def run(
     """
     prepared = prepare(config, given)
     with resume.locked(directory):
+        remove_unfinished(directory)  # of a run that was killed before it had a configuration
         return _run(config, directory, prepared, made_from, callback)
 
 

@@ -86,6 +86,13 @@ def test_it_can_be_stopped_again_and_again(config, tmp_path):
     pd.testing.assert_frame_equal(curve(tmp_path / "cut"), curve(tmp_path / "whole"))
 
 
+def test_a_start_that_was_killed_leaves_nothing(config, tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/.0123456789abcdef.tmp.yaml").write_text("content:")  # half a config.yaml
+    experiment.run(config(*SMALL), tmp_path / "a")
+    assert not list((tmp_path / "a").glob(".*"))
+
+
 def test_a_finished_run_needs_no_checkpoint(config, tmp_path):
     settings = config(*LONG)
     interrupted(settings, tmp_path / "cut", 1)

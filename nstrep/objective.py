@@ -274,6 +274,6 @@ def with_sums(named: Mapping[str, float]) -> dict[str, float]:
     """Put the total and the branches' sums before the terms, in the order of the CSV columns."""
     sums = {"content_loss": 0.0, "style_loss": 0.0, "tv_loss": 0.0}
     for name, value in named.items():
-        sums[name.split(".")[0]] += value
-    leaves = {name: value for name, value in named.items() if "." in name}
+        sums[name.split(".")[0]] += float(value)
+    leaves = {name: float(value) for name, value in named.items() if "." in name}
     return {"total": sum(sums.values()), **sums, **leaves}

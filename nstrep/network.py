@@ -36,10 +36,8 @@ class Network:
     context: mx.Context = field(default_factory=mx.cpu)
 
     def __post_init__(self) -> None:
-        here = self.context.device_type == "cpu"
         on_device = {
-            # VGG-19's are 80 MB: no second copy of them.
-            name: mx.nd.from_numpy(array) if here else mx.nd.array(array, ctx=self.context)
+            name: mx.nd.array(array, ctx=self.context)
             for name, array in self.weights.arrays.items()
         }
         object.__setattr__(self, "_parameters", on_device)

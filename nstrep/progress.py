@@ -6,6 +6,7 @@ import json
 import shutil
 import sys
 import threading
+import time
 import uuid
 from collections import Counter
 from collections.abc import Mapping
@@ -17,13 +18,16 @@ from typing import Any
 from tqdm import tqdm
 
 from nstrep import resume
-from nstrep.errors import BusyError, NstrepError
+from nstrep.errors import BusyError, NstrepError, ResultsError
 from nstrep.files import atomic_write
 
 NOTES = ".progress"
 """Folder inside the sweep's; each process that runs the sweep has a folder of its own there."""
 
 SHOWN_FAILURES = 10
+
+TRIES = 5
+"""To make a folder for notes."""
 
 
 def note(folder: Path, number: int, status: str, run: str, **more: Any) -> None:
@@ -58,7 +62,15 @@ class Watch:
         self._new = not sweep.exists()
         self._held = ExitStack()
         _sweep_out(sweep / NOTES)
-        self._held.enter_context(resume.locked(self.notes))
+        for chance in reversed(range(TRIES)):
+            try:
+                self._held.enter_context(resume.locked(self.notes))
+                break
+            except ResultsError:
+                # Another process that begins or ends may have swept the folder out just now.
+                if not chance:
+                    raise
+                time.sleep(0.05)
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()

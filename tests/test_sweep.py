@@ -15,7 +15,7 @@ from PIL import Image
 
 from nstrep import cli, naming, progress, results
 from nstrep.config import check
-from nstrep.errors import InputError
+from nstrep.errors import InputError, ResultsError
 from tests.conftest import SMALL
 
 ROOT = Path(__file__).parents[1]
@@ -251,3 +251,28 @@ def test_a_search_minimises_what_the_configuration_names(run_command, tmp_path):
     assert best == pytest.approx(table["style_loss"].min(), rel=1e-6)
     again = run_command(*command)
     assert "6 of 6 runs finished (6 before)" in again.stderr
+
+
+def test_notes_that_another_process_sweeps_out_are_made_again(tmp_path, monkeypatch):
+    from nstrep import progress, resume
+
+    locked, calls = resume.locked, []
+
+    def swept(directory):
+        calls.append(directory)
+        if len(calls) < 3:
+            raise ResultsError(f"{directory}: cannot be written (No such file or directory)")
+        return locked(directory)
+
+    monkeypatch.setattr(resume, "locked", swept)
+    watch = progress.Watch(tmp_path / "sweep", 1)
+    assert watch.notes.is_dir()
+    assert watch.close(None) == 0
+
+
+def test_notes_that_cannot_be_made_are_an_error(tmp_path):
+    from nstrep import progress
+
+    (tmp_path / "sweep").write_text("a file")
+    with pytest.raises(ResultsError):
+        progress.Watch(tmp_path / "sweep", 1)

@@ -44,7 +44,7 @@ KINDS = {
     ),
     "sweeps": (
         "Sweeps",
-        "Eight short runs of the default recipe: a process for each, all in one (the default"
+        "Short runs of the default recipe: a process for each, all in one (the default"
         " launcher, all threads), and one on each core with one thread (hydra/launcher=joblib).",
         sweeps.summary,
     ),

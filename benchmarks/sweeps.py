@@ -24,21 +24,20 @@ WEIGHTS = (10, 12, 14, 16, 18, 20, 22, 24)
 
 def commands(runs: int, size: int, epochs: int, folder: Path) -> dict[str, list[list[str]]]:
     """The ways, each as the commands that it takes."""
-    base = [
-        sys.executable, "-m", "nstrep.run", f"max_long_edge={size}", f"max_num_epochs={epochs}",
-        "stop_eps=0", "model=vgg19_slim", "style=swirls",
+    program = [sys.executable, "-m", "nstrep.run"]
+    settings = [
+        f"max_long_edge={size}", f"max_num_epochs={epochs}", "stop_eps=0", "model=vgg19_slim",
+        "style=swirls",
     ]  # fmt: skip
     weights = WEIGHTS[:runs]
-    sweep = ["--multirun", f"content_weight={','.join(map(str, weights))}"]
+    sweep = [*program, "--multirun", *settings, f"content_weight={','.join(map(str, weights))}"]
     return {
         "a process a run": [
-            [*base, f"content_weight={weight}", f"hydra.run.dir={folder}/single/{weight}"]
+            [*program, *settings, f"content_weight={weight}", f"hydra.run.dir={folder}/{weight}"]
             for weight in weights
         ],
-        "one process": [[*base, *sweep, f"hydra.sweep.dir={folder}/one"]],
-        "one run a core": [
-            [*base, *sweep, f"hydra.sweep.dir={folder}/cores", "hydra/launcher=joblib"]
-        ],
+        "one process": [[*sweep, f"hydra.sweep.dir={folder}/one"]],
+        "one run a core": [[*sweep, f"hydra.sweep.dir={folder}/cores", "hydra/launcher=joblib"]],
     }
 
 

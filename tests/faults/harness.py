@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
@@ -60,6 +60,15 @@ class Row:
         problems = list(problems)
         self.wrong += len(problems)
         self.found += problems
+
+
+def chosen(
+    faults: Mapping[str, tuple[Callable[..., None], str]], short: bool, quick: Sequence[str]
+) -> Iterator[tuple[int, Callable[..., None], Row]]:
+    """Number, injector and empty row of each fault; of the ``quick`` ones alone if short."""
+    for number, (name, (inject, notes)) in enumerate(faults.items()):
+        if name in quick or not short:
+            yield number, inject, Row(name, notes=notes)
 
 
 COLUMNS = [one.name for one in fields(Row) if one.name != "found"]

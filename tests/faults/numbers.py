@@ -17,7 +17,7 @@ import pandas as pd
 from nstrep import loading
 from nstrep.errors import DivergedError, InputError
 from tests.faults import checks
-from tests.faults.harness import TINY, TRAINING, Row, faults_of, run, say
+from tests.faults.harness import TINY, TRAINING, Row, chosen, faults_of, run, say
 
 DIVERGED = DivergedError.exit_code
 
@@ -144,13 +144,10 @@ SHORT = ("learning rate far too high",)
 def faults(folder: Path, short: bool, seed: int) -> list[Row]:
     """All of them; a row each."""
     rows = []
-    for number, (name, (inject, notes)) in enumerate(FAULTS.items()):
-        if short and name not in SHORT:
-            continue
-        row = Row(name, notes=notes)
+    for number, inject, row in chosen(FAULTS, short, SHORT):
         place = folder / str(number)
         place.mkdir(parents=True, exist_ok=True)
         inject(row, place)
-        say(f"{name}: lost {row.lost}, wrong {row.wrong}")
+        say(f"{row.fault}: lost {row.lost}, wrong {row.wrong}")
         rows.append(row)
     return rows

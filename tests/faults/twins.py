@@ -12,7 +12,7 @@ from pathlib import Path
 from nstrep import loading
 from nstrep.errors import BusyError, InputError
 from tests.faults import checks
-from tests.faults.harness import CHECKPOINTS, TINY, TRAINING, Command, Row, faults_of, say
+from tests.faults.harness import CHECKPOINTS, TINY, TRAINING, Command, Row, chosen, faults_of, say
 from tests.test_assets import Server, picture, send
 
 SWEEP = ("--multirun", *TINY, "max_num_epochs=40", "save_epochs=10", "content_weight=1,10,100,1000")
@@ -180,13 +180,10 @@ TIMES = 2
 def faults(folder: Path, short: bool, seed: int) -> list[Row]:
     """All pairs; a row each."""
     rows = []
-    for number, (name, (inject, notes)) in enumerate(FAULTS.items()):
-        if short and name not in SHORT:
-            continue
-        row = Row(name, notes=notes)
+    for number, inject, row in chosen(FAULTS, short, SHORT):
         for time_ in range(1 if short else TIMES):
             inject(row, folder / f"{number}-{time_}")
             row.times += 1
-            say(f"{name}: lost {row.lost}, wrong {row.wrong}")
+            say(f"{row.fault}: lost {row.lost}, wrong {row.wrong}")
         rows.append(row)
     return rows

@@ -31,8 +31,13 @@ TRIES = 5
 
 
 def note(folder: Path, number: int, status: str, run: str, **more: Any) -> None:
-    """Tell the process that started the sweep how a run ended; from any process or machine."""
-    with suppress(NstrepError), atomic_write(folder / f"{number}.json") as temporary:
+    """Tell the process that started the sweep how a run ended; from any process or machine.
+
+    Raises:
+        ResultsError: it cannot be told: the folder is gone, the disk full.
+
+    """
+    with atomic_write(folder / f"{number}.json") as temporary:
         temporary.write_text(json.dumps({"status": status, "run": run, **more}))
 
 

@@ -89,7 +89,12 @@ class Sweep(Callback):
             more["reason"] = resume.about(error)["reason"]
         status = progress.outcome(error, skipped="seconds" not in more)
         run = os.path.relpath(directory, config.hydra.sweep.dir)
-        progress.note(self._notes, config.hydra.job.num, status, run, **more)
+        try:
+            progress.note(self._notes, config.hydra.job.num, status, run, **more)
+        except ResultsError as untold:
+            # The parent would end as if this run had never been: let Hydra hand it the error.
+            job_return.status, job_return.return_value = JobStatus.FAILED, error or untold
+            return
         if failed and "max_failure_rate" not in config.hydra.sweeper:
             # Hydra would stop at the first failure with more than one batch. Optuna's sweeper has
             # to see failures, and can be told to live with them.

@@ -276,3 +276,22 @@ def test_notes_that_cannot_be_made_are_an_error(tmp_path):
     (tmp_path / "sweep").write_text("a file")
     with pytest.raises(ResultsError):
         progress.Watch(tmp_path / "sweep", 1)
+
+
+def test_a_sweep_whose_folder_is_removed_does_not_end_well(tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "nstrep.run", "--multirun", *TINY, "content_weight=10,20",
+         "max_num_epochs=200", "stop_eps=0"],
+        cwd=tmp_path, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob("results/sweeps/*/*/curve.csv")):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    (tmp_path / "results").rename(tmp_path / "elsewhere")
+    said = process.communicate()[1]
+    assert process.returncode == ResultsError.exit_code, said
+    assert said.count("nstrep: error: ") == 1
+    assert "cannot be written (No such file or directory)" in said

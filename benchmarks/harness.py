@@ -32,21 +32,22 @@ MODELS = ("vgg19", "vgg19_slim")
 def write_problem(path: Path, model: str, size: int, seed: int = 0) -> None:
     """Weights, photo, painting and noise for all peers: one .npz.
 
-    Gatys' losses of VGG-19 (random weights; ``vgg19_slim``: its own) to relu5_1. Pictures are
+    Gatys' losses of VGG-19 (random weights, normalised so that the losses are in proportion as with
+    trained ones; ``vgg19_slim``: its own) to relu5_1. Pictures are
     ``vgg_input`` (1, 3, size, size).
     """
     from importlib import resources
 
     from nstrep import images, pictures
     from nstrep.vgg import ARCHITECTURES
-    from nstrep.weights import load_weights, random_weights
+    from nstrep.weights import load_weights, normalized, random_weights
 
     architecture = ARCHITECTURES[model]
     if model == "vgg19_slim":
         file = resources.files("nstrep") / "networks" / "vgg19_slim.npz"
         weights = load_weights(str(file), architecture)
     else:
-        weights = random_weights(architecture, seed)
+        weights = normalized(random_weights(architecture, seed), architecture)
     layers = list(architecture.layers)
     used = layers[: layers.index(STYLE_LAYERS[-1]) + 1]
     needed = {

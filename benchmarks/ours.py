@@ -22,9 +22,9 @@ from nstrep.config import ExperimentConfig, check, layer_weights
 from nstrep.network import Network
 from nstrep.objective import LayerWeights, Objective
 from nstrep.optimize import Step, minimize
+from nstrep.piecewise import TiledObjective
 from nstrep.problem import Problem
 from nstrep.regions import whole
-from nstrep.tiling import TiledObjective
 from nstrep.vgg import ARCHITECTURES
 from nstrep.weights import Weights
 

@@ -72,7 +72,9 @@ def job(composed: DictConfig) -> float:
         if single and not config.resume:
             metrics = experiment.run(config, directory, made_from)
         else:
-            metrics = experiment.run_once(config, directory, made_from, anew=not single)
+            metrics = experiment.run_once(
+                config, directory, made_from, anew=not single, callback=sweep.at_work
+            )
         return results.measure(metrics, config.objective)
     except NstrepError as error:
         if not single:

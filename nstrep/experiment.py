@@ -22,12 +22,12 @@ from nstrep.files import reason, remove_unfinished
 from nstrep.images import Picture
 from nstrep.objective import LayerWeights, Objective
 from nstrep.optimize import Step, minimize
+from nstrep.piecewise import TiledObjective
 from nstrep.postfilter import remove_noise
 from nstrep.preparation import Prepared, prepare
 from nstrep.problem import Problem
 from nstrep.recorders import Bar, Curve, Snapshots, StopRule, rows_upto
 from nstrep.results import Outcome
-from nstrep.tiling import TiledObjective
 
 __all__ = ["Prepared", "done", "objective", "prepare", "run", "run_once"]
 
@@ -94,6 +94,7 @@ def run_once(
     made_from: dict[str, Any] | None = None,
     *,
     anew: bool = True,
+    callback: Callable[[Step], bool | None] | None = None,
 ) -> dict[str, Any]:
     """Run one experiment unless its directory holds it already: the same call continues.
 
@@ -107,6 +108,7 @@ def run_once(
         directory: where the results go or are.
         made_from: see :func:`run`.
         anew: whether what cannot go on may be cleared.
+        callback: see :func:`run`.
 
     Returns:
         What metrics.json holds, of this run or of the one before.
@@ -124,7 +126,7 @@ def run_once(
             kept = _kept(config, directory, prepared, anew)
             whole = kept is None
             resume.clear(directory, resume.LEFT_BY_A_RUN if whole else resume.LEFT_AT_THE_END)
-            return _run(config, directory, prepared, made_from, kept=kept)
+            return _run(config, directory, prepared, made_from, callback, kept)
         # It may have been killed after its results were written.
         (directory / CHECKPOINT).unlink(missing_ok=True)
         return metrics

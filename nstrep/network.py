@@ -43,11 +43,14 @@ class Network:
         object.__setattr__(self, "_parameters", on_device)
         object.__setattr__(self, "_kept", LRUCache(KEPT_BYTES, getsizeof=_share))
 
-    def taps(self, image: mx.sym.Symbol, layers: Iterable[str]) -> dict[str, mx.sym.Symbol]:
+    def taps(
+        self, image: mx.sym.Symbol, layers: Iterable[str], after: str | None = None
+    ) -> dict[str, mx.sym.Symbol]:
         """Symbols of ``layers`` over ``image``; see :func:`nstrep.vgg.taps`."""
         return vgg.taps(
-            self.architecture, layers, image, pooling=self.pooling, padding=self.padding
-        )
+            self.architecture, layers, image,
+            pooling=self.pooling, padding=self.padding, after=after,
+        )  # fmt: skip
 
     def channels(self, layer: str) -> int:
         """N: how many feature maps a layer has."""

@@ -60,6 +60,16 @@ class StyleTerm:
     coefficient: float
 
 
+def loss_names(weights: LayerWeights, regions: int) -> list[str]:
+    """The weighted terms of an objective by name, in the order of the CSV columns."""
+    suffixes = [f".region{number}" for number in range(1, regions + 1)] if regions > 1 else [""]
+    return [
+        *(f"content_loss.{layer}" for layer in weights.content),
+        *(f"style_loss.{layer}{suffix}" for suffix in suffixes for layer in weights.style),
+        "tv_loss",
+    ]
+
+
 def style_terms(
     network: Network,
     shape: tuple[int, ...],
@@ -150,7 +160,7 @@ class Objective:
     """Weighted content, style and total-variation losses of an image, and their gradient."""
 
     tile: int | None = None
-    """The picture is computed whole; see :class:`nstrep.tiling.TiledObjective`."""
+    """The picture is computed whole; see :class:`nstrep.piecewise.TiledObjective`."""
 
     def __init__(
         self,
@@ -159,6 +169,7 @@ class Objective:
         regions: Sequence[Region],
         weights: LayerWeights,
         forms: LossesConfig,
+        after: str | None = None,
     ) -> None:
         """Compute the targets and bind the graph.
 
@@ -171,14 +182,20 @@ class Objective:
                 inside as it would without masks.
             weights: layers in use, with their weights.
             forms: the recipe's formulas.
+            after: be a function not of the picture but of the features of this layer, without the
+                total variation; all layers in use are deeper.
 
         """
         self.network = network
-        self.shape = content.shape
+        self.shape = picture = content.shape
+        if after is not None:
+            stride = network.architecture.layers[after]
+            sides = (side // stride for side in picture[2:])
+            self.shape = (1, network.channels(after), *sides)
         self._weights, self._forms = weights, forms
         features = network.features(content, weights.content)
         image = mx.sym.Variable("image")
-        tapped = network.taps(image, [*weights.content, *weights.style])
+        tapped = network.taps(image, [*weights.content, *weights.style], after)
         targets: dict[str, np.ndarray] = {}
         terms: list[Term] = []
 
@@ -190,9 +207,9 @@ class Objective:
             name = f"content_loss.{layer}"
             value = losses.content(tapped[layer], given(name, features[layer]))
             strength = energy(features[layer])
-            unit = content_coefficient(network, self.shape, layer, weight, forms, strength)
+            unit = content_coefficient(network, picture, layer, weight, forms, strength)
             terms.append(Term(name, value, unit))
-        for term in style_terms(network, self.shape, regions, weights.style, forms, network.grams):
+        for term in style_terms(network, picture, regions, weights.style, forms, network.grams):
             root = scale = None
             if term.mask is not None:
                 _, array = network.guidance(term.layer, term.mask)
@@ -209,8 +226,8 @@ class Objective:
                 root=root,
             )
             terms.append(Term(term.name, value, term.coefficient, head_gradient=2.0))
-        sums = losses.total_variation(image, forms.tv.form, forms.tv.grid)
-        for value, coefficient in zip(sums, tv_coefficients(self.shape, weights.tv, forms)):
+        sums = losses.total_variation(image, forms.tv.form, forms.tv.grid) if after is None else ()
+        for value, coefficient in zip(sums, tv_coefficients(picture, weights.tv, forms)):
             terms.append(Term("tv_loss", value, coefficient))
 
         self.terms = terms

@@ -24,6 +24,9 @@ log = logging.getLogger(__name__)
 watch: progress.Watch | None = None
 """Of the sweep that this process started."""
 
+_made = False
+"""Whether the last run in this process was made here, not found."""
+
 _said: set[str] = set()
 
 
@@ -33,7 +36,6 @@ class Sweep(Callback):
     def __init__(self) -> None:
         self._notes: Path | None = None
         self._parent = os.getpid()
-        self._before: int | None = None
         self._began = 0.0
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
@@ -69,7 +71,7 @@ class Sweep(Callback):
                 handler.addFilter(_only_new_warnings)
         if os.getpid() != self._parent:
             os.environ["TQDM_DISABLE"] = "1"  # bars of several processes would overwrite each other
-        self._before = _age(Path(config.hydra.runtime.output_dir))
+        _at_work(False)
         self._began = time.monotonic()
         progress.note_start(self._notes, config.hydra.job.num)
 
@@ -81,7 +83,7 @@ class Sweep(Callback):
         failed = job_return.status == JobStatus.FAILED
         error = job_return._return_value if failed else None
         more: dict[str, Any] = {}
-        if error is None and _age(directory) != self._before:
+        if error is None and _made:
             more["seconds"] = time.monotonic() - self._began
         if error is not None and not isinstance(error, BusyError):
             log.error("failed", exc_info=error)
@@ -101,11 +103,14 @@ class Sweep(Callback):
             job_return.status, job_return.return_value = JobStatus.COMPLETED, math.nan
 
 
-def _age(directory: Path) -> int | None:
-    try:
-        return (directory / resume.METRICS).stat().st_mtime_ns
-    except OSError:
-        return None
+def at_work(_: object) -> None:
+    """A callback for the steps of a run: it is made here."""
+    _at_work(True)
+
+
+def _at_work(found: bool) -> None:
+    global _made
+    _made = found
 
 
 def _named_here(config: DictConfig) -> bool:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from nstrep import experiment
-from nstrep.tiling import TiledObjective
+from nstrep.piecewise import TiledObjective
 from tests.conftest import SMALL
 from tests.plain import plain
 

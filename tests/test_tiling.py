@@ -3,13 +3,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from nstrep import tiling
+from nstrep import piecewise, tiling
 from nstrep.config import LossesConfig, LossForm, StyleForm, TvForm
 from nstrep.errors import InputError
 from nstrep.network import Network
 from nstrep.objective import LayerWeights, Objective
+from nstrep.piecewise import TiledObjective
 from nstrep.regions import Region, Source, whole
-from nstrep.tiling import TiledObjective
 from nstrep.vgg import ARCHITECTURES
 from tests import reference
 from tests.conftest import TINY
@@ -109,7 +109,7 @@ def test_total_variation(tiny, image, painting, tv, size):
 def test_content_targets_that_are_not_kept(tiny, image, painting, monkeypatch):
     content, x, parts = image(50, 65), image(50, 65), whole(painting(30, 30))
     _, kept = both(tiny, content, parts, NSTREP, 32)
-    monkeypatch.setattr(tiling, "KEPT_FLOATS", 0)
+    monkeypatch.setattr(piecewise, "KEPT_FLOATS", 0)
     plain, computed = both(tiny, content, parts, NSTREP, 32)
     check_equal(plain, computed, x)
     assert computed(x).losses == kept(x).losses
@@ -153,7 +153,7 @@ def test_the_targets_are_those_of_the_network(tiny, image, mask):
     network, x, m = Network(*tiny), image(71, 58), mask(71, 58)
     for share, inside in ((1.0, None), (0.1, None), (0.0, m)):
         plain = network.grams(x, STYLE, share, inside)
-        for layer, found in tiling.grams(network, 32, x, STYLE, share, inside).items():
+        for layer, found in piecewise.grams(network, 32, x, STYLE, share, inside).items():
             np.testing.assert_allclose(
                 found, plain[layer], rtol=1e-4, atol=1e-5 * plain[layer].max()
             )

@@ -16,13 +16,13 @@ from hydra import compose, initialize_config_dir
 
 import nstrep  # noqa: F401  first of all
 from benchmarks import harness
-from nstrep import cli, coarse, environment, memory
+from nstrep import cli, coarse, environment, memory, tiling
 from nstrep.basis import make_basis
 from nstrep.config import ExperimentConfig, check, layer_weights
 from nstrep.network import Network
 from nstrep.objective import LayerWeights, Objective
 from nstrep.optimize import Step, minimize
-from nstrep.piecewise import TiledObjective
+from nstrep.piecewise import StripedObjective, TiledObjective
 from nstrep.problem import Problem
 from nstrep.regions import whole
 from nstrep.vgg import ARCHITECTURES
@@ -53,7 +53,7 @@ def composed(*overrides: str) -> ExperimentConfig:
         return check(compose("config", overrides=list(overrides)))
 
 
-def gatys(problem: np.lib.npyio.NpzFile, network: Network, tile: int | None = None):
+def gatys(problem: np.lib.npyio.NpzFile, network: Network, tile: int | str | None = None):
     """The objective of the problem: Gatys' losses, no total variation."""
     config = composed(
         "recipe=gatys2015",
@@ -67,12 +67,14 @@ def gatys(problem: np.lib.npyio.NpzFile, network: Network, tile: int | None = No
     return objective(problem, network, config, tile)
 
 
-def objective(problem, network: Network, config: ExperimentConfig, tile: int | None = None):
+def objective(problem, network: Network, config: ExperimentConfig, tile: int | str | None = None):
     """The objective of a configuration on the problem's pictures."""
     weights = LayerWeights(
         layer_weights(config, "content"), layer_weights(config, "style"), config.tv_weight
     )
     common = (network, problem["photo"], whole(problem["painting"]), weights, config.losses)
+    if tile == tiling.STRIPS:
+        return StripedObjective(*common)
     return TiledObjective(*common, tile) if tile else Objective(*common)
 
 
@@ -80,7 +82,8 @@ def iterate(problem, network: Network, start: str, count: str, tile: str = "0") 
     """Time evaluations after one to warm up."""
     image = problem[start]
     before = environment.memory_mb()["now"]
-    found = gatys(problem, network, int(tile) or None)
+    side = tiling.STRIPS if tile == tiling.STRIPS else int(tile) or None
+    found = gatys(problem, network, side)
     first = found(image)
     first.gradient.asnumpy()
     seconds, cpu = [], []
@@ -93,10 +96,11 @@ def iterate(problem, network: Network, start: str, count: str, tile: str = "0") 
     weights = {"content": [harness.CONTENT_LAYER], "style": list(harness.STYLE_LAYERS)}
     layers = [*weights["content"], *weights["style"]]
     pixels = math.prod(image.shape[2:])
-    graph = memory.graph_bytes(network, layers, weights["style"], 1)
-    objective_bytes = 3 * pixels * memory.FLOAT * memory.OBJECTIVE[int(tile) > 0]
-    area = min(pixels, int(tile) ** 2) if int(tile) else pixels
-    estimate = memory.FIXED + objective_bytes + graph * area * (memory.TILED if int(tile) else 1)
+    objective_bytes = 3 * pixels * memory.FLOAT * memory.OBJECTIVE[side is not None]
+    working = memory.working_bytes(
+        network, layers, weights["style"], image.shape, [problem["painting"].shape], side
+    )
+    estimate = memory.FIXED + objective_bytes + working
     return {
         "seconds": seconds,
         "cpu": cpu,

@@ -322,7 +322,8 @@ class ExperimentConfig:
     seed: int = number("of noise and random weights", at_least=0, at_most=2**32 - 1)
     tile: Any = text(
         "compute the picture in tiles of so many pixels a side, margins included, which changes"
-        " nothing but the memory needed; null: whole; auto: whole if it fits into the memory"
+        " nothing but the memory needed; null: whole; strips: the first block in strips, the rest"
+        " whole; auto: the first of whole, strips and tiles that fits into the memory"
     )
     gpu: int = number("which GPU; -1 for the CPU", at_least=-1)
     resume: bool = text(
@@ -420,8 +421,9 @@ def _check_together(config: ExperimentConfig) -> None:
     _check_styles(config)
     _check_clip_norm(config.optimizer.clip_norm)
     _check_size(config.preprocess)
-    if config.tile not in (None, "auto") and not (type(config.tile) is int and config.tile > 0):
-        raise InputError(f"tile={config.tile}: must be auto, null or a whole number of pixels")
+    tile = config.tile
+    if tile not in (None, "auto", "strips") and not (type(tile) is int and tile > 0):
+        raise InputError(f"tile={tile}: must be auto, strips, null or a whole number of pixels")
 
 
 def check_layers(config: Any) -> None:

@@ -31,6 +31,12 @@ REQUIRED = {
 }
 """Set whatever the user says: results are wrong otherwise."""
 
+M_MMAP_THRESHOLD = -3
+"""Of glibc's malloc.h."""
+
+LARGE = 4 * 2**20
+"""Bytes; larger than what an optimiser adds and drops at every step for half a megapixel."""
+
 DEFAULTS = {
     # Sums over a picture's positions lose digits in float32: MXNet then accumulates in float64.
     "MXNET_SAFE_ACCUMULATION": "1",
@@ -64,6 +70,7 @@ def prepare() -> None:
         _check_numpy()
         _set_defaults()
         _check_libraries()
+        _settle_malloc()
     except ImportError as problem:
         if sys.argv[:1] == ["-m"]:
             raise SystemExit(f"nstrep: error: {problem}") from None
@@ -155,6 +162,16 @@ def memory_mb() -> dict[str, float]:
     with open("/proc/self/status") as status:
         kib = dict(re.findall(r"^Vm(RSS|HWM):\s+(\d+) kB", status.read(), re.MULTILINE))
     return {"now": int(kib["RSS"]) / 1024, "peak": int(kib["HWM"]) / 1024}
+
+
+def _settle_malloc() -> None:
+    """Hand large blocks back as soon as they are freed, unless the user has set malloc up.
+
+    Otherwise the C library keeps up to 32 MiB each of what the largest features leave.
+    """
+    if "MALLOC_MMAP_THRESHOLD_" not in os.environ:
+        with contextlib.suppress(OSError, AttributeError):  # another C library than glibc
+            ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, LARGE)
 
 
 def give_memory_back() -> None:

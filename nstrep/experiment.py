@@ -12,7 +12,17 @@ from typing import Any
 import numpy as np
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from nstrep import checkpoint, coarse, environment, memory, pictures, regions, results, resume
+from nstrep import (
+    checkpoint,
+    coarse,
+    environment,
+    memory,
+    pictures,
+    regions,
+    results,
+    resume,
+    tiling,
+)
 from nstrep.basis import make_basis
 from nstrep.checkpoint import CHECKPOINT, Keeper, State
 from nstrep.color import MODES
@@ -22,7 +32,7 @@ from nstrep.files import reason, remove_unfinished
 from nstrep.images import Picture
 from nstrep.objective import LayerWeights, Objective
 from nstrep.optimize import Step, minimize
-from nstrep.piecewise import TiledObjective
+from nstrep.piecewise import StripedObjective, TiledObjective
 from nstrep.postfilter import remove_noise
 from nstrep.preparation import Prepared, prepare
 from nstrep.problem import Problem
@@ -305,8 +315,10 @@ def problem(config: ExperimentConfig, prepared: Prepared) -> Problem:
     return Problem(objective(config, prepared), basis)
 
 
-def objective(config: ExperimentConfig, prepared: Prepared) -> Objective | TiledObjective:
-    """What the experiment minimises, in tiles where the whole does not fit into the memory."""
+def objective(
+    config: ExperimentConfig, prepared: Prepared
+) -> Objective | StripedObjective | TiledObjective:
+    """What the experiment minimises, in pieces where the whole does not fit into the memory."""
     weights = LayerWeights(
         layer_weights(config, "content"), layer_weights(config, "style"), config.tv_weight
     )
@@ -323,6 +335,8 @@ def objective(config: ExperimentConfig, prepared: Prepared) -> Objective | Tiled
     common = (prepared.network, content, prepared.regions, weights, config.losses)
     if found.tile is None:
         return Objective(*common)
+    if found.tile == tiling.STRIPS:
+        return StripedObjective(*common)
     return TiledObjective(*common, found.tile)
 
 

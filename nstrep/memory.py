@@ -32,8 +32,11 @@ TILED = 1.5
 """How much more tiles take than one graph of their size: what is freed from one kind of tile to the
 next is not all used again. Measured."""
 
+STRIPED = 40
+"""Copies of the largest layer of a strip that the strips' graphs take, of all kinds. Measured."""
+
 OBJECTIVE = {False: 8, True: 12}
-"""Single-precision copies of the picture and its gradient, whole and in tiles."""
+"""Single-precision copies of the picture and its gradient, whole and in pieces."""
 
 OPTIMIZER, COSINES = 8, 4
 """Copies of the picture besides an optimiser's memory, and those of the cosine transform."""
@@ -42,6 +45,8 @@ FIXED = 100 * 2**20
 """Bytes that the first evaluation takes at any size: the libraries' code and buffers, and the
 weights in the convolutions' own layout. Measured."""
 
+HOW = {None: "", tiling.STRIPS: "; its first block in strips"}
+
 CGROUPS = Path("/sys/fs/cgroup")
 
 
@@ -49,24 +54,54 @@ CGROUPS = Path("/sys/fs/cgroup")
 class Plan:
     """How a run will be computed."""
 
-    tile: int | None
-    """Pixels; None for the whole picture at once."""
+    tile: int | str | None
+    """Pixels; None for the whole picture at once; :data:`nstrep.tiling.STRIPS`."""
     bytes: float
     """That the run adds to the process."""
 
 
 def graph_bytes(
-    network: Network, layers: Sequence[str], styles: Iterable[str], pixels: float
+    network: Network,
+    layers: Sequence[str],
+    styles: Iterable[str],
+    pixels: float,
+    after: str | None = None,
 ) -> float:
-    """What losses and gradient over so many pixels take: the features that must be kept."""
+    """What losses and gradient over so many pixels take: the features that must be kept.
+
+    With ``after`` those of that layer and the deeper ones.
+    """
     strides = network.architecture.layers
     floats = lambda layer: network.channels(layer) / strides[layer] ** 2  # noqa: E731
     names = list(strides)
-    used = names[: names.index(network.architecture.deepest(layers)) + 1]
+    first = 0 if after is None else names.index(after)
+    used = names[first : names.index(network.architecture.deepest(layers)) + 1]
     # A convolution's output is rectified in place.
     kept = [floats(name) for name in used if not name.startswith("conv")]
-    copies = [floats(name) for name in styles]  # in the layout of matrix products
+    copies = [floats(name) for name in styles if name in used]  # as matrix products want them
     return pixels * FLOAT * (sum(kept) + sum(copies) + WORKING * max(map(floats, used)))
+
+
+def working_bytes(
+    network: Network,
+    layers: Sequence[str],
+    styles: Sequence[str],
+    shape: Sequence[int],
+    paintings: Sequence[Sequence[int]],
+    tile: int | str | None,
+) -> float:
+    """What the graphs take; the arguments are those of :func:`plan`, the layers by themselves."""
+    height, width = shape[2:]
+    # The graph that computes a target keeps no features.
+    targets = 0.5 * max([height * width, *(each[2] * each[3] for each in paintings)])
+    pixels = max(height * width, targets)
+    if tile is None:
+        return graph_bytes(network, layers, styles, pixels)
+    if tile == tiling.STRIPS:
+        strip = FLOAT * network.channels(tiling.CUT) * tiling.ROWS * width
+        rest = graph_bytes(network, layers, styles, height * width, after=tiling.CUT)
+        return max(STRIPED * strip + rest, graph_bytes(network, layers, styles, targets))
+    return TILED * graph_bytes(network, layers, styles, min(pixels, tile**2))
 
 
 def picture_arrays(optimizer: OptimizerConfig, basis: str, tiled: bool) -> float:
@@ -82,7 +117,7 @@ def picture_arrays(optimizer: OptimizerConfig, basis: str, tiled: bool) -> float
 def plan(
     network: Network,
     shape: Sequence[int],
-    paintings: Iterable[Sequence[int]],
+    paintings: Sequence[Sequence[int]],
     layers: Mapping[str, Sequence[str]],
     optimizer: OptimizerConfig,
     basis: str,
@@ -98,29 +133,29 @@ def plan(
         layers: ``content`` and ``style``.
         optimizer: its settings.
         basis: its coordinates.
-        tile: pixels; None for the whole picture; auto for the whole picture if it fits into the
-            memory, else the largest tile that does.
+        tile: pixels, or strips; None for the whole picture; auto for the whole picture if it fits
+            into the memory, else strips, else the largest tile that does.
         free: bytes; what :func:`available` says when None.
 
     """
     free = available() if free is None else free
     names, styles = [*layers["content"], *layers["style"]], layers["style"]
     height, width = shape[2:]
-    # A painting's graph keeps no features.
-    pixels = max([height * width, *(0.5 * each[2] * each[3] for each in paintings)])
 
-    def need(side: int | None) -> float:
-        tiled = side is not None
-        area = pixels if side is None else min(pixels, side**2)
-        graph = graph_bytes(network, names, styles, area) * (TILED if tiled else 1)
-        arrays = 3 * height * width * picture_arrays(optimizer, basis, tiled)
-        return FIXED + arrays + graph
+    def working(side: int | str | None) -> float:
+        return working_bytes(network, names, styles, shape, paintings, side)
+
+    def need(side: int | str | None) -> float:
+        arrays = 3 * height * width * picture_arrays(optimizer, basis, side is not None)
+        return FIXED + arrays + working(side)
 
     budget = SHARE * free
     side = tile
     if tile == "auto":
         side = None
-        if need(None) > budget:
+        if need(None) > budget and tiling.can_be_striped(network, names):
+            side = tiling.STRIPS
+        if need(side) > budget:
             least = tiling.smallest_tile(network, names)
             step = network.architecture.stride(names)
             sides = range(max(least, max(height, width) // step * step), least, -step)
@@ -130,7 +165,7 @@ def plan(
         "memory: about %.0f MB more for this run, %.0f MB free%s",
         found.bytes / 2**20,
         free / 2**20,
-        "" if side is None else f"; in tiles of {side} pixels",
+        HOW.get(side, f"; in tiles of {side} pixels"),
     )
     if found.bytes > free:
         log.warning("memory: %s", _advice(optimizer, found, tile))

@@ -12,7 +12,7 @@ from nstrep import assets
 from nstrep.config import ExperimentConfig
 from nstrep.errors import InputError
 from nstrep.files import stamp
-from nstrep.network import Network
+from nstrep.network import Network, on_device
 from nstrep.vgg import ARCHITECTURES, Architecture
 from nstrep.weights import Weights, load_weights, normalized, random_weights
 
@@ -41,28 +41,28 @@ def load_network(config: ExperimentConfig) -> Network:
     architecture = ARCHITECTURES[name]
     for key in ("content_layers", "style_layers"):
         architecture.check_layers(getattr(config, key), key)
-    weights = _load(architecture, config)
-    return _on_device(architecture, weights, config.pooling, config.preprocess.padding, context)
+    weights = _load(architecture, config, context)
+    return _network(architecture, weights, config.pooling, config.preprocess.padding, context)
 
 
 # Few: a network keeps its targets, see nstrep/network.py.
 @lru_cache(maxsize=2)
-def _on_device(
+def _network(
     architecture: Architecture, weights: Weights, pooling: str, padding: str, context: mx.Context
 ) -> Network:
     return Network(architecture, weights, pooling, padding, context)
 
 
-def _load(architecture: Architecture, config: ExperimentConfig) -> Weights:
-    given, normalize = config.weights.path, config.weights.normalize
+def _load(architecture: Architecture, config: ExperimentConfig, context: mx.Context) -> Weights:
+    given, how = config.weights.path, (config.weights.normalize, context)
     if given == "random":
-        return _random(architecture, config.seed, normalize)
+        return _random(architecture, config.seed, *how)
     if given is not None:
-        return _from_file(architecture, given, normalize)
+        return _from_file(architecture, given, *how)
     if architecture.name in SHIPPED:
         file = resources.files("nstrep") / "networks" / SHIPPED[architecture.name]
         with resources.as_file(file) as path:
-            return _from_file(architecture, str(path), normalize)
+            return _from_file(architecture, str(path), *how)
     file = FETCHED[architecture.name]
     path = assets.ensure(file, config.assets.download)
     if path is None:
@@ -70,23 +70,28 @@ def _load(architecture: Architecture, config: ExperimentConfig) -> Weights:
             f"model={architecture.name}: {file} is not on disk; fetch it with"
             f"  python -m nstrep.assets {file}  or take model=vgg19_slim or weights.path=random"
         )
-    return _from_file(architecture, str(path), normalize)
+    return _from_file(architecture, str(path), *how)
 
 
-def _from_file(architecture: Architecture, path: str, normalize: bool) -> Weights:
-    return _unchanged(architecture, path, normalize, stamp(path))
+def _from_file(
+    architecture: Architecture, path: str, normalize: bool, context: mx.Context
+) -> Weights:
+    return _unchanged(architecture, path, normalize, context, stamp(path))
 
 
+# On the device only: a second copy in NumPy's memory would serve nothing.
 @lru_cache(maxsize=4)
-def _unchanged(architecture: Architecture, path: str, normalize: bool, stamp: object) -> Weights:
+def _unchanged(
+    architecture: Architecture, path: str, normalize: bool, context: mx.Context, stamp: object
+) -> Weights:
     weights = load_weights(path, architecture)
-    return normalized(weights, architecture) if normalize else weights
+    return on_device(normalized(weights, architecture) if normalize else weights, context)
 
 
 @lru_cache(maxsize=4)
-def _random(architecture: Architecture, seed: int, normalize: bool) -> Weights:
+def _random(architecture: Architecture, seed: int, normalize: bool, context: mx.Context) -> Weights:
     weights = random_weights(architecture, seed)
-    return normalized(weights, architecture) if normalize else weights
+    return on_device(normalized(weights, architecture) if normalize else weights, context)
 
 
 def device(gpu: int) -> mx.Context:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections.abc import Callable, Hashable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 import mxnet as mx
@@ -36,11 +36,7 @@ class Network:
     context: mx.Context = field(default_factory=mx.cpu)
 
     def __post_init__(self) -> None:
-        on_device = {
-            name: mx.nd.array(array, ctx=self.context)
-            for name, array in self.weights.arrays.items()
-        }
-        object.__setattr__(self, "_parameters", on_device)
+        object.__setattr__(self, "weights", on_device(self.weights, self.context))
         object.__setattr__(self, "_kept", LRUCache(KEPT_BYTES, getsizeof=_share))
 
     def taps(
@@ -76,7 +72,7 @@ class Network:
             gradient: where the gradient to ``image`` goes; None for a forward pass alone.
 
         """
-        known = {**self._parameters, **arguments}
+        known = {**self.weights.arrays, **arguments}
         used = {name: known[name] for name in symbol.list_arguments()}
         if gradient is None:
             return symbol.bind(self.context, used, grad_req="null")
@@ -178,6 +174,17 @@ class Network:
         executor = self.bind(mx.sym.Group(list(symbols.values())), arguments)
         outputs = executor.forward(is_train=False)
         return {name: output.asnumpy() for name, output in zip(symbols, outputs)}
+
+
+def on_device(weights: Weights, context: mx.Context) -> Weights:
+    """The same with MXNet's arrays; those that are on the device already are not copied."""
+    arrays = {
+        name: array.as_in_context(context)
+        if isinstance(array, mx.nd.NDArray)
+        else mx.nd.array(array, ctx=context)
+        for name, array in weights.arrays.items()
+    }
+    return replace(weights, arrays=arrays)
 
 
 def _share(arrays: dict[str, np.ndarray]) -> int:

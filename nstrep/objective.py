@@ -159,7 +159,7 @@ def tv_coefficients(shape: tuple[int, ...], weight: float, forms: LossesConfig) 
 class Objective:
     """Weighted content, style and total-variation losses of an image, and their gradient."""
 
-    tile: int | None = None
+    tile: int | str | None = None
     """The picture is computed whole; see :class:`nstrep.piecewise.TiledObjective`."""
 
     def __init__(
@@ -236,7 +236,7 @@ class Objective:
         depths = {layer: depth for depth, layer in enumerate(network.architecture.layers)}
         layer_of = [term.name.split(".")[1] if "." in term.name else None for term in terms]
         self._order = sorted(range(len(terms)), key=lambda place: depths.get(layer_of[place], -1))
-        self._image = mx.nd.zeros(self.shape, ctx=network.context)
+        self.image = mx.nd.zeros(self.shape, ctx=network.context)
         self._gradient = mx.nd.zeros(self.shape, ctx=network.context)
         self._heads = [
             mx.nd.array([term.coefficient * term.head_gradient], ctx=network.context)
@@ -248,7 +248,7 @@ class Objective:
         self._targets = arguments
         self._executor = network.bind(
             mx.sym.Group([terms[place].value for place in self._order]),
-            {"image": self._image, **arguments},
+            {"image": self.image, **arguments},
             self._gradient,
         )
 
@@ -270,8 +270,12 @@ class Objective:
             self._heads[place][:] = coefficient * term.head_gradient
 
     def __call__(self, image: mx.nd.NDArray | np.ndarray) -> Evaluation:
-        """Evaluate at an image of the content's shape, in ``vgg_input`` units."""
-        self._image[:] = image
+        """Evaluate at an image of the content's shape, in ``vgg_input`` units.
+
+        ``self.image`` itself may be given, and is not copied then.
+        """
+        if image is not self.image:
+            self.image[:] = image
         outputs = self._executor.forward(is_train=True)
         self._executor.backward([self._heads[place] for place in self._order])
         raw = np.empty(len(self.terms))

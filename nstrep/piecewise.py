@@ -31,16 +31,10 @@ from nstrep.objective import (
     with_sums,
 )
 from nstrep.regions import Region
-from nstrep.tiling import Tile, strips, tiles
+from nstrep.tiling import CUT, ROWS, STRIPS, Tile, strips, tiles
 
 KEPT_FLOATS = 16
 """Content targets of at most so many numbers a pixel are kept; others are computed every time."""
-
-CUT = "pool1"
-"""Where :class:`StripedObjective` divides the network."""
-
-ROWS = 32
-"""Of a strip, margins included."""
 
 
 class Slot(dict):
@@ -82,7 +76,7 @@ class Bound:
             self._heads = [mx.nd.array([head], ctx=network.context) for head in heads]
 
     def __call__(
-        self, kind: tuple, *what: object, head: np.ndarray | None = None, **arrays: np.ndarray
+        self, kind: tuple, *what: object, head: mx.nd.NDArray | None = None, **arrays: np.ndarray
     ) -> tuple[list[np.ndarray], np.ndarray | None]:
         """Compute the graph of a kind.
 
@@ -105,8 +99,7 @@ class Bound:
                 arguments[name][:] = array
         outputs = executor.forward(is_train=self._heads is not None)
         if self._heads is not None:
-            last = [] if head is None else [mx.nd.array(head, ctx=self._network.context)]
-            executor.backward([*self._heads, *last])
+            executor.backward(self._heads if head is None else [*self._heads, head])
             outputs = outputs[: len(self._heads)]
         found = [output.asnumpy() for output in outputs]
         return found, None if gradient is None else gradient.asnumpy()
@@ -194,7 +187,7 @@ class Statistics:
         return found
 
     def __call__(
-        self, picture: np.ndarray, features: np.ndarray | None = None
+        self, picture: np.ndarray, features: mx.nd.NDArray | None = None
     ) -> dict[tuple[str, int], Moments]:
         """By layer and number of the mask, of a ``vgg_input`` picture (1, 3, H, W).
 
@@ -212,7 +205,7 @@ class Statistics:
                     arrays[f"root.{layer}.{number}"] = np.sqrt(weights).reshape(1, -1)
             outputs, _ = self._bound(tile.kind, tile, **arrays)
             if self._cut is not None:
-                tile.own(features, self._network.architecture.layers[self._cut])[:] = outputs.pop(0)
+                features[tile.place(self._network.architecture.layers[self._cut])] = outputs.pop(0)
             for moments, weight, mean, scatter in zip(
                 found.values(), counted, outputs[::2], outputs[1::2]
             ):
@@ -369,7 +362,7 @@ class Passes:
         return [*losses.total_variation(image, form.form, form.grid, above=above, below=below)]
 
     def first(
-        self, image: np.ndarray, features: np.ndarray | None = None
+        self, image: np.ndarray, features: mx.nd.NDArray | None = None
     ) -> tuple[dict[str, float], dict[str, np.ndarray]]:
         """The style losses, and what their gradients to the features are made of.
 
@@ -390,7 +383,10 @@ class Passes:
         return named, pulls
 
     def second(
-        self, image: np.ndarray, pulls: Mapping[str, np.ndarray], head: np.ndarray | None = None
+        self,
+        image: np.ndarray,
+        pulls: Mapping[str, np.ndarray],
+        head: mx.nd.NDArray | None = None,
     ) -> tuple[dict[str, float], np.ndarray]:
         """The other losses, and the gradient of all: (1, 3, H, W), written over by the next call.
 
@@ -410,7 +406,7 @@ class Passes:
                 if term.mask is not None
             }
             arrays = {**self._content_targets(tile), **pulls, **weights}
-            own = None if head is None else tile.own(head, strides[self._cut])
+            own = None if head is None else head[tile.place(strides[self._cut])]
             sums, gradient = self._back(tile.kind, tile, head=own, image=tile.cut(image), **arrays)
             tile.cut(self._gradient)[:] += gradient
             for layer, value in zip(self._content_layers, sums):
@@ -486,7 +482,7 @@ class StripedObjective:
     the cut, is computed as a whole. The first block's forward pass is a twentieth of VGG-19.
     """
 
-    tile = None
+    tile = STRIPS
 
     def __init__(
         self,
@@ -495,8 +491,12 @@ class StripedObjective:
         regions: Sequence[Region],
         weights: LayerWeights,
         forms: LossesConfig,
+        rows: int = ROWS,
     ) -> None:
-        """Compute the targets; the arguments are those of :class:`TiledObjective`."""
+        """Compute the targets; the arguments are those of :class:`TiledObjective`.
+
+        ``rows`` is the height of a strip at most, margins included.
+        """
         self.network = network
         self.shape = content.shape
         self._names = loss_names(weights, len(regions))
@@ -504,19 +504,18 @@ class StripedObjective:
         early = set(list(network.architecture.layers)[: upto + 1])
         first, rest = divided(weights, early)
         self._rest = Objective(network, content, regions, rest, forms, after=CUT)
-        self._features = np.empty(self._rest.shape, np.float32)
         styles = style_terms(network, self.shape, regions, first.style, forms, network.grams)
         self._passes = Passes(
             network, content, list(styles), [region.mask for region in regions], first, forms,
-            strips(network, [CUT], *self.shape[2:], ROWS), rows=self.shape[2], room=16, cut=CUT,
+            strips(network, [CUT], *self.shape[2:], rows), rows=2 * rows, room=16, cut=CUT,
         )  # fmt: skip
 
     def __call__(self, image: mx.nd.NDArray | np.ndarray) -> Evaluation:
         """Evaluate at an image of the content's shape, in ``vgg_input`` units."""
         image = as_numpy(image)
-        styles, pulls = self._passes.first(image, self._features)
-        rest = self._rest(self._features)
-        others, gradient = self._passes.second(image, pulls, rest.gradient.asnumpy())
+        styles, pulls = self._passes.first(image, self._rest.image)
+        rest = self._rest(self._rest.image)
+        others, gradient = self._passes.second(image, pulls, rest.gradient)
         return evaluation({**rest.losses, **styles, **others}, self._names, gradient, self.network)
 
 

@@ -103,7 +103,7 @@ def prepare(
         scale = f"{edge}, style_scale={config.style_scale:g}"
         for painting in paintings:
             pictures.check_size(painting, network.architecture, config.style_layers, scale)
-    if isinstance(config.tile, int):
+    if config.tile not in (None, "auto"):
         tiling.check(network, layers, *photo.shape[:2], config.tile)
     mode, pixel_scale = MODES[config.color], config.preprocess.pixel_scale
     paintings = [mode.painting(painting, photo) for painting in paintings]

@@ -53,7 +53,7 @@ class Outcome:
     """What the process held before the network was bound."""
     resumed: Sequence[int]
     """The epochs at which it went on after a stop."""
-    tile: int | None
+    tile: int | str | None
     """Pixels; None where the picture was computed whole."""
 
 

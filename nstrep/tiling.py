@@ -18,6 +18,15 @@ from nstrep.errors import InputError
 from nstrep.network import Network
 from nstrep.regions import pooled
 
+STRIPS = "strips"
+"""The way between the whole and tiles: :class:`nstrep.piecewise.StripedObjective`."""
+
+CUT = "pool1"
+"""Where it divides the network."""
+
+ROWS = 32
+"""Of its strips, margins included."""
+
 
 @dataclass(frozen=True)
 class Span:
@@ -93,14 +102,13 @@ class Tile:
         rows, columns = self.rows, self.columns
         return picture[..., rows.start : rows.stop, columns.start : columns.stop]
 
-    def own(self, features: np.ndarray, stride: int) -> np.ndarray:
-        """The own positions of the tile among those of the whole picture (..., H', W'): a view."""
-        rows, columns = (
-            slice(span.own_start // stride, None if ends else span.own_stop // stride)
+    def place(self, stride: int) -> tuple[slice, ...]:
+        """Where its own positions are among those of the whole picture, (1, N, H', W')."""
+        sides = (
+            slice(span.own_start // stride, span.own_stop // stride)
             for span in (self.rows, self.columns)
-            for ends in [span.own_stop == span.length]
         )
-        return features[..., rows, columns]
+        return (slice(None), slice(None), *sides)
 
     def weights(self, mask: np.ndarray, stride: int) -> np.ndarray:
         """What a mask (H, W) comes to at the own positions of a layer, (h, w), float64."""
@@ -126,8 +134,20 @@ def smallest_tile(network: Network, layers: Sequence[str]) -> int:
     return 2 * margin(network, layers) + network.architecture.stride(layers)
 
 
-def check(network: Network, layers: Sequence[str], height: int, width: int, side: int) -> None:
+def can_be_striped(network: Network, layers: Sequence[str]) -> bool:
+    """Whether there is a layer beyond the cut."""
+    names = list(network.architecture.layers)
+    return names.index(network.architecture.deepest(layers)) > names.index(CUT)
+
+
+def check(
+    network: Network, layers: Sequence[str], height: int, width: int, side: int | str
+) -> None:
     """Raise :class:`InputError` if tiles smaller than the picture would own nothing."""
+    if side == STRIPS:
+        if not can_be_striped(network, layers):
+            raise InputError(f"tile={STRIPS}: needs a layer deeper than {CUT}")
+        return
     least = smallest_tile(network, layers)
     if side < min(least, max(height, width)):
         raise InputError(f"tile={side}: must be at least {least} pixels for these layers, or null")

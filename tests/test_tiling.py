@@ -8,7 +8,7 @@ from nstrep.config import LossesConfig, LossForm, StyleForm, TvForm
 from nstrep.errors import InputError
 from nstrep.network import Network
 from nstrep.objective import LayerWeights, Objective
-from nstrep.piecewise import TiledObjective
+from nstrep.piecewise import StripedObjective, TiledObjective
 from nstrep.regions import Region, Source, whole
 from nstrep.vgg import ARCHITECTURES
 from tests import reference
@@ -68,6 +68,71 @@ def test_tiles_come_to_the_whole(tiny, image, painting, pooling, padding, forms,
     parts = whole(painting(50, 71))
     plain, tiled = both(tiny, image(*size), parts, forms, side, pooling=pooling, padding=padding)
     check_equal(plain, tiled, image(*size))
+
+
+@pytest.fixture
+def striped(tiny):
+    """Make the objective whole and with its first block in strips of 12 rows."""
+
+    def make(content, parts, forms, *, content_weights=None, style_weights=None, pooling="avg",
+             padding="zero"):  # fmt: skip
+        network = Network(*tiny, pooling, padding)
+        formulas = LossesConfig(forms[1], forms[0], TvForm("squared", "full", "mean", 1e-3), 1.0)
+        weights = LayerWeights(content_weights or CONTENT, style_weights or STYLE, 0.3)
+        common = (network, content, parts, weights, formulas)
+        return Objective(*common), StripedObjective(*common, 12)
+
+    return make
+
+
+@pytest.mark.parametrize(("pooling", "padding"), [("avg", "replicate"), ("max", "zero")])
+@pytest.mark.parametrize("forms", FORMS.values(), ids=FORMS)
+@pytest.mark.parametrize("size", [(61, 83), (45, 62), (9, 31)])
+def test_strips_come_to_the_whole(striped, image, painting, pooling, padding, forms, size):
+    parts = whole(painting(50, 71))
+    check_equal(
+        *striped(image(*size), parts, forms, pooling=pooling, padding=padding), image(*size)
+    )
+
+
+@settings(
+    max_examples=12,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(height=st.integers(4, 90), width=st.integers(4, 90))
+def test_any_size_in_strips(striped, image, painting, height, width):
+    check_equal(
+        *striped(image(height, width), whole(painting(33, 47)), NSTREP), image(height, width)
+    )
+
+
+def test_strips_with_nothing_in_the_first_block(striped, image, painting):
+    layers = {"content_weights": {"relu2_2": 1.0}, "style_weights": {"relu3_1": 1.5}}
+    check_equal(*striped(image(40, 57), whole(painting(30, 30)), NSTREP, **layers), image(40, 57))
+
+
+def test_strips_with_masks_and_blends(striped, image, painting, mask):
+    size = (59, 74)
+    parts = (
+        Region(
+            (Source(painting(40, 33), None, 0.3), Source(painting(*size), None, 0.7)), mask(*size)
+        ),
+        Region((Source(painting(50, 60), mask(50, 60)),), mask(*size)),
+    )
+    check_equal(*striped(image(*size), parts, NSTREP), image(*size))
+
+
+def test_strips_give_the_same_bytes_again(striped, image, painting):
+    x = image(50, 65)
+    _, found = striped(image(50, 65), whole(painting(30, 30)), NSTREP)
+    first = found(x)
+    gradient = first.gradient.asnumpy()
+    found(image(50, 65))
+    again = found(x)
+    assert again.losses == first.losses
+    np.testing.assert_array_equal(again.gradient.asnumpy(), gradient)
 
 
 @settings(
@@ -196,6 +261,12 @@ def test_the_reach_is_what_changes(tiny, image):
 )
 def test_the_reach_in_vgg19(layer, pixels):
     assert ARCHITECTURES["vgg19"].reach([layer]) == pixels
+
+
+def test_strips_need_a_deeper_layer(tiny):
+    with pytest.raises(InputError, match="tile=strips: needs a layer deeper than pool1"):
+        tiling.check(Network(*tiny), ["relu1_2", "pool1"], 40, 40, tiling.STRIPS)
+    tiling.check(Network(*tiny), ["conv2_1"], 40, 40, tiling.STRIPS)
 
 
 def test_too_small_a_tile_is_refused(tiny, image, painting):

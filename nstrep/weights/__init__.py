@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -30,8 +31,9 @@ DEAD_SHARE = 1e-6
 class Weights:
     """The convolutions of one architecture; its input is RGB, 0 to 255, minus ``RGB_MEAN``."""
 
-    arrays: Mapping[str, np.ndarray]
-    """``conv1_1_weight`` (out, in, 3, 3), ``conv1_1_bias`` (out,), ...: float32, C-contiguous."""
+    arrays: Mapping[str, Any]
+    """``conv1_1_weight`` (out, in, 3, 3), ``conv1_1_bias`` (out,), ...: float32, C-contiguous;
+    NumPy's, or on a device MXNet's."""
     source: str
     """The path as given, ``nstrep/networks/NAME`` for a shipped network, or ``random``."""
     sha256: str

@@ -5,13 +5,14 @@ import numpy as np
 import pytest
 
 from nstrep import experiment
-from nstrep.piecewise import TiledObjective
+from nstrep.objective import Objective
+from nstrep.piecewise import StripedObjective, TiledObjective
 from tests.conftest import SMALL
 from tests.plain import plain
 
 
 @pytest.mark.parametrize("recipe", ["nstrep", "gatys2015", "mxnet2016"])
-@pytest.mark.parametrize(("tile", "edge"), [("null", 96), (192, 240)])
+@pytest.mark.parametrize(("tile", "edge"), [("null", 96), ("strips", 96), (192, 240)])
 def test_tuning_changes_no_more_than_rounding(config, rng, recipe, tile, edge):
     common = (
         *SMALL, f"recipe={recipe}", f"max_long_edge={edge}", "tv_weight=0", "init=content",
@@ -21,7 +22,7 @@ def test_tuning_changes_no_more_than_rounding(config, rng, recipe, tile, edge):
     prepared = experiment.prepare(settings)
     whole = experiment.objective(config(*common, "tile=null"), prepared)
     tuned = experiment.objective(settings, prepared)
-    assert isinstance(tuned, TiledObjective) == (tile != "null")
+    assert type(tuned) is {"null": Objective, "strips": StripedObjective}.get(tile, TiledObjective)
     at = prepared.start + rng.normal(0, 20, prepared.start.shape).astype(np.float32)
     expected, slope = plain(settings, prepared, whole)(at)
     slope = slope.asnumpy()

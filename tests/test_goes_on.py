@@ -63,12 +63,13 @@ def test_every_optimiser_goes_on_to_the_same_bytes(config, tmp_path, way, caplog
     assert not (tmp_path / "cut" / "last_good.png").exists()
 
 
-def test_a_run_in_tiles_goes_on(config, tmp_path):
-    settings = config(*LONG, "max_long_edge=192", "max_num_epochs=4", "tile=176")
+@pytest.mark.parametrize("tile", [176, "strips"])
+def test_a_run_in_pieces_goes_on(config, tmp_path, tile):
+    settings = config(*LONG, "max_long_edge=192", "max_num_epochs=4", f"tile={tile}")
     whole = experiment.run(settings, tmp_path / "whole")
     interrupted(settings, tmp_path / "cut", 2)
     metrics = experiment.run_once(settings, tmp_path / "cut")
-    assert (metrics["resumed_at"], metrics["tile"]) == ([2], 176)
+    assert (metrics["resumed_at"], metrics["tile"]) == ([2], tile)
     assert metrics["losses"] == whole["losses"]
 
 

@@ -29,7 +29,7 @@ def main() -> None:
         problem = Path(folder) / "problem.npz"
         harness.write_problem(problem, given.model, given.size)
         ours = ("benchmarks.ours", problem, given.model, "iterate", "noise", given.count)
-        peers = {"nstrep": ours}
+        peers = {"nstrep": ours, "nstrep, tile=strips": (*ours, "strips")}
         for layout in given.layouts:
             peers[f"torch {layout}"] = (
                 "benchmarks.torch_peer", problem, layout, "iterate", "noise", given.count

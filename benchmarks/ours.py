@@ -1,7 +1,7 @@
 """nstrep on the benchmarks' problem, in a process of its own; prints JSON.
 
 python -m benchmarks.ours PROBLEM.npz MODEL iterate START COUNT [TILE]
-python -m benchmarks.ours PROBLEM.npz MODEL optimise START LOSS EPOCHS
+python -m benchmarks.ours PROBLEM.npz MODEL optimise START LOSS EPOCHS POWER
 python -m benchmarks.ours PROBLEM.npz MODEL recipe RECIPE OPTIMIZER LOSS EPOCHS [START COARSE]
 """
 
@@ -112,9 +112,9 @@ def iterate(problem, network: Network, start: str, count: str, tile: str = "0") 
     }  # fmt: skip
 
 
-def optimise(problem, network: Network, start: str, goal: str, most: str) -> dict:
+def optimise(problem, network: Network, start: str, goal: str, most: str, power: str) -> dict:
     """L-BFGS in the scaled cosine basis until the loss is at the goal."""
-    config = composed("recipe=nstrep")
+    config = composed("recipe=nstrep", f"basis_power={power}")
     found = follow(gatys(problem, network), problem[start], config, float(goal), int(most))
     del found["image"]
     return found
@@ -153,7 +153,7 @@ def recipe(
 
 def follow(found: Objective, start: np.ndarray, config, goal: float, most: int) -> dict:
     """Minimise until the total is at most ``goal`` or ``most`` epochs are over."""
-    problem = Problem(found, make_basis(config.basis, *start.shape[2:]))
+    problem = Problem(found, make_basis(config.basis, config.basis_power, *start.shape[2:]))
     seen: list[Step] = []
     best = math.inf
 

@@ -29,8 +29,9 @@ KINDS = {
     ),
     "quality": (
         "Time to quality",
-        "nstrep's L-BFGS in the scaled cosine basis until its loss is at most the peer's. From the"
-        " photo and from noise: torch.optim.LBFGS with its defaults after 60 evaluations."
+        "nstrep's L-BFGS until its loss is at most the peer's, in cosines scaled by"
+        " frequency^-basis_power: 0.5 is the default, 0 the same as in pixels. From the photo and"
+        " from noise: torch.optim.LBFGS with its defaults after 60 evaluations."
         " mxnet2016: that recipe with its own optimiser after 200 epochs on half the threads,"
         " against nstrep's L-BFGS on the same loss, from the same noise and from the photo, with"
         " updates at half the size first (multiscale), which count a quarter.",
@@ -45,7 +46,9 @@ KINDS = {
     "sweeps": (
         "Sweeps",
         "Short runs of the default recipe: a process for each, all in one (the default"
-        " launcher, all threads), and one on each core with one thread (hydra/launcher=joblib).",
+        " launcher, all threads), and one on each core with one thread (hydra/launcher=joblib)."
+        " Besides optimising: importing, composing, pictures, targets, writing the results; of runs"
+        " side by side each core's seconds count.",
         sweeps.summary,
     ),
     "fast": (

@@ -10,6 +10,7 @@ one thread each (hydra/launcher=joblib).
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import subprocess
 import sys
@@ -18,6 +19,9 @@ import time
 from pathlib import Path
 
 from benchmarks import harness
+
+PLACES = {"one process": "one", "one run a core": "cores"}
+"""Folders of the sweeps."""
 
 WEIGHTS = (10, 12, 14, 16, 18, 20, 22, 24)
 
@@ -62,6 +66,8 @@ def main() -> None:
                         command, check=True, capture_output=True, env=environment, cwd=folder
                     )
                 seconds = time.perf_counter() - began
+                made = list(Path(folder).glob(f"{PLACES.get(way, '[0-9]*')}/**/metrics.json"))
+                optimising = sum(json.loads(path.read_text())["seconds"] for path in made)
                 rows.append(
                     {
                         "model": "vgg19_slim",
@@ -71,6 +77,7 @@ def main() -> None:
                         "epochs": given.epochs,
                         "round": turn,
                         "seconds": seconds,
+                        "optimising": optimising,
                         "load": harness.load(),
                     }
                 )
@@ -80,15 +87,26 @@ def main() -> None:
 
 
 def summary(rows: list[dict]) -> str:
-    """Seconds a run by way, and its share of the first way's."""
+    """Seconds a run by way, its share of the first way's, and what was not optimising.
+
+    Runs side by side each take a core's seconds.
+    """
     lines, first = [], None
     for way in dict.fromkeys(row["way"] for row in rows):
         mine = [row for row in rows if row["way"] == way]
         each = [float(row["seconds"]) / int(row["runs"]) for row in mine]
         median, least, most = harness.median_and_spread(each)
         first = first or median
-        lines.append([way, median, f"{least:.3g} to {most:.3g}", median / first])
-    return harness.table(("way", "seconds a run", "from, to", "/ a process a run"), lines)
+        together = harness.cores() if way == "one run a core" else 1
+        besides, _, _ = harness.median_and_spread(
+            (together * float(row["seconds"]) - float(row["optimising"])) / int(row["runs"])
+            for row in mine
+        )
+        lines.append([way, median, f"{least:.3g} to {most:.3g}", median / first, besides])
+    header = (
+        "way", "seconds a run", "from, to", "/ a process a run", "seconds besides optimising",
+    )  # fmt: skip
+    return harness.table(header, lines)
 
 
 if __name__ == "__main__":

@@ -12,12 +12,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy import fft
 
-OFFSET, POWER = 0.02, 0.5
-"""Coefficients are scaled by (frequency + OFFSET)^-POWER, with 1 the Nyquist frequency of a side.
-
-A power of 1/4 reaches a loss in fewer steps and leaves more grain at the same loss:
-docs/performance.md.
-"""
+OFFSET = 0.02
+"""Coefficients are scaled by (frequency + OFFSET)^-power; 1 is the Nyquist frequency of a side."""
 
 
 @dataclass(frozen=True)
@@ -39,16 +35,17 @@ class Pixels:
 
 @dataclass(frozen=True)
 class Dct:
-    """Orthonormal 2-D cosine coefficients, each times (frequency + OFFSET)^-POWER."""
+    """Orthonormal 2-D cosine coefficients, each times (frequency + OFFSET)^-power."""
 
     height: int
     width: int
+    power: float = 0.5
     scale: np.ndarray = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         rows = np.arange(self.height)[:, None] / self.height
         columns = np.arange(self.width)[None, :] / self.width
-        scale = (np.hypot(rows, columns) + OFFSET) ** -POWER
+        scale = (np.hypot(rows, columns) + OFFSET) ** -self.power
         object.__setattr__(self, "scale", scale.astype(np.float32))
 
     def to_image(self, coefficients: np.ndarray) -> np.ndarray:
@@ -87,7 +84,9 @@ class Luminance:
 Basis = Pixels | Dct | Luminance
 
 
-def make_basis(name: str, height: int, width: int, *, luminance: bool = False) -> Basis:
+def make_basis(
+    name: str, power: float, height: int, width: int, *, luminance: bool = False
+) -> Basis:
     """Build the basis called ``name``, pixels or dct; with ``luminance`` steps have no colour."""
-    basis = Pixels() if name == "pixels" else Dct(height, width)
+    basis = Pixels() if name == "pixels" else Dct(height, width, power)
     return Luminance(basis) if luminance else basis

@@ -17,6 +17,7 @@ from dataclasses import replace
 import numpy as np
 from scipy import fft
 
+from nstrep import pictures
 from nstrep.config import ExperimentConfig
 from nstrep.optimize import Step, minimize
 from nstrep.preparation import Prepared, prepare
@@ -65,11 +66,15 @@ def start(
         last[:] = [step]
         return step.epoch >= config.multiscale
 
-    minimize(problem(small, half), low, config.optimizer, config.lr or math.nan, observe)
+    bounds = pictures.bounds(config)
+    minimize(
+        problem(small, half), low, config.optimizer, config.lr or math.nan, observe, bounds=bounds
+    )
     change = resized(last[0].image - low, *prepared.start.shape[2:])
     seconds = time.perf_counter() - began
     log.info(
         "multiscale: %d updates at %d x %d pixels in %.0f s",
         last[0].epoch, *half.photo.shape[1::-1], seconds,
     )  # fmt: skip
-    return prepared.start + change, seconds
+    start = prepared.start + change
+    return start if bounds is None else np.clip(start, *bounds, dtype=np.float32), seconds

@@ -300,6 +300,12 @@ class ExperimentConfig:
         at_least=0,
     )
     basis: str = choice("coordinates of the optimiser", BASES)
+    basis_power: float = number(
+        "basis=dct scales cosines by frequency^-basis_power: fine structures grow later the larger"
+        " it is; 0.25 reaches a loss sooner and leaves more grain; 0 is the same as pixels",
+        at_least=0,
+        at_most=2,
+    )
     bounds: bool = text("keep pixels between black and white while optimising")
     lr: float | None = number("learning rate; null for lbfgs, which has none", above=0)
     stop_eps: float = number("stop when ||x_t - x_(t-1)|| / ||x_t|| is below", at_least=0)

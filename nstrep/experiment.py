@@ -263,7 +263,6 @@ def _run(
 def _optimize(
     config: ExperimentConfig, prepared: Prepared, watch: _Watch, kept: State | None
 ) -> Outcome:
-    scale = config.preprocess.pixel_scale
     height, width = prepared.photo.shape[:2]
     environment.give_memory_back()
     environment.reset_peak_memory()
@@ -292,7 +291,7 @@ def _optimize(
                 config.optimizer,
                 config.lr or math.nan,
                 watch,
-                bounds=pictures.pixel_bounds(scale) if config.bounds else None,
+                bounds=pictures.bounds(config),
                 keep=watch.keep,
                 kept=kept,
                 spent=seconds,
@@ -310,7 +309,10 @@ def _optimize(
 def problem(config: ExperimentConfig, prepared: Prepared) -> Problem:
     """The objective in the coordinates of the experiment's basis."""
     basis = make_basis(
-        config.basis, *prepared.start.shape[2:], luminance=MODES[config.color].luminance
+        config.basis,
+        config.basis_power,
+        *prepared.start.shape[2:],
+        luminance=MODES[config.color].luminance,
     )
     return Problem(objective(config, prepared), basis)
 

@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from typing import NamedTuple
 
 import numpy as np
 
 from nstrep.checkpoint import State
+from nstrep.errors import DivergedError
 from nstrep.problem import Point, Problem
 from nstrep.vectors import add, dot, norm
 
@@ -26,6 +28,16 @@ SHRINK = 0.1, 0.5
 
 CURVED = 1e-6
 """A step whose cosine to the gradient's change is below this says nothing about the curvature."""
+
+
+class Pair(NamedTuple):
+    """What a step says about the curvature."""
+
+    step: np.ndarray
+    change: np.ndarray
+    """Of the gradient."""
+    curvature: float
+    """Their product, above 0."""
 
 
 class Lbfgs:
@@ -54,7 +66,7 @@ class Lbfgs:
         self._problem = problem
         self._trials = line_search_steps
         self._bounds = bounds
-        self._history: deque[tuple[np.ndarray, np.ndarray]] = deque(maxlen=corrections)
+        self._history: deque[Pair] = deque(maxlen=corrections)
 
     def begin(self, point: Point) -> None:
         """Nothing is to be learnt from a start."""
@@ -73,7 +85,7 @@ class Lbfgs:
     def state(self) -> State:
         """The history, oldest first: steps and the gradients' changes."""
         found = State()
-        for number, (step, change) in enumerate(self._history):
+        for number, (step, change, _) in enumerate(self._history):
             found |= State({}, {f"step{number}": step, f"change{number}": change})
         return found
 
@@ -81,8 +93,7 @@ class Lbfgs:
         """Go on from a :meth:`state`."""
         self._history.clear()
         for number in range(len(state.arrays) // 2):
-            pair = state.arrays[f"step{number}"], state.arrays[f"change{number}"]
-            self._history.append(pair)
+            self._remember(state.arrays[f"step{number}"], state.arrays[f"change{number}"])
 
     def _direction(self, point: Point) -> np.ndarray:
         free = self._free(point)
@@ -105,45 +116,57 @@ class Lbfgs:
 
     def _search(self, point: Point, direction: np.ndarray) -> Point | None:
         start, length = point.losses["total"], np.float32(1)
+        beyond: DivergedError | None = None
         for _ in range(self._trials):
             at = point.coefficients + length * direction
             if self._bounds is not None:
                 at = np.clip(at, *self._bounds, dtype=np.float32)
             promised = dot(point.gradient, at - point.coefficients)
             if not promised < 0:
-                return None
-            found = self._problem.evaluate(at)
+                break
+            try:
+                found = self._problem.evaluate(at)
+            except DivergedError as error:  # so far away that the losses overflow
+                beyond = error
+                length *= np.float32(SHRINK[0])
+                continue
+            beyond = None
             gained = found.losses["total"] - start
             if gained <= DECREASE * promised:
                 return found
             shorter = -promised / (2 * (gained - promised))
             length *= np.float32(np.clip(shorter, *SHRINK))
+        if beyond is not None:
+            raise beyond
         return None
 
     def _learn(self, before: Point, after: Point) -> None:
         step = after.coefficients - before.coefficients
         change = after.gradient - before.gradient
-        if dot(step, change) > CURVED * norm(step) * norm(change):
-            self._history.append((step, change))
+        self._remember(step, change)
+
+    def _remember(self, step: np.ndarray, change: np.ndarray) -> None:
+        curvature = dot(step, change)
+        if curvature > CURVED * norm(step) * norm(change):
+            self._history.append(Pair(step, change, curvature))
 
 
-def two_loops(gradient: np.ndarray, history: deque[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+def two_loops(gradient: np.ndarray, history: deque[Pair]) -> np.ndarray:
     """-H g, with H the inverse Hessian that the history describes (algorithm 7.4).
 
     Args:
         gradient: g, single precision, any shape.
-        history: pairs of steps s and gradients' changes y, oldest first, with s y > 0.
+        history: steps s and gradients' changes y, oldest first.
 
     """
     found = np.negative(gradient, dtype=np.float32)
-    curvatures = [dot(step, change) for step, change in history]
     shares = []
-    for (step, change), curvature in zip(reversed(history), reversed(curvatures)):
+    for step, change, curvature in reversed(history):
         share = dot(step, found) / curvature
         add(found, -share, change)
         shares.append(share)
-    _, change = history[-1]
-    found *= np.float32(curvatures[-1] / dot(change, change))
-    for (step, change), curvature, share in zip(history, curvatures, reversed(shares)):
+    _, change, curvature = history[-1]
+    found *= np.float32(curvature / dot(change, change))
+    for (step, change, curvature), share in zip(history, reversed(shares)):
         add(found, share - dot(change, found) / curvature, step)
     return found

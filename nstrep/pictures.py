@@ -178,10 +178,12 @@ def to_rgb01(vgg_input: np.ndarray, pixel_scale: float) -> np.ndarray:
     return pixels / np.float32(pixel_scale)
 
 
-def pixel_bounds(pixel_scale: float) -> tuple[np.ndarray, np.ndarray]:
-    """The ``vgg_input`` of black and of white, each (1, 3, 1, 1)."""
+def bounds(config: ExperimentConfig) -> tuple[np.ndarray, np.ndarray] | None:
+    """The ``vgg_input`` of black and of white, each (1, 3, 1, 1); None without bounds."""
+    if not config.bounds:
+        return None
     black = -np.array(RGB_MEAN).reshape(1, 3, 1, 1)
-    return black, black + pixel_scale
+    return black, black + config.preprocess.pixel_scale
 
 
 def first_guess(config: ExperimentConfig) -> Picture | None:

@@ -91,6 +91,8 @@ class Sweep(Callback):
             more["reason"] = resume.about(error)["reason"]
         status = progress.outcome(error, skipped="seconds" not in more)
         run = os.path.relpath(directory, config.hydra.sweep.dir)
+        # Hydra keeps these to the end of the sweep, a third of a megabyte a run.
+        job_return.cfg = job_return.hydra_cfg = None
         try:
             progress.note(self._notes, config.hydra.job.num, status, run, **more)
         except ResultsError as untold:

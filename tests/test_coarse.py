@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from nstrep import coarse, experiment
+from nstrep import coarse, experiment, pictures
 from nstrep.errors import InputError
 from tests.conftest import SMALL
 
@@ -38,6 +38,24 @@ def test_it_begins_lower_and_keeps_the_fine_structures(config, tmp_path):
     start = experiment.prepare(settings).start
     np.testing.assert_allclose(fine(seen[0]), fine(start), atol=1e-2)
     assert not np.allclose(seen[0], start, atol=5)
+
+
+def test_its_start_is_within_the_bounds(config, tmp_path):
+    starts = {}
+    for bounds in ("false", "true"):
+        settings = config(
+            *SMALL, "max_long_edge=96", "multiscale=6", "max_num_epochs=1", "basis=pixels",
+            f"bounds={bounds}", "content_weight=0.01", "style_scale=0.5",
+        )  # fmt: skip
+        seen = starts[bounds] = []
+
+        def callback(step, seen=seen):
+            seen.append(step.image.copy())
+
+        experiment.run(settings, tmp_path / bounds, callback=callback)
+        low, high = pictures.bounds(config(*SMALL, "basis=pixels", "bounds=true"))
+        inside = all(((low - 1e-4 <= x) & (x <= high + 1e-4)).all() for x in seen)
+        assert inside == (bounds == "true")
 
 
 def test_a_run_that_goes_on_does_not_begin_small_again(config, tmp_path, caplog):

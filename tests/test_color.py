@@ -123,8 +123,8 @@ def test_the_photos_chrominance_is_put_back(picture):
 @pytest.mark.parametrize("name", ["pixels", "dct"])
 def test_the_gradient_is_that_of_the_luminance(rng, name):
     """Along grey directions the slope is that of the whole gradient, along others it is 0."""
-    basis = make_basis(name, 5, 7, luminance=True)
-    whole = make_basis(name, 5, 7)
+    basis = make_basis(name, 0.5, 5, 7, luminance=True)
+    whole = make_basis(name, 0.5, 5, 7)
     gradient = rng.normal(size=(1, 3, 5, 7))
     found = basis.pull_back(gradient)
     along = np.repeat(rng.normal(size=(1, 1, 5, 7)), 3, axis=1)

@@ -258,6 +258,35 @@ def test_divergence_is_an_error_that_names_epoch_and_cause(start):
         trajectory(Bowl(), start, SGD, 1e20, 50)
 
 
+class Cliff(Bowl):
+    """Not finite further than so many grey levels from the start; counts how often."""
+
+    def __init__(self, start, width):
+        super().__init__()
+        self.start, self.width, self.falls = start, width, 0
+
+    def __call__(self, x):
+        found = super().__call__(x)
+        if np.abs(x - self.start).max() <= self.width:
+            return found
+        self.falls += 1
+        return Evaluation({"total": math.inf}, found.gradient)
+
+
+def test_a_trial_of_the_line_search_may_overflow(start):
+    cliff = Cliff(start, 5.0)
+    _, steps, _ = trajectory(cliff, start, LBFGS, math.nan, 4)
+    totals = [step.losses["total"] for step in steps]
+    assert cliff.falls
+    assert totals == sorted(totals, reverse=True)
+    assert math.isfinite(totals[-1])
+
+
+def test_where_every_trial_overflows_it_is_an_error(start):
+    with pytest.raises(DivergedError, match="epoch 1: total became NaN or infinite"):
+        trajectory(Cliff(start, 0.0), start, LBFGS, math.nan, 4)
+
+
 class TestDct:
     def test_it_is_invertible(self, rng):
         x = rng.normal(size=(1, 3, 7, 10))
@@ -269,6 +298,12 @@ class TestDct:
         basis = Dct(7, 10)
         left, right = np.sum(basis.to_image(z) * g), np.sum(z * basis.pull_back(g))
         assert left == pytest.approx(right, rel=1e-6)
+
+    def test_without_scaling_lengths_are_those_of_pixels(self, rng):
+        x = rng.normal(size=(1, 3, 7, 10))
+        for power, same in ((0.0, True), (0.5, False)):
+            length = np.linalg.norm(Dct(7, 10, power).to_coefficients(x))
+            assert (length == pytest.approx(np.linalg.norm(x))) == same
 
     def test_coarse_structures_move_further_than_fine_ones(self):
         scale = Dct(16, 16).scale

@@ -31,13 +31,15 @@ LAUNCHERS = {
 
 def soak(folder: Path, name: str, launcher: tuple[str, ...], runs: int = RUNS) -> Row:
     """One sweep of many runs, and how its processes' memory and open files went."""
-    sizes, scales = range(48, 48 + 20), [round(1 + 0.05 * i, 2) for i in range(runs // 20)]
+    # The largest first, every size among the first twenty: what grows then is what is kept.
+    sizes, scales = range(67, 47, -1), [round(1.5 - 0.05 * i, 2) for i in range(runs // 20)]
     command = Command(
         folder, "--multirun", *launcher, *TINY, "max_num_epochs=3", "save_epochs=2",
-        "max_long_edge=" + ",".join(map(str, sizes)),
         "style_scale=" + ",".join(map(str, scales)),
+        "max_long_edge=" + ",".join(map(str, sizes)),
     )  # fmt: skip
     samples = watch(command, folder)
+    seconds = command.seconds
     row = Row(f"soak, {name}", times=runs)
     row.blame(faults_of(command, 0))
     (sweep,) = (folder / "results/sweeps").iterdir()
@@ -48,7 +50,7 @@ def soak(folder: Path, name: str, launcher: tuple[str, ...], runs: int = RUNS) -
         row.blame([f"summary.csv: {summary['status'].value_counts().to_dict()}"])
     row.blame(checks.broken(sweep) + checks.left_over(sweep))
     samples.to_csv(folder / f"soak-{name.split()[1]}.csv", index=False)
-    row.notes = judge(samples, runs, row)
+    row.notes = f"{seconds / runs:.1f} s a run; {judge(samples, runs, row)}"
     return row
 
 
@@ -88,7 +90,8 @@ def judge(samples: pd.DataFrame, runs: int, row: Row) -> str:
 
     Each process warms up over its own share of the runs. What it has then is the median over as
     many runs more; nothing after the first may be higher by the limit. Open files are compared
-    by their median: a run that is at work has some open.
+    by their median, since a run that is at work has some open, and between the middle and the
+    end: Matplotlib opens a font when a plot first needs it.
     """
     notes, parts = [], samples.groupby("pid")
     warm = WARM * len(parts)
@@ -100,10 +103,11 @@ def judge(samples: pd.DataFrame, runs: int, row: Row) -> str:
             continue
         memory = [median(part["mb"]) for part in (early, late)]
         growth = own.loc[own["runs"] >= warm, "mb"].max() / memory[0] - 1
-        files = [int(median(part["files"])) for part in (early, late)]
+        middle = own[(own["runs"] >= runs // 2) & (own["runs"] < runs // 2 + warm)]
+        files = [int(median(part["files"])) for part in (middle, late)]
         notes.append(
             f"process {number}: {memory[0]:.0f} MB after {WARM} runs, {memory[1]:.0f} at the end,"
-            f" at most {growth:+.1%}; {files[0]} files open, then {files[1]}"
+            f" at most {growth:+.1%}; {files[0]} files open at half time, {files[1]} at the end"
         )
         if growth >= GROWTH:
             row.blame([f"memory grew by {growth:.1%}"])

@@ -170,6 +170,11 @@ def is_numbers(value: Any) -> bool:
     )
 
 
+def is_list(value: Any, kinds: tuple[type, ...]) -> bool:
+    """Whether a fact is a list of values of exactly these types."""
+    return isinstance(value, list) and all(type(item) in kinds for item in value)
+
+
 class Keeper:
     """Writes a checkpoint every so many seconds, so that its price is known beforehand."""
 

@@ -34,8 +34,8 @@ REQUIRED = {
 M_MMAP_THRESHOLD = -3
 """Of glibc's malloc.h."""
 
-LARGE = 4 * 2**20
-"""Bytes; larger than what an optimiser adds and drops at every step for half a megapixel."""
+LARGE = 4 * 2**20, 32 * 2**20
+"""Bytes: from where on freed blocks are handed back, at least; and the most that glibc takes."""
 
 DEFAULTS = {
     # Sums over a picture's positions lose digits in float32: MXNet then accumulates in float64.
@@ -70,7 +70,6 @@ def prepare() -> None:
         _check_numpy()
         _set_defaults()
         _check_libraries()
-        _settle_malloc()
     except ImportError as problem:
         if sys.argv[:1] == ["-m"]:
             raise SystemExit(f"nstrep: error: {problem}") from None
@@ -164,14 +163,17 @@ def memory_mb() -> dict[str, float]:
     return {"now": int(kib["RSS"]) / 1024, "peak": int(kib["HWM"]) / 1024}
 
 
-def _settle_malloc() -> None:
-    """Hand large blocks back as soon as they are freed, unless the user has set malloc up.
+def hand_back_larger_than(size: int) -> None:
+    """Let malloc return blocks larger than ``size`` bytes to the system as soon as they are freed.
 
-    Otherwise the C library keeps up to 32 MiB each of what the largest features leave.
+    By itself it keeps what the largest features leave, up to 32 MiB each. Smaller blocks it should
+    keep: an optimiser adds and drops some as large as the picture at every step, and fresh memory
+    costs more than that. What the user has set is left alone.
     """
     if "MALLOC_MMAP_THRESHOLD_" not in os.environ:
+        least, most = LARGE
         with contextlib.suppress(OSError, AttributeError):  # another C library than glibc
-            ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, LARGE)
+            ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, min(max(least, size), most))
 
 
 def give_memory_back() -> None:

@@ -30,8 +30,8 @@ from nstrep.config import ExperimentConfig, layer_weights
 from nstrep.errors import DivergedError, InputError, ResultsError
 from nstrep.files import reason, remove_unfinished
 from nstrep.images import Picture
-from nstrep.objective import LayerWeights, Objective
-from nstrep.optimize import Step, minimize
+from nstrep.objective import LayerWeights, Objective, loss_names, with_sums
+from nstrep.optimize import Step, fits, minimize
 from nstrep.piecewise import StripedObjective, TiledObjective
 from nstrep.postfilter import remove_noise
 from nstrep.preparation import Prepared, prepare
@@ -50,9 +50,9 @@ FACTS = {
     "gradient_norm": checkpoint.is_number,
     "losses": checkpoint.is_numbers,
     "at_start": checkpoint.is_numbers,
-    "changes": lambda value: isinstance(value, list) and len(value) == 2,
-    "rule": lambda value: isinstance(value, dict),
-    "resumed": lambda value: isinstance(value, list),
+    "changes": lambda value: checkpoint.is_list(value, (int, float)) and len(value) == 2,
+    "rule": StopRule.is_state,
+    "resumed": lambda value: checkpoint.is_list(value, (int,)),
     "versions": lambda value: isinstance(value, dict),
     "threads": lambda value: value is None or checkpoint.is_count(value),
 }
@@ -154,8 +154,17 @@ def _kept(
         shape = prepared.start.shape
         checkpoint.check_arrays(path, state, dict.fromkeys(["coefficients", "gradient"], shape))
         checkpoint.check_arrays(path, state, dict.fromkeys(state.arrays, shape))
+        names = set(
+            with_sums(dict.fromkeys(loss_names(_weights(config), len(prepared.regions)), 0))
+        )
+        if not (
+            all(np.isfinite(state.arrays[name]).all() for name in ("coefficients", "gradient"))
+            and fits(state, config.optimizer)
+            and state.facts["losses"].keys() == state.facts["at_start"].keys() == names
+        ):
+            raise InputError(f"{path}: is no checkpoint of this run; remove it to begin anew")
         epoch = state.facts["epoch"]
-        if rows_upto(directory / results.CURVE, epoch) <= epoch:
+        if rows_upto(directory / results.CURVE, epoch, state.facts["losses"]) <= epoch:
             raise InputError(f"{path}: is of epoch {epoch}, {results.CURVE} ends before")
     except InputError as error:
         if not anew:
@@ -264,6 +273,7 @@ def _optimize(
     config: ExperimentConfig, prepared: Prepared, watch: _Watch, kept: State | None
 ) -> Outcome:
     height, width = prepared.photo.shape[:2]
+    environment.hand_back_larger_than(prepared.start.nbytes + 2**20)
     environment.give_memory_back()
     environment.reset_peak_memory()
     before = environment.memory_mb()["now"]
@@ -285,6 +295,7 @@ def _optimize(
                 start, seconds = coarse.start(config, prepared, problem)
             made = problem(config, prepared)
             tile = made.objective.tile
+            environment.give_memory_back()  # what computing the targets took
             said = minimize(
                 made,
                 start,
@@ -321,9 +332,7 @@ def objective(
     config: ExperimentConfig, prepared: Prepared
 ) -> Objective | StripedObjective | TiledObjective:
     """What the experiment minimises, in pieces where the whole does not fit into the memory."""
-    weights = LayerWeights(
-        layer_weights(config, "content"), layer_weights(config, "style"), config.tv_weight
-    )
+    weights = _weights(config)
     found = memory.plan(
         prepared.network,
         prepared.start.shape,
@@ -340,6 +349,12 @@ def objective(
     if found.tile == tiling.STRIPS:
         return StripedObjective(*common)
     return TiledObjective(*common, found.tile)
+
+
+def _weights(config: ExperimentConfig) -> LayerWeights:
+    return LayerWeights(
+        layer_weights(config, "content"), layer_weights(config, "style"), config.tv_weight
+    )
 
 
 def _blend(prepared: Prepared, config: ExperimentConfig) -> str:

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from nstrep.checkpoint import State
+from nstrep.config import OptimizerConfig
 from nstrep.errors import DivergedError
 from nstrep.problem import Point, Problem
 from nstrep.vectors import add, dot, norm
@@ -88,6 +89,13 @@ class Lbfgs:
         for number, (step, change, _) in enumerate(self._history):
             found |= State({}, {f"step{number}": step, f"change{number}": change})
         return found
+
+    @staticmethod
+    def fits(state: State, settings: OptimizerConfig) -> bool:
+        """Whether this may be a :meth:`state`, but for the arrays' shapes."""
+        pairs = range(len(state.arrays) // 2)
+        names = {f"{what}{number}" for what in ("step", "change") for number in pairs}
+        return state.arrays.keys() == names and len(pairs) <= settings.corrections
 
     def restore(self, point: Point, state: State) -> None:
         """Go on from a :meth:`state`."""

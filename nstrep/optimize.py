@@ -133,6 +133,12 @@ def make_optimizer(
     return Updates(problem, settings, lr, bounds)
 
 
+def fits(state: State, settings: OptimizerConfig) -> bool:
+    """Whether a state may be one that these settings' optimiser gave, but for arrays' shapes."""
+    kind = Lbfgs if settings.name == "lbfgs" else Updates
+    return kind.fits(state.part("optimizer"), settings)
+
+
 class _Descent:
     """The way of an optimiser, step by step: what changed, and all that the next step needs."""
 

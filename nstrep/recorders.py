@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import math
 import os
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
 from nstrep import images
+from nstrep.checkpoint import is_list
 from nstrep.config import ExperimentConfig
 from nstrep.errors import ResultsError
 from nstrep.files import atomic_write, reason
@@ -69,23 +71,31 @@ class Curve:
             raise ResultsError(f"{self._path}: cannot be written ({reason(error)})") from None
 
 
-def rows_upto(path: Path, epoch: int) -> int:
-    """How many whole rows a curve has up to an epoch, that of the start too."""
-    return max(0, len(_rows(path, epoch)) - 1)
+def rows_upto(path: Path, epoch: int, losses: Iterable[str]) -> int:
+    """How many whole rows a curve of these losses has up to an epoch, that of the start too."""
+    header, *rows = _rows(path, epoch) or [""]
+    return len(rows) if header == ",".join([*COLUMNS, *losses]) else 0
 
 
 def _rows(path: Path, upto: int) -> list[str]:
-    """The header and the rows up to an epoch; a row that was cut off is none."""
+    """The header and the rows up to an epoch or to the first that is not the next, or damaged."""
     lines = path.read_text(errors="replace").split("\n")[:-1] if path.exists() else []
     if not lines:
         return []
     header, *rows = lines
-    whole = [row for row in rows if row.count(",") == header.count(",")]
-    epochs = [row.partition(",")[0] for row in whole]
-    return [
-        header,
-        *(row for row, epoch in zip(whole, epochs) if epoch.isdecimal() and int(epoch) <= upto),
-    ]
+    whole = itertools.takewhile(
+        lambda row: row[1].count(",") == header.count(",") and _is_row(*row),
+        enumerate(rows[: upto + 1]),
+    )
+    return [header, *(row for _, row in whole)]
+
+
+def _is_row(epoch: int, row: str) -> bool:
+    cells = row.split(",")
+    try:
+        return cells[0] == str(epoch) and not any(math.isnan(float(cell or 0)) for cell in cells)
+    except ValueError:
+        return False
 
 
 def _cell(value: float) -> str:
@@ -143,15 +153,26 @@ class Snapshots:
 class StopRule:
     """Decides when a run ends, and says why."""
 
+    KEYS = ("stop_eps", "stop_loss_change")
+
     def __init__(self, config: ExperimentConfig) -> None:
         self._config = config
         self._recent: dict[str, deque[bool]] = {
-            key: deque(maxlen=config.stop_patience) for key in ("stop_eps", "stop_loss_change")
+            key: deque(maxlen=config.stop_patience) for key in self.KEYS
         }
 
     def state(self) -> dict[str, list[bool]]:
         """What the next decisions depend on; of the last step too, which is seen once more."""
         return {key: list(recent) for key, recent in self._recent.items()}
+
+    @classmethod
+    def is_state(cls, value: object) -> bool:
+        """Whether a value may be a :meth:`state`."""
+        return (
+            isinstance(value, dict)
+            and value.keys() == set(cls.KEYS)
+            and all(is_list(recent, (bool,)) for recent in value.values())
+        )
 
     def restore(self, state: dict[str, list[bool]]) -> None:
         """Go on from a :meth:`state`."""

@@ -7,7 +7,7 @@ import math
 import mxnet as mx
 import numpy as np
 
-from nstrep.checkpoint import State
+from nstrep.checkpoint import State, is_count, is_number
 from nstrep.config import OptimizerConfig
 from nstrep.problem import Point, Problem
 from nstrep.vectors import norm
@@ -60,14 +60,24 @@ class Updates:
 
     def state(self) -> State:
         """How many updates there were, the gradient's scale, and the moments."""
-        moments = {f"moment{number}": array.asnumpy() for number, array in enumerate(self._moments)}
-        return State({"updates": self._updates, "scale": self._scale}, moments)
+        arrays = {f"moment{n}": array.asnumpy() for n, array in enumerate(moments(self._memory))}
+        return State({"updates": self._updates, "scale": self._scale}, arrays)
+
+    @staticmethod
+    def fits(state: State, settings: OptimizerConfig) -> bool:
+        """Whether this may be a :meth:`state`, but for the arrays' shapes."""
+        memory = make_mxnet_optimizer(settings, 1.0).create_state(0, mx.nd.zeros(1))
+        names = {f"moment{number}" for number in range(len(moments(memory)))}
+        right = {"updates": is_count, "scale": is_number}
+        return state.arrays.keys() == names and all(
+            name in state.facts and fits(state.facts[name]) for name, fits in right.items()
+        )
 
     def restore(self, point: Point, state: State) -> None:
         """Go on from a :meth:`state` at the point that it was at."""
         self._updates, self._scale = state.facts["updates"], state.facts["scale"]
         self._make(point)
-        for number, array in enumerate(self._moments):
+        for number, array in enumerate(moments(self._memory)):
             array[:] = state.arrays[f"moment{number}"]
         self.lr = self._optimizer.learning_rate
 
@@ -77,13 +87,12 @@ class Updates:
         self._optimizer = make_mxnet_optimizer(self._settings, self._start_lr, self._updates)
         self._memory = self._optimizer.create_state(0, self._x)
 
-    @property
-    def _moments(self) -> list[mx.nd.NDArray]:
-        """What the optimiser remembers: none, one or several arrays of the picture's shape."""
-        memory = self._memory
-        if memory is None:
-            return []
-        return list(memory) if isinstance(memory, (list, tuple)) else [memory]
+
+def moments(memory: object) -> list[mx.nd.NDArray]:
+    """What MXNet's optimiser remembers: none, one or several arrays of the picture's shape."""
+    if memory is None:
+        return []
+    return list(memory) if isinstance(memory, (list, tuple)) else [memory]
 
 
 def make_mxnet_optimizer(

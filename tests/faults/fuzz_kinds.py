@@ -80,6 +80,16 @@ class Bench:
             composed = compose("fast", list(seeds.training_overrides(self.folder)))
             return training.Training(config.check(composed))
 
+    @cached_property
+    def run(self) -> Any:
+        """One experiment, whose checkpoints are read."""
+        from hydra import compose
+
+        from nstrep import config
+
+        with configurations():
+            return config.check(compose("config", list(seeds.run_overrides(self.folder))))
+
 
 @dataclass(frozen=True)
 class Kind:
@@ -364,27 +374,55 @@ def use_fast(bench: Bench, path: Path) -> str:
     return "network"
 
 
-def make_checkpoint(bench: Bench, rng: random.Random, number: int) -> Path:
+def make_training_checkpoint(bench: Bench, rng: random.Random, number: int) -> Path:
     """A damaged checkpoint of a training, or one with another state inside."""
-    pick = rng.random()
-    data = bench.files("training")["checkpoint"]
     path = Path("checkpoint.npz")
+    write_checkpoint(path, bench.files("training")["checkpoint"], rng)
+    return path
+
+
+def make_run_checkpoint(bench: Bench, rng: random.Random, number: int) -> Path:
+    """A run that was stopped, with such a checkpoint or a damaged curve beside it."""
+    directory = Path("run")
+    shutil.copytree(bench.folder / "stopped", directory)
+    damage = "curve.csv" if rng.random() < 0.15 else "checkpoint.npz"
+    data = (directory / damage).read_bytes()
+    if damage == "curve.csv":
+        (directory / damage).write_bytes(mutate.mutated(data, rng))
+    else:
+        write_checkpoint(directory / damage, data, rng)
+    return directory
+
+
+def write_checkpoint(path: Path, data: bytes, rng: random.Random) -> None:
+    """A checkpoint that is damaged, or has another state inside."""
+    pick = rng.random()
     if pick < 0.5:
         path.write_bytes(mutate.mutated(data, rng))
-        return path
+        return
     arrays = dict(np.load(io.BytesIO(data)))
     if pick < 0.75:
         path.write_bytes(hostile_npz(arrays, rng))
-        return path
+        return
     state = seeds.spoiled(json.loads(arrays["facts"].tobytes()), rng)
     text = seeds.DEEP if rng.random() < 0.1 else json.dumps(state)
     arrays["facts"] = np.frombuffer(text.encode("utf-8", "replace"), np.uint8)
     with path.open("wb") as stream:
         np.savez(stream, **arrays)
-    return path
 
 
-def use_checkpoint(bench: Bench, path: Path) -> str:
+def use_run_checkpoint(bench: Bench, directory: Path) -> str:
+    """Go on with the run; the same command in a sweep would begin it anew."""
+    from nstrep import experiment, loading
+
+    metrics = experiment.run_once(bench.run, directory, anew=False)
+    check(metrics["status"] == "finished", "did not finish")
+    curve = loading.load_run(directory).curve
+    check(curve["epoch"].tolist() == list(range(metrics["epochs"] + 1)), "rows of the curve")
+    return "run"
+
+
+def use_training_checkpoint(bench: Bench, path: Path) -> str:
     """Go on from a checkpoint."""
     training = bench.training
     training.restore(path)
@@ -747,14 +785,15 @@ KINDS = {
     kind.name: kind
     for kind in (
         *(Kind(f"control: {what}", 0, lambda *_, w=what: w, do_wrong) for what in CONTROLS),
-        Kind("pictures", 270, make_picture, use_picture),
+        Kind("pictures", 220, make_picture, use_picture),
         Kind("texts of PNGs", 50, make_text_picture, use_text_picture),
         Kind("networks: .params", 110, make_params, use_network),
         Kind("networks: .npz", 90, make_npz, use_network),
         Kind("networks: .pth", 90, make_pth, use_network),
         Kind("networks: .h5", 30, damaged("networks", "h5"), use_network),
         Kind("fast networks", 60, make_fast, use_fast),
-        Kind("checkpoints of trainings", 50, make_checkpoint, use_checkpoint),
+        Kind("checkpoints of runs", 50, make_run_checkpoint, use_run_checkpoint),
+        Kind("checkpoints of trainings", 50, make_training_checkpoint, use_training_checkpoint),
         Kind("raw.npz of runs", 40, make_raw, use_raw),
         Kind("overrides", 70, make_overrides, use_overrides),
         Kind("configurations in pictures", 70, make_from_image, use_from_image),

@@ -175,7 +175,7 @@ def networks() -> dict[str, bytes]:
 
 def make(folder: Path) -> None:
     """Write all seed files: pictures/, networks/, fast/, runs/ of a real run and of made-up ones,
-    and training/ with a checkpoint.
+    stopped/ of a run with a checkpoint and training/ with one.
     """
     from hydra import compose, initialize_config_dir
 
@@ -198,14 +198,14 @@ def make(folder: Path) -> None:
         pixels = rng.integers(0, 256, (40, 48, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(photos / f"{index}.png")
     with initialize_config_dir(version_base="1.3", config_dir=str(cli.config_folder())):
-        small = compose(
-            "config",
-            ["model=vgg19_slim", "max_long_edge=48", "max_num_epochs=1", "content=chelsea"]
-            + [f"style_image={photos / '0.png'}"],
-        )
+        small = compose("config", [*run_overrides(folder), "max_num_epochs=1"])
+        stopped = compose("config", list(run_overrides(folder)))
         train = compose("fast", list(training_overrides(folder)))
         checked, trained = check(small), fast_config.check(train)
+        interrupted = check(stopped)
     experiment.run(checked, folder / "runs" / "real")
+    with contextlib.suppress(KeyboardInterrupt):
+        experiment.run(interrupted, folder / "stopped", callback=interrupt)
     for number, weight in enumerate(("content_weight=1", "content_weight=20")):
         write_run(folder / "runs" / str(number), weight, seed=number)
     write_run(folder / "runs" / "broken", "seed=3", status="failed", reason="no")
@@ -216,6 +216,20 @@ def make(folder: Path) -> None:
     (folder / "fast").mkdir()
     layouts.save(folder / "fast" / "net.npz", NETS["small"], dict(initial(NETS["small"], 0)))
     shutil.move(folder / "fast" / "net.npz", folder / "fast" / "net")
+
+
+def interrupt(step: object) -> None:
+    """End a run after three epochs, as Ctrl-C does."""
+    if step.epoch == 3:
+        raise KeyboardInterrupt
+
+
+def run_overrides(folder: Path) -> tuple[str, ...]:
+    """The smallest run: what its checkpoint belongs to."""
+    return (
+        "model=vgg19_slim", "max_long_edge=48", "max_num_epochs=5", "content=chelsea",
+        "checkpoint_seconds=0", f"style_image={folder / 'photos' / '0.png'}",
+    )  # fmt: skip
 
 
 def training_overrides(folder: Path) -> tuple[str, ...]:

@@ -74,31 +74,22 @@ def check(losses: dict[str, dict]) -> None:
 
 
 def summary(rows: list[dict]) -> str:
-    """Medians, spreads and ratios to nstrep."""
-    lines, ours = [], {}
+    """Medians and spreads, and what share of each peer's nstrep takes, whole and in strips."""
+    medians, lines = {}, []
+    keys = ("seconds", "cpu_seconds", "peak_mb")
+    spread = lambda three: f"{three[0]:.3g} ({three[1]:.3g} to {three[2]:.3g})"  # noqa: E731
     for name in dict.fromkeys(row["peer"] for row in rows):
         mine = [row for row in rows if row["peer"] == name]
-        wall, cpu, peak = (
-            harness.median_and_spread(float(row[key]) for row in mine)
-            for key in ("seconds", "cpu_seconds", "peak_mb")
-        )
-        ours = ours or {"wall": wall[0], "cpu": cpu[0], "peak": peak[0]}
-        spread = lambda three: f"{three[0]:.3g} ({three[1]:.3g} to {three[2]:.3g})"  # noqa: E731
-        lines.append(
-            [
-                name,
-                spread(wall),
-                spread(cpu),
-                ours["wall"] / wall[0],
-                ours["cpu"] / cpu[0],
-                f"{peak[0]:.0f}",
-                ours["peak"] / peak[0],
-            ]
-        )
-    header = (
-        "peer", "seconds (from, to)", "CPU seconds (from, to)", "nstrep / peer, seconds",
-        "nstrep / peer, CPU", "peak MB", "nstrep / peer, MB",
-    )  # fmt: skip
+        three = [harness.median_and_spread(float(row[key]) for row in mine) for key in keys]
+        medians[name] = dict(zip(keys, (each[0] for each in three)))
+        lines.append([name, *map(spread, three[:2]), f"{three[2][0]:.0f}"])
+    ours = [name for name in medians if name.startswith("nstrep")]
+    for line in lines:
+        theirs = medians[line[0]]
+        line += [medians[own][key] / theirs[key] for own in ours for key in keys]
+    short = {"seconds": "seconds", "cpu_seconds": "CPU", "peak_mb": "MB"}
+    header = ["peer", "seconds (from, to)", "CPU seconds (from, to)", "peak MB"]
+    header += [f"{own} / peer, {short[key]}" for own in ours for key in keys]
     return harness.table(header, lines)
 
 

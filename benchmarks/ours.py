@@ -83,7 +83,7 @@ def iterate(problem, network: Network, start: str, count: str, tile: str = "0") 
     image = problem[start]
     before = environment.memory_mb()["now"]
     side = tiling.STRIPS if tile == tiling.STRIPS else int(tile) or None
-    environment.hand_back_larger_than(image.nbytes + 2**20)  # as a run does
+    environment.settle_malloc(fast=side is None, size=image.nbytes + 2**20)  # as a run does
     found = gatys(problem, network, side)
     environment.give_memory_back()
     first = found(image)

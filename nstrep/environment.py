@@ -31,7 +31,7 @@ REQUIRED = {
 }
 """Set whatever the user says: results are wrong otherwise."""
 
-M_MMAP_THRESHOLD = -3
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX = -1, -3, -4, -8
 """Of glibc's malloc.h."""
 
 LARGE = 4 * 2**20, 32 * 2**20
@@ -69,6 +69,8 @@ def prepare() -> None:
         _check_python()
         _check_numpy()
         _set_defaults()
+        # Of several arenas, only the first can keep blocks of more than 32 MiB.
+        _mallopt(M_ARENA_MAX, 1)
         _check_libraries()
     except ImportError as problem:
         if sys.argv[:1] == ["-m"]:
@@ -163,17 +165,30 @@ def memory_mb() -> dict[str, float]:
     return {"now": int(kib["RSS"]) / 1024, "peak": int(kib["HWM"]) / 1024}
 
 
-def hand_back_larger_than(size: int) -> None:
-    """Let malloc return blocks larger than ``size`` bytes to the system as soon as they are freed.
+def settle_malloc(*, fast: bool, size: int) -> None:
+    """Choose how malloc treats large blocks; what the user has set is left alone.
 
-    By itself it keeps what the largest features leave, up to 32 MiB each. Smaller blocks it should
-    keep: an optimiser adds and drops some as large as the picture at every step, and fresh memory
-    costs more than that. What the user has set is left alone.
+    Args:
+        fast: keep what is freed for the next block: fresh pages take a tenth of an iteration of
+            VGG-19. Otherwise blocks larger than ``size`` go back to the system at once.
+        size: bytes; more than an optimiser adds and drops at every step.
+
     """
-    if "MALLOC_MMAP_THRESHOLD_" not in os.environ:
-        least, most = LARGE
-        with contextlib.suppress(OSError, AttributeError):  # another C library than glibc
-            ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, min(max(least, size), most))
+    least, most = LARGE
+    if fast:
+        _mallopt(M_MMAP_MAX, 0)
+        _mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+    else:
+        _mallopt(M_MMAP_MAX, 2**16)
+        _mallopt(M_TRIM_THRESHOLD, least)
+        _mallopt(M_MMAP_THRESHOLD, min(max(least, size), most))
+
+
+def _mallopt(option: int, value: int) -> None:
+    if any(name.startswith("MALLOC_") for name in os.environ):
+        return
+    with contextlib.suppress(OSError, AttributeError):  # another C library than glibc
+        ctypes.CDLL(None).mallopt(option, value)
 
 
 def give_memory_back() -> None:

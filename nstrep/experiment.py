@@ -273,7 +273,6 @@ def _optimize(
     config: ExperimentConfig, prepared: Prepared, watch: _Watch, kept: State | None
 ) -> Outcome:
     height, width = prepared.photo.shape[:2]
-    environment.hand_back_larger_than(prepared.start.nbytes + 2**20)
     environment.give_memory_back()
     environment.reset_peak_memory()
     before = environment.memory_mb()["now"]
@@ -342,6 +341,7 @@ def objective(
         config.basis,
         config.tile,
     )
+    environment.settle_malloc(fast=found.tile is None, size=prepared.start.nbytes + 2**20)
     content = pictures.to_vgg_input(prepared.seen, config.preprocess.pixel_scale)
     common = (prepared.network, content, prepared.regions, weights, config.losses)
     if found.tile is None:

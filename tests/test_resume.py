@@ -170,7 +170,7 @@ def test_nothing_is_computed_twice_in_a_process(config, tmp_path, monkeypatch):
     from nstrep import models, pictures
     from nstrep.network import Network
 
-    models._on_device.cache_clear()  # what other tests left
+    models._network.cache_clear()  # what other tests left
     pictures._decoded.cache.clear()
     one, two = photo(tmp_path / "one.png"), photo(tmp_path / "two.png", shade=30)
     forward, read = [], []

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import gc
 import logging
 import os
 import re
@@ -193,8 +192,7 @@ def _mallopt(option: int, value: int) -> None:
 
 
 def give_memory_back() -> None:
-    """Return to the system what this process needs no more: runs of many sizes leave gaps."""
-    gc.collect()
+    """Return to the system what this process has freed: runs of many sizes leave gaps otherwise."""
     with contextlib.suppress(OSError, AttributeError):  # another C library than glibc
         ctypes.CDLL(None).malloc_trim(0)
 

@@ -98,11 +98,13 @@ def summary(rows: list[dict]) -> str:
         median, least, most = harness.median_and_spread(each)
         first = first or median
         together = harness.cores() if way == "one run a core" else 1
-        besides, _, _ = harness.median_and_spread(
+        besides = [
             (together * float(row["seconds"]) - float(row["optimising"])) / int(row["runs"])
             for row in mine
-        )
-        lines.append([way, median, f"{least:.3g} to {most:.3g}", median / first, besides])
+            if row.get("optimising")  # older tables do not have it
+        ]
+        rest = harness.median_and_spread(besides)[0] if besides else "not measured"
+        lines.append([way, median, f"{least:.3g} to {most:.3g}", median / first, rest])
     header = (
         "way", "seconds a run", "from, to", "/ a process a run", "seconds besides optimising",
     )  # fmt: skip

@@ -16,11 +16,11 @@ PARTS = {
     "kills": (
         "Killed",
         "A row is a command that is killed with `kill -9` at random moments and started again,"
-        " up to three times in a row, until it ends; `tests/faults/results/kill_moments.txt` has"
-        " the moments. Half of them are spread evenly over the time that the command takes, half"
-        " are those at which a certain file appears, temporary ones included. Times counts the"
-        " kills. Lost: runs of which more had to be made again than what lies between two"
-        " checkpoints. Wrong: at a kill, a file that has its final name and"
+        " up to three times in a row, until it ends; the moments are written to"
+        " `tests/faults/results/kill_moments.txt`. Half of them are spread evenly over the time"
+        " that the command takes, half are those at which a certain file appears, temporary ones"
+        " included. Times counts the kills. Lost: runs of which more had to be made again than what"
+        " lies between two checkpoints. Wrong: at a kill, a file that has its final name and"
         " is not whole, or a finished run that is made again; at the end, a file that differs from"
         " the uninterrupted command's (final.png and arrays by their bytes, tables but for times"
         " and memory), a row doubled, a lock or a temporary file left.",

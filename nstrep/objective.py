@@ -226,16 +226,14 @@ class Objective:
                 root=root,
             )
             terms.append(Term(term.name, value, term.coefficient, head_gradient=2.0))
-        sums = losses.total_variation(image, forms.tv.form, forms.tv.grid) if after is None else ()
+        sums = ()
+        if weights.tv and after is None:
+            sums = losses.total_variation(image, forms.tv.form, forms.tv.grid)
         for value, coefficient in zip(sums, tv_coefficients(picture, weights.tv, forms)):
             terms.append(Term("tv_loss", value, coefficient))
 
         self.terms = terms
-        # The deepest last: the gradient of each is then computed when the backward pass comes to
-        # its layer, not kept from the beginning.
-        depths = {layer: depth for depth, layer in enumerate(network.architecture.layers)}
-        layer_of = [term.name.split(".")[1] if "." in term.name else None for term in terms]
-        self._order = sorted(range(len(terms)), key=lambda place: depths.get(layer_of[place], -1))
+        self._order = order(terms, list(network.architecture.layers))
         self.image = mx.nd.zeros(self.shape, ctx=network.context)
         self._gradient = mx.nd.zeros(self.shape, ctx=network.context)
         self._heads = [
@@ -284,6 +282,23 @@ class Objective:
         for term, value in zip(self.terms, raw):
             named[term.name] = named.get(term.name, 0.0) + term.coefficient * float(value)
         return Evaluation(with_sums(named), self._gradient)
+
+
+def order(terms: Sequence[Term], layers: Sequence[str]) -> list[int]:
+    """The places of the terms in the order in which their losses are best computed.
+
+    The deepest last: the gradient of each is then computed when the backward pass comes to its
+    layer, not kept from the beginning. But the Gram product of a layer lays its features out as
+    MXNet's pooling is ten times slower on; so it waits for a deeper one, which needs the pooling.
+    """
+    depths = {layer: depth for depth, layer in enumerate(layers)}
+    of = [depths[term.name.split(".")[1]] if "." in term.name else -1 for term in terms]
+    found: list[int] = []
+    for depth in sorted(set(of), reverse=True):
+        waits = bool(found) and layers[depth + 1].startswith("pool")
+        at = 1 if waits else 0
+        found[at:at] = [place for place, other in enumerate(of) if other == depth]
+    return found
 
 
 def energy(target: np.ndarray) -> float:

@@ -417,6 +417,8 @@ class Passes:
     def _total_variation(self, image: np.ndarray) -> float:
         """Strip by strip, each with the first row of the next; its gradient is added."""
         total, height = 0.0, image.shape[2]
+        if not any(self._tv):
+            return total
         for start in range(0, max(1, height - 1), self._tv_rows):
             stop = min(start + self._tv_rows + 1, height)
             ends = (start > 0, stop < height)

@@ -1,4 +1,4 @@
-"""Products of pictures in single precision, summed in double, without copies of whole pictures."""
+"""Products of pictures in single precision, without copies of whole pictures."""
 
 from __future__ import annotations
 
@@ -8,21 +8,32 @@ import numpy as np
 from scipy.linalg import blas
 
 BLOCK = 2**15
-"""Numbers that are converted at once: they stay in the processor's cache."""
+"""Numbers that are summed in single precision; the blocks' sums are added in double."""
+
+FAINT = 1e-25
+"""Below this, a block's sum may have lost products that single precision cannot hold."""
 
 
 def dot(left: np.ndarray, right: np.ndarray) -> float:
-    """Sum of the products of two arrays of one shape, in double precision."""
+    """Sum of the products of two float32 arrays of one shape.
+
+    To some 1e-8 of the product of their norms; blocks whose products are too large or too small
+    for single precision are computed in double.
+    """
     left, right = left.ravel(), right.ravel()
     parts = (slice(begin, begin + BLOCK) for begin in range(0, left.size, BLOCK))
-    return sum(
-        float(np.dot(left[part].astype(np.float64), right[part].astype(np.float64)))
-        for part in parts
-    )
+    return sum(_block(left[part], right[part]) for part in parts)
+
+
+def _block(left: np.ndarray, right: np.ndarray) -> float:
+    found = float(np.dot(left, right))
+    if FAINT < abs(found) < math.inf:
+        return found
+    return float(np.dot(left.astype(np.float64), right.astype(np.float64)))
 
 
 def norm(array: np.ndarray) -> float:
-    """Euclidean norm, in double precision."""
+    """Euclidean norm."""
     return math.sqrt(dot(array, array))
 
 

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 
 from nstrep.config import LossesConfig, LossForm, StyleForm, TvForm
+from nstrep.losses import Term
 from nstrep.network import Network
-from nstrep.objective import LayerWeights, Objective
+from nstrep.objective import LayerWeights, Objective, order
 from nstrep.regions import whole
 from tests import reference
 from tests.conftest import TINY
@@ -170,3 +171,26 @@ def test_the_style_of_its_own_picture_is_matched(tiny, image):
     x = image(12, 16)
     objective, _, _ = make(tiny, image(12, 16), x, RELATIVE, "avg")
     assert objective(x).losses["style_loss"] < 1e-9
+
+
+class TestOrder:
+    LAYERS = ("conv1_1", "relu1_1", "relu1_2", "pool1", "relu2_1", "pool2", "relu3_1")
+
+    def of(self, *layers):
+        terms = [Term(f"style_loss.{layer}" if layer else "tv_loss", None, 1.0) for layer in layers]
+        return [layers[place] for place in order(terms, self.LAYERS)]
+
+    def test_the_deepest_last(self):
+        assert self.of("relu3_1", None, "conv1_1") == [None, "conv1_1", "relu3_1"]
+
+    def test_a_layer_before_a_pooling_waits_for_a_deeper_one(self):
+        assert self.of("relu1_2", "relu1_1", "relu3_1", "relu1_2") == (
+            ["relu1_1", "relu3_1", "relu1_2", "relu1_2"]
+        )
+
+    def test_several_such_layers_all_wait(self):
+        found = self.of("relu1_2", "relu2_1", "relu3_1")
+        assert found[0] == "relu3_1"
+
+    def test_it_does_not_wait_where_nothing_is_deeper(self):
+        assert self.of("relu2_1", "relu1_1") == ["relu1_1", "relu2_1"]

@@ -347,7 +347,9 @@ class Passes:
             pulls = []
             for term in (term for term in self._styles if term.layer == layer):
                 matrix, offset = (mx.sym.Variable(f"{what}.{term.name}") for what in _PULL)
-                pull = mx.sym.Convolution(features, matrix, offset, kernel=(1, 1), num_filter=n)
+                # Blocked here too, or MXNet sends the zeros behind it back through it.
+                at = mx.sym.BlockGrad(features)
+                pull = mx.sym.Convolution(at, matrix, offset, kernel=(1, 1), num_filter=n)
                 if term.mask is not None:
                     pull = mx.sym.broadcast_mul(pull, mx.sym.Variable(f"weights.{term.name}"))
                 pulls.append(pull)

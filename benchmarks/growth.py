@@ -25,6 +25,7 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
     parser.add_argument("--tile", type=int, default=512)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--count", type=int, default=2, help="iterations in each process")
     given = parser.parse_args()
     rows = []
     with tempfile.TemporaryDirectory() as folder:
@@ -35,7 +36,7 @@ def main() -> None:
             for size, path in problems.items():
                 for tile in (0, given.tile):
                     harness.progress(f"round {turn + 1}: {size} pixels, tile {tile or 'null'}")
-                    what = (path, given.model, "iterate", "noise", 1, tile)
+                    what = (path, given.model, "iterate", "noise", given.count, tile)
                     found = harness.child("benchmarks.ours", *what)
                     rows.append(
                         {
@@ -43,8 +44,8 @@ def main() -> None:
                             "size": size,
                             "tile": tile,
                             "round": turn,
-                            "seconds": found["seconds"][0],
-                            "cpu_seconds": found["cpu"][0],
+                            "seconds": float(np.median(found["seconds"])),
+                            "cpu_seconds": float(np.median(found["cpu"])),
                             "added_mb": found["peak_mb"] - found["before_mb"],
                             "estimate_mb": found["estimate_mb"],
                             "load": harness.load(),

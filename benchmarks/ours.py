@@ -165,6 +165,7 @@ def follow(found: Objective, start: np.ndarray, config, goal: float, most: int) 
         seen[:] = [step]
         return best <= goal or step.epoch >= most
 
+    environment.settle_malloc(fast=True, size=0)  # as a run of a whole picture does
     found(start).gradient.wait_to_read()
     clock = harness.Clock()
     minimize(problem, start, config.optimizer, config.lr or math.nan, observe)

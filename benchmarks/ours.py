@@ -115,8 +115,9 @@ def iterate(problem, network: Network, start: str, count: str, tile: str = "0") 
 
 
 def optimise(problem, network: Network, start: str, goal: str, most: str, power: str) -> dict:
-    """L-BFGS in the scaled cosine basis until the loss is at the goal."""
-    config = composed("recipe=nstrep", f"basis_power={power}")
+    """L-BFGS in the scaled cosine basis (power 0: in pixels) until the loss is at the goal."""
+    basis = f"basis_power={power}" if float(power) else "basis=pixels"
+    config = composed("recipe=nstrep", basis)
     found = follow(gatys(problem, network), problem[start], config, float(goal), int(most))
     del found["image"]
     return found

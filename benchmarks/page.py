@@ -30,7 +30,7 @@ KINDS = {
     "quality": (
         "Time to quality",
         "nstrep's L-BFGS until its loss is at most the peer's, in cosines scaled by"
-        " frequency^-basis_power: 0.5 is the default, 0 the same as in pixels. From the photo and"
+        " frequency^-basis_power: 0.5 is the default; or in pixels. From the photo and"
         " from noise: torch.optim.LBFGS with its defaults after 60 evaluations."
         " mxnet2016: that recipe with its own optimiser after 200 epochs on half the threads,"
         " against nstrep's L-BFGS on the same loss, from the same noise and from the photo, with"

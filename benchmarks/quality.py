@@ -24,7 +24,7 @@ MOST = 500
 """Epochs that nstrep may take."""
 
 POWERS = (0.5, 0.25, 0)
-"""Of the scaled cosines: the default, that of fewest steps, and none."""
+"""Of the scaled cosines: the default, that of fewest steps, and none: pixels."""
 
 STARTS = {"noise": 40, "photo": 20}
 """Where nstrep starts against the example, which starts from noise; updates at half the size first.
@@ -68,7 +68,7 @@ def main() -> None:
                 found = add(start, "torch", harness.child(*torch, start, EVALUATIONS))
                 goal = ("optimise", start, found["loss"], MOST)
                 for power in POWERS:
-                    name = f"nstrep, basis_power={power}"
+                    name = f"nstrep, basis_power={power}" if power else "nstrep, basis=pixels"
                     add(start, name, harness.child(*ours, *goal, power))
             half = max(1, harness.cores() // 2)
             upstream = ("recipe", "mxnet2016", "own", 0, EPOCHS)

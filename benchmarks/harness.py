@@ -25,7 +25,12 @@ RESULTS = ROOT / "benchmarks" / "results"
 
 STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 CONTENT_LAYER = "relu4_2"
-CONTENT_WEIGHT, STYLE_WEIGHT = 1.0, 1000.0  # Gatys, Ecker, Bethge 2015: a ratio of 1e-3
+CONTENT_WEIGHT = 1.0
+
+STYLE_WEIGHTS = {"vgg19_slim": 1e3, "vgg19": 1e6}
+"""Gatys, Ecker, Bethge 2015: 1000 times the content's. The style loss is of the fourth power of the
+features, the content loss of the second; random weights with features of mean 1 take more for the
+two to be in proportion."""
 
 MODELS = ("vgg19", "vgg19_slim")
 
@@ -33,9 +38,8 @@ MODELS = ("vgg19", "vgg19_slim")
 def write_problem(path: Path, model: str, size: int, seed: int = 0) -> None:
     """Weights, photo, painting and noise for all peers: one .npz.
 
-    Gatys' losses of VGG-19 (random weights, normalised so that the losses are in proportion as with
-    trained ones; ``vgg19_slim``: its own) to relu5_1. Pictures are
-    ``vgg_input`` (1, 3, size, size).
+    Gatys' losses of VGG-19 (random weights, normalised so that the features of all layers are as
+    large; ``vgg19_slim``: its own) to relu5_1. Pictures are ``vgg_input`` (1, 3, size, size).
     """
     from importlib import resources
 
@@ -63,6 +67,7 @@ def write_problem(path: Path, model: str, size: int, seed: int = 0) -> None:
         photo=pictures.to_vgg_input(photo, 255.0),
         painting=pictures.to_vgg_input(painting, 255.0),
         noise=noise.astype(np.float32),
+        style_weight=STYLE_WEIGHTS[model],
         **{f"weights.{name}": array for name, array in needed.items()},
     )
 

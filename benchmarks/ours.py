@@ -58,7 +58,7 @@ def gatys(problem: np.lib.npyio.NpzFile, network: Network, tile: int | str | Non
     config = composed(
         "recipe=gatys2015",
         f"content_weight={harness.CONTENT_WEIGHT}",
-        f"style_weight={harness.STYLE_WEIGHT}",
+        f"style_weight={float(problem['style_weight'])}",
         f"content_layers=[{harness.CONTENT_LAYER}]",
         f"style_layers=[{','.join(harness.STYLE_LAYERS)}]",
         "style_layer_weights=mean",

@@ -2,8 +2,7 @@
 
 python -m benchmarks.quality                       # the shipped network, 512 px
 python -m benchmarks.quality --size 256            # minutes
-python -m benchmarks.quality --model vgg19 --starts noise    # half an hour a round; its weights are
-                                                   # random, and from the photo leave hardly a way
+python -m benchmarks.quality --model vgg19        # half an hour a round
 
 The first goal is the loss of ``torch.optim.LBFGS`` (its defaults) after 60 evaluations, same
 weights, losses and start. The second is the loss of recipe=mxnet2016 with its own optimiser after

@@ -38,6 +38,7 @@ class Losses(torch.nn.Module):
     def __init__(self, problem: np.lib.npyio.NpzFile, channels_last: bool) -> None:
         super().__init__()
         form = torch.channels_last if channels_last else torch.contiguous_format
+        self._style_weight = float(problem["style_weight"])
         names = [n for n in problem if n.startswith("weights.") and n.endswith("_weight")]
         self._layers = sorted(name[len("weights.conv") : -len("_weight")] for name in names)
         self._weights, self._biases = (
@@ -72,7 +73,7 @@ class Losses(torch.nn.Module):
         for name, target in self._grams.items():
             n, m = features[name].shape[1], features[name][0, 0].numel()
             loss = (gram(features[name]) - target).square().sum() / (4 * n**2 * m**2)
-            weight = harness.STYLE_WEIGHT / len(self._grams)
+            weight = self._style_weight / len(self._grams)
             losses[f"style_loss.{name}"] = weight * loss
         return losses
 

@@ -1,6 +1,7 @@
 """What a sweep saves: runs of one process against one process a run, and one run a core.
 
 python -m benchmarks.sweeps                       # eight runs each way, some minutes
+python -m benchmarks.sweeps --size 512 --epochs 60 --runs 4    # as long as real ones
 
 Eight runs of the default recipe, small and short, so that what is paid once shows: each in a
 process of its own, all in one process with all threads (the default launcher), and one a core with
@@ -82,7 +83,7 @@ def main() -> None:
                     }
                 )
                 harness.progress(f"round {turn + 1}: {way}: {seconds:.1f} s")
-    harness.write_csv("sweeps_vgg19_slim", rows)
+    harness.write_csv(f"sweeps_vgg19_slim_{given.size}", rows)
     print(summary(rows))
 
 

@@ -45,8 +45,8 @@ KINDS = {
     ),
     "sweeps": (
         "Sweeps",
-        "Short runs of the default recipe: a process for each, all in one (the default"
-        " launcher, all threads), and one on each core with one thread (hydra/launcher=joblib)."
+        "Runs of the default recipe: a process for each, all in one with all threads"
+        " (hydra/launcher=basic), and one on each core with one thread (the default, joblib)."
         " Besides optimising: importing, composing, pictures, targets, writing the results; of runs"
         " side by side each core's seconds count.",
         sweeps.summary,

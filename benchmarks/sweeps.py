@@ -4,8 +4,8 @@ python -m benchmarks.sweeps                       # eight runs each way, some mi
 python -m benchmarks.sweeps --size 512 --epochs 60 --runs 4    # as long as real ones
 
 Eight runs of the default recipe, small and short, so that what is paid once shows: each in a
-process of its own, all in one process with all threads (the default launcher), and one a core with
-one thread each (hydra/launcher=joblib).
+process of its own, all in one process with all threads (hydra/launcher=basic), and one a core with
+one thread each (the default launcher).
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ def commands(runs: int, size: int, epochs: int, folder: Path) -> dict[str, list[
             [*program, *settings, f"content_weight={weight}", f"hydra.run.dir={folder}/{weight}"]
             for weight in weights
         ],
-        "one process": [[*sweep, f"hydra.sweep.dir={folder}/one"]],
-        "one run a core": [[*sweep, f"hydra.sweep.dir={folder}/cores", "hydra/launcher=joblib"]],
+        "one process": [[*sweep, f"hydra.sweep.dir={folder}/one", "hydra/launcher=basic"]],
+        "one run a core": [[*sweep, f"hydra.sweep.dir={folder}/cores"]],
     }
 
 

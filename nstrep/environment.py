@@ -24,6 +24,9 @@ THREAD_VARIABLE = "OMP_NUM_THREADS"
 CHOSEN = "NSTREP_CHOSE_THREADS"
 """Holds what nstrep itself put into THREAD_VARIABLE; absent where the user did."""
 
+TOGETHER = "NSTREP_PROCESSES"
+"""Holds how many processes of a sweep share this machine's memory; absent for one."""
+
 REQUIRED = {
     # MXNet fuses a convolution with its rectifier in forward-only graphs, and computes the
     # rectified layer wrongly where both are asked for (conv1_1 and relu1_1, say).
@@ -120,6 +123,16 @@ def share_threads(each: int) -> None:
     """Give processes that are started from now on so many threads, unless the user has chosen."""
     if os.environ.get(CHOSEN) == os.environ.get(THREAD_VARIABLE):
         os.environ[THREAD_VARIABLE] = os.environ[CHOSEN] = str(each)
+
+
+def share_memory(processes: int) -> None:
+    """Let so many processes, started from now on, plan with their part of the free memory each."""
+    os.environ[TOGETHER] = str(processes)
+
+
+def memory_share() -> float:
+    """What part of the free memory this process may plan with, above 0, at most 1."""
+    return 1 / int(os.environ.get(TOGETHER, "1"))
 
 
 def physical_cores() -> int:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nstrep import tiling
+from nstrep import environment, tiling
 from nstrep.config import OptimizerConfig
 from nstrep.network import Network
 
@@ -182,8 +182,8 @@ def _advice(optimizer: OptimizerConfig, found: Plan, tile: int | str | None) -> 
 
 
 def available() -> float:
-    """Bytes that this process can still take: what is free, within the limits of its cgroups."""
-    return min([_meminfo("MemAvailable"), *_headroom()])
+    """Bytes that this process can still take: its share of what is free, within its cgroups."""
+    return min([_meminfo("MemAvailable"), *_headroom()]) * environment.memory_share()
 
 
 def _meminfo(name: str) -> float:

@@ -53,9 +53,7 @@ class Sweep(Callback):
             config.hydra.sweep.dir = str(Path(config.hydra.sweep.dir).absolute())
             _search_that_continues(config.hydra.sweeper, list(config.hydra.overrides.hydra))
             config.hydra.overrides.hydra.extend(added)
-        each = threads(config.hydra.launcher)
-        if each is not None:
-            environment.share_threads(each)
+            share_machine(config.hydra.launcher, overrides, planned(config, overrides))
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         try:
             watch = progress.Watch(Path(config.hydra.sweep.dir), planned(config, overrides))
@@ -158,19 +156,30 @@ def planned(config: DictConfig, overrides: list[Override]) -> int:
     return math.prod(sum(1 for _ in item.sweep_string_iterator()) for item in discrete)
 
 
-def threads(launcher: DictConfig) -> int | None:
-    """Threads of a run, from the launcher's settings; None where this process runs it."""
+def share_machine(launcher: DictConfig, overrides: list[Override], runs: int) -> None:
+    """Share cores and memory out among the runs that are made at the same time.
+
+    joblib's ``n_jobs=-1`` becomes a run a core: so many single-threaded runs take a sixth less time
+    than one after another on all cores (docs/performance.md). Runs on a GPU come one by one.
+    """
+    plugin = launcher._target_.split(".")[1].removeprefix("hydra_").removesuffix("_launcher")
+    cores = environment.physical_cores()
+    if plugin == "joblib":
+        if launcher.n_jobs < 1:
+            launcher.n_jobs = 1 if _on_a_gpu(overrides) else max(1, min(cores, runs))
+        environment.share_memory(launcher.n_jobs)
     asked = {
-        "joblib": lambda: environment.physical_cores() // _positive(launcher.n_jobs),
+        "joblib": lambda: cores // launcher.n_jobs,
         "submitit": lambda: launcher.cpus_per_task or 1,
         "ray": lambda: OmegaConf.select(launcher, "ray.remote.num_cpus") or 1,
     }
-    plugin = launcher._target_.split(".")[1].removeprefix("hydra_").removesuffix("_launcher")
-    return max(1, int(asked[plugin]())) if plugin in asked else None
+    if plugin in asked:
+        environment.share_threads(max(1, int(asked[plugin]())))
 
 
-def _positive(jobs: int) -> int:
-    return jobs if jobs > 0 else environment.physical_cores()
+def _on_a_gpu(overrides: list[Override]) -> bool:
+    typed = [item.get_value_string() for item in overrides if item.key_or_group == "gpu"]
+    return any(value != "-1" for value in typed)
 
 
 def _search_that_continues(sweeper: DictConfig, typed: list[str]) -> None:

@@ -1,6 +1,6 @@
 import pytest
 
-from nstrep import memory, tiling
+from nstrep import environment, memory, tiling
 from nstrep.config import OptimizerConfig
 from nstrep.network import Network
 from nstrep.vgg import ARCHITECTURES
@@ -82,6 +82,14 @@ def test_the_limits_of_cgroups(tmp_path, version):
 
 def test_there_is_memory():
     assert 2**24 < memory.available() < 2**45
+
+
+def test_processes_of_a_sweep_share_the_memory(monkeypatch):
+    monkeypatch.setattr(memory, "_headroom", lambda: [800.0])
+    assert memory.available() == 800
+    monkeypatch.setenv(environment.TOGETHER, "1")
+    environment.share_memory(4)
+    assert memory.available() == 200
 
 
 def test_settings_without_corrections():

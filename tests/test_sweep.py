@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import OmegaConf
 from PIL import Image
 
-from nstrep import cli, naming, progress, results
+from nstrep import cli, environment, naming, progress, results, sweep
 from nstrep.config import check
 from nstrep.errors import InputError, ResultsError
 from tests.conftest import SMALL
@@ -23,6 +25,7 @@ ROOT = Path(__file__).parents[1]
 TINY = (*SMALL, "max_num_epochs=2")
 
 GRID = ("content_weight=10,20,30", "stop_eps=0.006,0.005,0.004", "style=swirls,facets")
+JOBLIB = "hydra_plugins.hydra_joblib_launcher.joblib_launcher.JoblibLauncher"
 CONSTANT = ("max_long_edge=48", "max_num_epochs=3", "model=vgg19_slim")
 
 
@@ -65,6 +68,40 @@ def test_a_run_is_named_by_what_varies():
     assert naming.run_name(given, ["max_long_edge"]) == "content_weight=10,style=swirls"
     assert naming.run_name(given[1:2], ["max_long_edge"]) == "max_long_edge=48"
     assert naming.run_name([]) == "run"
+
+
+@pytest.mark.parametrize(
+    ("n_jobs", "typed", "runs", "processes", "threads"),
+    [
+        (-1, ["content_weight=10,20"], 9, 4, 1),
+        (-1, ["content_weight=10,20"], 2, 2, 2),
+        (-1, ["gpu=-1"], 9, 4, 1),
+        (-1, ["gpu=0"], 9, 1, 4),
+        (-1, [], 1, 1, 4),
+        (3, ["gpu=0"], 9, 3, 1),
+        (8, [], 2, 8, 1),
+    ],
+)
+def test_runs_share_the_machine(monkeypatch, n_jobs, typed, runs, processes, threads):
+    monkeypatch.setattr(environment, "physical_cores", lambda: 4)
+    for name in (environment.THREAD_VARIABLE, environment.CHOSEN):
+        monkeypatch.setenv(name, "4")
+    monkeypatch.setenv(environment.TOGETHER, "1")
+    launcher = OmegaConf.create({"_target_": JOBLIB, "n_jobs": n_jobs})
+    overrides = OverridesParser.create().parse_overrides(typed)
+    sweep.share_machine(launcher, overrides, runs)
+    assert launcher.n_jobs == processes
+    assert os.environ[environment.THREAD_VARIABLE] == str(threads)
+    assert environment.memory_share() == 1 / processes
+
+
+def test_threads_that_the_user_has_chosen_stay(monkeypatch):
+    monkeypatch.setenv(environment.THREAD_VARIABLE, "3")
+    monkeypatch.delenv(environment.CHOSEN, raising=False)
+    monkeypatch.setenv(environment.TOGETHER, "1")
+    launcher = OmegaConf.create({"_target_": JOBLIB, "n_jobs": -1})
+    sweep.share_machine(launcher, [], 100)
+    assert os.environ[environment.THREAD_VARIABLE] == "3"
 
 
 def test_the_closing_line():

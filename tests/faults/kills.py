@@ -67,7 +67,7 @@ class Target:
 RUN = (*TINY, "max_num_epochs=150", *CHECKPOINTS, "save_epochs=20")
 SWEEP = ("--multirun", *TINY, "max_num_epochs=60", *CHECKPOINTS,
          "content_weight=1,10,100", "style_scale=0.5,1")  # fmt: skip
-JOBLIB = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
+BASIC, JOBLIB = ("hydra/launcher=basic",), ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
 OF_A_SWEEP = ("summary.csv", "summary.parquet", ".progress/*/*.json", "multirun.yaml")
 
 TARGETS = (
@@ -76,7 +76,7 @@ TARGETS = (
                again=("resume=true",))
         for name, kills in {"lbfgs": 8, "adam": 6, "sgd": 4, "nag": 4}.items()
     ),
-    Target("sweep", SWEEP, "results/sweeps/*", 10, appearing=OF_A_SWEEP, runs="*"),
+    Target("sweep", (*SWEEP, *BASIC), "results/sweeps/*", 10, appearing=OF_A_SWEEP, runs="*"),
     Target("sweep in parallel", (*SWEEP, *JOBLIB), "results/sweeps/*", 6,
            appearing=OF_A_SWEEP, runs="*"),
     Target("sweep in parallel, the parent alone", (*SWEEP, *JOBLIB), "results/sweeps/*", 4,

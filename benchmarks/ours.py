@@ -83,7 +83,7 @@ def iterate(problem, network: Network, start: str, count: str, tile: str = "0") 
     image = problem[start]
     before = environment.memory_mb()["now"]
     side = tiling.STRIPS if tile == tiling.STRIPS else int(tile) or None
-    environment.settle_malloc(fast=side is None, size=image.nbytes + 2**20)  # as a run does
+    memory.settle_malloc(side, image.nbytes)
     found = gatys(problem, network, side)
     environment.give_memory_back()
     first = found(image)
@@ -166,7 +166,7 @@ def follow(found: Objective, start: np.ndarray, config, goal: float, most: int) 
         seen[:] = [step]
         return best <= goal or step.epoch >= most
 
-    environment.settle_malloc(fast=True, size=0)  # as a run of a whole picture does
+    memory.settle_malloc(None, start.nbytes)
     found(start).gradient.wait_to_read()
     clock = harness.Clock()
     minimize(problem, start, config.optimizer, config.lr or math.nan, observe)

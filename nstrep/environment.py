@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import logging
+import math
 import os
 import re
 import sys
@@ -178,23 +179,22 @@ def memory_mb() -> dict[str, float]:
     return {"now": int(kib["RSS"]) / 1024, "peak": int(kib["HWM"]) / 1024}
 
 
-def settle_malloc(*, fast: bool, size: int) -> None:
-    """Choose how malloc treats large blocks; what the user has set is left alone.
+def settle_malloc(keep: float) -> None:
+    """Choose from what size on malloc hands freed blocks back; what the user has set stays.
 
     Args:
-        fast: keep what is freed for the next block: fresh pages take a tenth of an iteration of
-            VGG-19. Otherwise blocks larger than ``size`` go back to the system at once.
-        size: bytes; more than an optimiser adds and drops at every step.
+        keep: bytes; smaller blocks stay for the next one, infinity for all: fresh pages take a
+            tenth of an iteration of VGG-19. Handing larger ones back at once saves memory.
 
     """
-    least, most = LARGE
-    if fast:
+    if math.isinf(keep):
         _mallopt(M_MMAP_MAX, 0)
         _mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
-    else:
-        _mallopt(M_MMAP_MAX, 2**16)
-        _mallopt(M_TRIM_THRESHOLD, least)
-        _mallopt(M_MMAP_THRESHOLD, min(max(least, size), most))
+        return
+    least, most = LARGE
+    _mallopt(M_MMAP_MAX, 2**16)
+    _mallopt(M_TRIM_THRESHOLD, least)
+    _mallopt(M_MMAP_THRESHOLD, int(min(max(least, keep), most)))
 
 
 def _mallopt(option: int, value: int) -> None:

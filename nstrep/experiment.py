@@ -341,7 +341,7 @@ def objective(
         config.basis,
         config.tile,
     )
-    environment.settle_malloc(fast=found.tile is None, size=prepared.start.nbytes + 2**20)
+    memory.settle_malloc(found.tile, prepared.start.nbytes)
     content = pictures.to_vgg_input(prepared.seen, config.preprocess.pixel_scale)
     common = (prepared.network, content, prepared.regions, weights, config.losses)
     if found.tile is None:

@@ -8,6 +8,7 @@ gives, and the arrays as large as the picture that the objective and the optimis
 from __future__ import annotations
 
 import logging
+import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -58,6 +59,21 @@ class Plan:
     """Pixels; None for the whole picture at once; :data:`nstrep.tiling.STRIPS`."""
     bytes: float
     """That the run adds to the process."""
+
+
+def settle_malloc(tile: int | str | None, picture: int) -> None:
+    """Let malloc treat freed blocks as suits a way of computing.
+
+    Whole pictures keep all; strips keep what an optimiser adds and drops at every step; tiles keep
+    little, for they take so long that fresh pages do not matter.
+
+    Args:
+        tile: as in a :class:`Plan`.
+        picture: bytes of the picture, single precision.
+
+    """
+    keep = {None: math.inf, tiling.STRIPS: picture + 2**20}
+    environment.settle_malloc(keep.get(tile, 0))
 
 
 def graph_bytes(

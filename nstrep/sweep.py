@@ -53,7 +53,8 @@ class Sweep(Callback):
             config.hydra.sweep.dir = str(Path(config.hydra.sweep.dir).absolute())
             _search_that_continues(config.hydra.sweeper, list(config.hydra.overrides.hydra))
             config.hydra.overrides.hydra.extend(added)
-            share_machine(config.hydra.launcher, overrides, planned(config, overrides))
+            together = at_once(config.hydra.sweeper, planned(config, overrides))
+            share_machine(config.hydra.launcher, overrides, together)
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         try:
             watch = progress.Watch(Path(config.hydra.sweep.dir), planned(config, overrides))
@@ -154,6 +155,12 @@ def planned(config: DictConfig, overrides: list[Override]) -> int:
         return trials
     discrete = [item for item in overrides if item.is_discrete_sweep()]
     return math.prod(sum(1 for _ in item.sweep_string_iterator()) for item in discrete)
+
+
+def at_once(sweeper: DictConfig, runs: int) -> int:
+    """How many of a sweep's runs its sweeper hands over together, at most."""
+    batches = (OmegaConf.select(sweeper, key) for key in ("max_batch_size", "n_jobs"))
+    return min([runs, *(size for size in batches if size)])
 
 
 def share_machine(launcher: DictConfig, overrides: list[Override], runs: int) -> None:

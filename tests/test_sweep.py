@@ -95,6 +95,14 @@ def test_runs_share_the_machine(monkeypatch, n_jobs, typed, runs, processes, thr
     assert environment.memory_share() == 1 / processes
 
 
+@pytest.mark.parametrize(
+    ("sweeper", "together"),
+    [({}, 9), ({"max_batch_size": None}, 9), ({"max_batch_size": 4}, 4), ({"n_jobs": 2}, 2)],
+)
+def test_a_sweeper_may_hand_over_fewer(sweeper, together):
+    assert sweep.at_once(OmegaConf.create(sweeper), 9) == together
+
+
 def test_threads_that_the_user_has_chosen_stay(monkeypatch):
     monkeypatch.setenv(environment.THREAD_VARIABLE, "3")
     monkeypatch.delenv(environment.CHOSEN, raising=False)

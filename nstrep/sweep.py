@@ -7,7 +7,9 @@ import gc
 import logging
 import math
 import os
+import threading
 import time
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,9 @@ from nstrep.errors import BusyError, NstrepError, ResultsError
 from nstrep.files import reason
 
 log = logging.getLogger(__name__)
+
+ORPHAN_SECONDS = 1.0
+"""How often a process of a sweep looks whether the sweep is still there."""
 
 watch: progress.Watch | None = None
 """Of the sweep that this process started."""
@@ -71,6 +76,7 @@ class Sweep(Callback):
                 handler.addFilter(_only_new_warnings)
         if os.getpid() != self._parent:
             os.environ["TQDM_DISABLE"] = "1"  # bars of several processes would overwrite each other
+            _end_with(self._parent)
         _at_work(False)
         self._began = time.monotonic()
         progress.note_start(self._notes, config.hydra.job.num)
@@ -104,6 +110,22 @@ class Sweep(Callback):
             # Hydra would stop at the first failure with more than one batch. Optuna's sweeper has
             # to see failures, and can be told to live with them.
             job_return.status, job_return.return_value = JobStatus.COMPLETED, math.nan
+
+
+@cache
+def _end_with(parent: int) -> None:
+    """End this process soon after its parent, if it is one of joblib's.
+
+    Of a sweep that is killed, they would stay for five minutes, with all their memory.
+    """
+
+    def watch_parent() -> None:
+        while os.getppid() == parent:
+            time.sleep(ORPHAN_SECONDS)
+        os._exit(1)
+
+    if os.getppid() == parent:
+        threading.Thread(target=watch_parent, daemon=True).start()
 
 
 def _collect_garbage() -> None:

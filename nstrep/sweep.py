@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import hashlib
 import logging
 import math
 import os
@@ -34,6 +35,10 @@ _made = False
 """Whether the last run in this process was made here, not found."""
 
 _said: set[str] = set()
+"""Warnings of this process."""
+
+_notes: Path | None = None
+"""Where the processes of the sweep leave word for each other."""
 
 
 class Sweep(Callback):
@@ -69,6 +74,7 @@ class Sweep(Callback):
 
     def on_job_start(self, config: DictConfig, **_: Any) -> None:
         """Keep what a run of many says in its log alone, but for warnings that are new."""
+        global _notes
         if self._notes is None:
             return
         for handler in logging.getLogger().handlers:
@@ -77,6 +83,7 @@ class Sweep(Callback):
         if os.getpid() != self._parent:
             os.environ["TQDM_DISABLE"] = "1"  # bars of several processes would overwrite each other
             _end_with(self._parent)
+        _notes = self._notes
         _at_work(False)
         self._began = time.monotonic()
         progress.note_start(self._notes, config.hydra.job.num)
@@ -156,11 +163,22 @@ def _quoted(text: str) -> str:
 
 def _only_new_warnings(record: logging.LogRecord) -> bool:
     message = record.getMessage()
-    new = message not in _said
-    if record.levelno >= logging.WARNING and record.exc_info is None and new:
-        _said.add(message)
+    if record.levelno < logging.WARNING or record.exc_info is not None or message in _said:
+        return False
+    _said.add(message)
+    return _is_first(message)
+
+
+def _is_first(message: str) -> bool:
+    """Whether no other process of the sweep has said this."""
+    name = hashlib.sha256(message.encode()).hexdigest()[:16]
+    try:
+        (_notes / f"{name}.said").touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    except OSError:  # better twice than never
         return True
-    return False
+    return True
 
 
 def what_varies(config: DictConfig) -> list[Override]:
@@ -197,6 +215,7 @@ def share_machine(launcher: DictConfig, overrides: list[Override], runs: int) ->
         if launcher.n_jobs < 1:
             launcher.n_jobs = 1 if _on_a_gpu(overrides) else max(1, min(cores, runs))
         environment.share_memory(launcher.n_jobs)
+        _hide_what_joblib_warns_of()
     asked = {
         "joblib": lambda: cores // launcher.n_jobs,
         "submitit": lambda: launcher.cpus_per_task or 1,
@@ -204,6 +223,13 @@ def share_machine(launcher: DictConfig, overrides: list[Override], runs: int) ->
     }
     if plugin in asked:
         environment.share_threads(max(1, int(asked[plugin]())))
+
+
+def _hide_what_joblib_warns_of() -> None:
+    """After Ctrl-C, that it tidies up after its processes."""
+    given = os.environ.get("PYTHONWARNINGS")
+    hidden = "ignore:resource_tracker:UserWarning"
+    os.environ["PYTHONWARNINGS"] = f"{given},{hidden}" if given else hidden
 
 
 def _on_a_gpu(overrides: list[Override]) -> bool:

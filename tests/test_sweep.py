@@ -182,6 +182,12 @@ def test_a_sweep_with_failures_ends_and_continues(run_command, tmp_path):
     assert not list(sweep.glob("*/failed.json"))
 
 
+def test_a_warning_of_all_runs_is_said_once(run_command, tmp_path):
+    said = run_command("--multirun", *TINY, "style=vangogh", "content_weight=10,20").stderr
+    assert "2 of 2 runs finished" in said
+    assert said.count("stands in for it") == 1
+
+
 def test_bad_input_in_the_command_leaves_nothing(run_command, tmp_path):
     for wrong in ("contentweight=1,2", "style=swirls,nope"):
         done = run_command("--multirun", *TINY, wrong)

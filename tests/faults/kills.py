@@ -242,7 +242,7 @@ def uninterrupted(target: Target, folder: Path) -> tuple[Path, float, list[str]]
 
 
 def faults(folder: Path, short: bool, seed: int) -> list[Row]:
-    """Kill all targets; a row each. The moments are kept in results/kill_moments.csv."""
+    """Kill all targets; a row each. The moments are kept in results/kill_moments.txt."""
     rows, kept = [], []
     for number, target in enumerate(TARGETS):
         if short and target.name not in SHORT:

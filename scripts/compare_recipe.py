@@ -5,7 +5,7 @@
 
 The papers' form is that of Gatys, Ecker, Bethge: one content layer, five style layers of equal
 weight, plain Gram matrices, no total variation, no filter. The runs, measures and files are those
-of compare_networks.py: figure.png, recipe.csv and README.md in the folder --out.
+of compare_networks.py: a sheet for each pair, recipe.csv and README.md in the folder --out.
 """
 
 from __future__ import annotations
@@ -17,12 +17,15 @@ from itertools import product
 from pathlib import Path
 
 import compare_networks as compare
+import numpy as np
 import pandas as pd
 from hydra import initialize_config_dir
+from PIL import Image, ImageDraw, ImageFont
 from tqdm import tqdm
 
-from nstrep import cli
+from nstrep import cli, images
 from nstrep.errors import NstrepError
+from nstrep.files import atomic_write
 
 PAPERS = (
     "style_layers=[relu1_1,relu2_1,relu3_1,relu4_1,relu5_1]",
@@ -56,6 +59,9 @@ DEPARTURES: dict[str, compare.Overrides] = {
         "remove_noise=0.03",
     ),
 }
+COLUMNS, LINE = 3, 18
+"""Of a sheet: pictures in a row, and the height of a caption in pixels."""
+
 PAIRS = (("chelsea", "swirls"), ("astronaut", "facets"), ("coffee", "lilies"))
 
 
@@ -85,7 +91,9 @@ def main() -> None:
         csv = rows.rename(columns={"network": "departure"}).to_csv(index=False, float_format="%.5g")
         compare.write(arguments.out / "recipe.csv", csv)
         compare.write(arguments.out / "README.md", report(rows, arguments))
-        compare.draw(done, rows, arguments.out / "figure.png")
+        for photo, style in pairs_of(done):
+            with atomic_write(arguments.out / f"{photo}_{style}.jpg") as temporary:
+                sheet(photo, style, done, rows).save(temporary, format="JPEG", quality=88)
     except NstrepError as error:
         sys.exit(f"compare_recipe: error: {error}")
     print(compare.table(rows))
@@ -112,6 +120,36 @@ def case(name: str, photo: str, style: str, arguments: argparse.Namespace) -> co
     return compare.Case(name, photo, style, config, compare.weights_hash(config), baseline)
 
 
+def pairs_of(done: dict[compare.Case, Path]) -> list[tuple[str, str]]:
+    """The pairs of photo and style, in order."""
+    return list(dict.fromkeys((c.photo, c.style) for c in done))
+
+
+def sheet(
+    photo: str, style: str, done: dict[compare.Case, Path], rows: pd.DataFrame
+) -> Image.Image:
+    """All results of a pair in their own pixels, each under its departure and its measures."""
+    numbers = rows[(rows.photo == photo) & (rows["style"] == style)].set_index("network")
+    cells = [
+        (
+            f"{c.network}: distance {row.distance:.2f}, SSIM {row.ssim:.2f}",
+            compare.result(directory),
+        )
+        for c, directory in done.items()
+        if (c.photo, c.style) == (photo, style)
+        for row in [numbers.loc[c.network]]
+    ]
+    height, width = cells[0][1].shape[:2]
+    rows_of_cells = -(-len(cells) // COLUMNS)
+    page = Image.new("RGB", (COLUMNS * width, rows_of_cells * (height + LINE)), "white")
+    pen, font = ImageDraw.Draw(page), ImageFont.load_default(12)
+    for number, (words, rgb01) in enumerate(cells):
+        top, left = np.multiply(divmod(number, COLUMNS), (height + LINE, width)).tolist()
+        pen.text((left + 4, top + LINE / 2), words, "black", font, anchor="lm")
+        page.paste(Image.fromarray(images.to_uint8(rgb01)), (left, top + LINE))
+    return page
+
+
 def report(rows: pd.DataFrame, arguments: argparse.Namespace) -> str:
     """README.md of the results' folder."""
     command = shlex.join(["python", "scripts/compare_recipe.py", *sys.argv[1:]])
@@ -120,13 +158,17 @@ def report(rows: pd.DataFrame, arguments: argparse.Namespace) -> str:
         for name, settings in DEPARTURES.items()
         if name in arguments.only
     )
+    pictures = "\n\n".join(
+        f"![{photo} in {style}]({photo}_{style}.jpg)"
+        for photo, style in rows[["photo", "style"]].drop_duplicates().itertuples(index=False)
+    )
     return f"""# Departures from the papers' form
 
 The form of the papers ({" ".join(f"`{setting}`" for setting in PAPERS)}) and one departure at a
 time, at {arguments.long_edge} pixels and at most {arguments.epochs} epochs. The measures are
 explained in [results/networks](../networks/README.md).
 
-![photo, style and what each departure makes of them](figure.png)
+{pictures}
 
 {compare.table(rows)}
 

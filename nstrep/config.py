@@ -86,9 +86,7 @@ class PictureConfig:
     name: str = text("what results call it")
     title: str | None = text("title and maker of the work")
     asset: str | None = text("file that download.sh fetches, relative to NSTREP_HOME")
-    builtin: str | None = text(
-        "picture that needs no file: from scikit-image, or from nstrep.paintings"
-    )
+    builtin: str | None = text("picture that needs no download: from scikit-image or stand_ins/")
 
 
 @dataclass

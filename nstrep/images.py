@@ -50,6 +50,11 @@ BUILTIN = {
     "rocket": "rocket.jpg",
 }
 
+STAND_INS = {
+    name: Path(__file__).with_name("stand_ins") / f"{name}.webp"
+    for name in ("starry_swirls", "water_lilies", "cubist_facets")
+}
+"""Paintings inside this package; scripts/paintings/ draws them."""
 
 METHODS = ("lanczos", "bicubic", "bilinear", "skimage")
 """How pictures can be resampled; see resize_to."""
@@ -60,8 +65,9 @@ class Picture:
     """A picture and where it came from. Two pictures are the same if their `sha256` is.
 
     name: short name, for file names and tables. rgb: (H, W, 3) float32, sRGB in [0, 1],
-    read-only. sha256: of the file's bytes; of shape and pixels for one made in memory. source:
-    the path as given, or what made it. stand_in_for: the picture it replaces, if any.
+    read-only. sha256: of the file's bytes; of shape and pixels for a stand-in painting and for one
+    made in memory. source: the path as given, or what made it. stand_in_for: the picture it
+    replaces, if any.
     """
 
     name: str
@@ -105,14 +111,17 @@ def picture_from_array(
 
 
 def builtin(name: str, *, key: str = "picture") -> Picture:
-    """One of the colour pictures inside the scikit-image wheel (BUILTIN), without any download.
+    """A picture that needs no download: from scikit-image (BUILTIN), or one of STAND_INS.
 
     Raises InputError, listing the names, for an unknown one.
     """
+    if name in STAND_INS:
+        path = STAND_INS[name]
+        rgb = load_picture(path, key=key).rgb
+        return picture_from_array(name, rgb, source=f"nstrep/stand_ins/{path.name}")
     if name not in BUILTIN:
-        raise InputError(
-            f"{key}={shown(name)}: no such built-in picture; allowed: " + ", ".join(BUILTIN)
-        )
+        allowed = ", ".join([*BUILTIN, *STAND_INS])
+        raise InputError(f"{key}={shown(name)}: no such built-in picture; allowed: {allowed}")
     spec = importlib.util.find_spec("skimage")
     if spec is None or not spec.submodule_search_locations:
         raise InputError(f"{key}={name}: scikit-image, which holds this picture, is not installed")

@@ -6,7 +6,6 @@ import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
 
@@ -26,7 +25,6 @@ from nstrep.config import (
 from nstrep.errors import InputError
 from nstrep.files import stamp
 from nstrep.images import Picture
-from nstrep.paintings import DRAWN
 from nstrep.vgg import RGB_MEAN, Architecture
 
 log = logging.getLogger(__name__)
@@ -93,7 +91,7 @@ def load_named(named: PictureConfig, *, key: str, download: str = "never") -> Pi
             )
     if named.builtin is None:
         raise InputError(f"{key}={named.name}: names neither an asset nor a built-in picture")
-    picture = replace(_builtin(named.builtin, key), name=named.name)
+    picture = replace(images.builtin(named.builtin, key=key), name=named.name)
     if named.asset is None:
         return picture
     log.warning(
@@ -106,16 +104,6 @@ def load_named(named: PictureConfig, *, key: str, download: str = "never") -> Pi
         Path(named.asset).name,
     )
     return replace(picture, stand_in_for=named.title)
-
-
-def _builtin(name: str, key: str) -> Picture:
-    return _drawn(name) if name in DRAWN else images.builtin(name, key=key)
-
-
-@lru_cache(maxsize=8)
-def _drawn(name: str) -> Picture:
-    rgb01 = DRAWN[name]().astype(np.float32) / 255
-    return images.picture_from_array(name, rgb01, source=f"nstrep.paintings.{name}")
 
 
 def scaled(loaded: Sequence[Picture], config: ExperimentConfig) -> list[np.ndarray]:

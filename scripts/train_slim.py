@@ -57,7 +57,7 @@ from PIL import Image, ImageOps
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from nstrep import paintings
+from nstrep.images import STAND_INS
 
 CONVOLUTIONS = (2, 2, 4, 4, 1)  # in each block of VGG-19, as far as style transfer looks
 LAYERS = tuple(f"conv{b}_{i}" for b, n in enumerate(CONVOLUTIONS, 1) for i in range(1, n + 1))
@@ -225,14 +225,15 @@ def painting_squares() -> list[np.ndarray]:
     """Squares of the stand-in paintings, so that the network has seen strokes: uint8 RGB."""
     rng = np.random.default_rng(0)
     squares = []
-    for draw_painting in paintings.DRAWN.values():
-        painting = Image.fromarray(draw_painting())
-        for _ in range(PAINTING_CROPS):
-            side = int(rng.uniform(0.35, 1.0) * min(painting.size))
-            left = int(rng.integers(0, painting.width - side + 1))
-            top = int(rng.integers(0, painting.height - side + 1))
-            crop = painting.crop((left, top, left + side, top + side))
-            squares.append(np.asarray(crop.resize((PHOTO_SIDE,) * 2, Image.Resampling.LANCZOS)))
+    for path in STAND_INS.values():
+        with Image.open(path) as painting:
+            for _ in range(PAINTING_CROPS):
+                side = int(rng.uniform(0.35, 1.0) * min(painting.size))
+                left = int(rng.integers(0, painting.width - side + 1))
+                top = int(rng.integers(0, painting.height - side + 1))
+                crop = painting.crop((left, top, left + side, top + side))
+                square = crop.resize((PHOTO_SIDE, PHOTO_SIDE), Image.Resampling.LANCZOS)
+                squares.append(np.asarray(square))
     return squares
 
 

@@ -459,7 +459,7 @@ def test_the_report_says_what_was_computed(replication):
     linked = re.findall(r"\]\((figures/[^)]+)\)", text)
     assert len(linked) == 2
     assert all((folder / file).stat().st_size > 1000 for file in linked)
-    assert "Starry Night, Vincent van Gogh, 1889: nstrep.paintings.starry_swirls" in text
+    assert "Starry Night, Vincent van Gogh, 1889: nstrep/stand_ins/starry_swirls.webp" in text
     assert "7673.1" in text  # the published costs beside ours
 
 

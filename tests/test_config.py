@@ -169,14 +169,14 @@ def test_layer_weights(config):
 @pytest.mark.parametrize("group", ["content", "style"])
 def test_every_named_picture_can_be_had(config, group):
     """From inside the packages, or from the catalogue of what can be fetched."""
-    from nstrep import images, pictures
+    from nstrep import images
     from nstrep.assets.catalogue import CATALOGUE
 
     for file in (config_folder() / group).glob("*.yaml"):
         named = getattr(config(f"{group}={file.stem}"), group)
         assert named.name == file.stem
         if named.builtin is not None:
-            assert named.builtin in {**pictures.DRAWN, **images.BUILTIN}
+            assert named.builtin in {**images.BUILTIN, **images.STAND_INS}
         if named.asset is not None:
             assert CATALOGUE[named.asset.split("/")[-1]].path == named.asset
         assert named.builtin or named.asset

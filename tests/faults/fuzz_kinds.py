@@ -538,7 +538,6 @@ def use_from_image(bench: Bench, typed: list[str]) -> str:
 
     from nstrep import cli, pictures
     from nstrep.config import check as checked
-    from nstrep.paintings import DRAWN
 
     with configurations():
         composed = compose("config", typed, return_hydra_config=True)
@@ -555,8 +554,6 @@ def use_from_image(bench: Bench, typed: list[str]) -> str:
             raise plain from None
     text = OmegaConf.to_yaml(OmegaConf.structured(config))
     check(seeds.SECRET not in text, "a variable of the environment came into the configuration")
-    if config.style.builtin in DRAWN:  # which takes a while
-        config.style.builtin = "coffee"
     here = Path.cwd()
     found = pictures.load_pictures(config)
     for picture in found:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageDraw
 
-from nstrep.paintings.plan import Plan
+from scripts.paintings.plan import Plan
 
 Pigment = tuple[int, int, int]  # sRGB
 Row = tuple[Pigment, ...]  # from dark to light

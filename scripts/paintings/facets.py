@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nstrep.paintings.brush import POINTS, Accents, Layer, Manner, paint
-from nstrep.paintings.plan import ASPECT, Plan, check_sides, cloud
+from scripts.paintings.brush import POINTS, Accents, Layer, Manner, paint
+from scripts.paintings.plan import ASPECT, Plan, cloud
 
 # Pigments, sRGB.
 BONE_BLACK, BISTRE, UMBER = (24, 20, 18), (52, 38, 28), (88, 62, 40)
@@ -47,8 +47,7 @@ BOLD, FINE = 5.0, 2.8  # widths of drawn lines, in pixels of a picture of 1024 x
 VEIL = 0.62  # how much a veil hides at its sharp edge
 SHADOW = 0.035  # how far the shadow of a plane falls, canvas heights
 
-COMPOSITION = 1910
-"""Seeds what belongs to the design, so that the seed of a painting changes its strokes only."""
+SEED = 1910  # of two generators: one for the composition, one for the strokes
 
 
 class Mass(NamedTuple):
@@ -277,14 +276,9 @@ def _contours(planes: Sequence[Plane], rng: np.random.Generator) -> list[Accents
     ]
 
 
-def cubist_facets(width: int = 1024, height: int = 812, seed: int = 1910) -> np.ndarray:
-    """Paint a faceted figure: height x width x 3, uint8 RGB; same arguments give the same bytes.
-
-    width and height are in pixels, from 64 to 2048. Another seed gives other strokes in the same
-    composition.
-    """
-    check_sides(width, height)
-    design = np.random.Generator(np.random.PCG64(COMPOSITION))
+def cubist_facets(width: int = 1024, height: int = 812) -> np.ndarray:
+    """Paint a faceted figure of this size in pixels: height x width x 3, uint8 RGB."""
+    design = np.random.Generator(np.random.PCG64(SEED))
     plan, x, y = Plan.blank(width, height)
     _lay_ground(plan, x, y, design)
     planes = [*_planes(ROOM, design), *FIGURE, *_planes(SPLINTERS, design)]
@@ -293,7 +287,7 @@ def cubist_facets(width: int = 1024, height: int = 812, seed: int = 1910) -> np.
     rows, columns = plan.subject.shape
     unit = np.array([columns / ASPECT, rows])  # grid pixels per unit of the design
     contours = [line._replace(path=line.path * unit) for line in _contours(planes, design)]
-    rng = np.random.Generator(np.random.PCG64(seed))
+    rng = np.random.Generator(np.random.PCG64(SEED))
     plan.settle(np.full(len(planes) + 1, 0.035), rng)
     paints = {0: GROUND, **{n: KINDS[plane.kind] for n, plane in enumerate(planes, start=1)}}
     manner = Manner(paints, LAYERS, mixing=3, bristle=9, relief=0.24)

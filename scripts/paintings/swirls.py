@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nstrep.paintings.brush import Layer, Manner, paint
-from nstrep.paintings.plan import ASPECT, Plan, check_sides
+from scripts.paintings.brush import Layer, Manner, paint
+from scripts.paintings.plan import ASPECT, Plan
 
 # Pigments, sRGB.
 GREEN_BLACK, UMBER, PRUSSIAN = (14, 20, 22), (74, 46, 34), (10, 26, 62)
@@ -101,6 +101,8 @@ LAYERS = (
 # The widest brush that a small subject is painted with; the others take every layer.
 WIDEST = {GOLD: 8, BUSH: 8, WALL: 6, ROOF: 6, CYPRESS: 8}
 MANNER = Manner(PAINTS, LAYERS, WIDEST)
+
+SEED = 1889  # of the bushes, the strokes and the streaks
 
 
 def _swirl(x: np.ndarray, y: np.ndarray, whirl: Whirl) -> tuple[np.ndarray, np.ndarray]:
@@ -203,14 +205,9 @@ def _lay_cypress(plan: Plan, x: np.ndarray, y: np.ndarray) -> None:
         plan.put(here, CYPRESS, tone, warmth, (flow_x, 1.0))
 
 
-def starry_swirls(width: int = 1024, height: int = 812, seed: int = 1889) -> np.ndarray:
-    """Paint a night sky: height x width x 3, uint8 RGB; the same bytes for the same arguments.
-
-    width and height are in pixels, from 64 to 2048. Another seed gives other strokes and streaks
-    in the same composition.
-    """
-    check_sides(width, height)
-    rng = np.random.Generator(np.random.PCG64(seed))
+def starry_swirls(width: int = 1024, height: int = 812) -> np.ndarray:
+    """Paint a night sky of this size in pixels: height x width x 3, uint8 RGB."""
+    rng = np.random.Generator(np.random.PCG64(SEED))
     plan, x, y = Plan.blank(width, height)
     _lay_sky(plan, x, y)
     _lay_hills(plan, x, y)

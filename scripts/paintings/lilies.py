@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nstrep.paintings.brush import Layer, Manner, paint
-from nstrep.paintings.plan import Plan, check_sides, cloud
+from scripts.paintings.brush import Layer, Manner, paint
+from scripts.paintings.plan import Plan, cloud
 
 # Pigments, sRGB.
 DEEP_TEAL, VIRIDIAN, SEA_GREEN = (38, 68, 82), (58, 98, 90), (98, 142, 126)
@@ -56,8 +56,7 @@ WIDEST = {WILLOW: 15, GLINT: 15, PAD: 10, BLOSSOM: 10, HEART: 7}
 # Soft: the bristles differ little, the relief is thin, and every dab has a hue of its own.
 MANNER = Manner(PAINTS, LAYERS, WIDEST, mixing=9, bristle=9, relief=0.26)
 
-COMPOSITION = 1906
-"""Seeds what belongs to the design, so that the seed of a painting changes its strokes only."""
+SEED = 1906  # of two generators: one for the composition, one for the strokes
 
 
 class Island(NamedTuple):
@@ -158,18 +157,13 @@ def _lay_islands(plan: Plan, x: np.ndarray, y: np.ndarray, rng: np.random.Genera
                 _lay_blossom(plan, x, y, at, pink)
 
 
-def water_lilies(width: int = 1024, height: int = 812, seed: int = 1906) -> np.ndarray:
-    """Paint a lily pond: height x width x 3, uint8 RGB; the same bytes for the same arguments.
-
-    width and height are in pixels, from 64 to 2048. Another seed gives other strokes and streaks
-    in the same composition.
-    """
-    check_sides(width, height)
-    design = np.random.Generator(np.random.PCG64(COMPOSITION))
+def water_lilies(width: int = 1024, height: int = 812) -> np.ndarray:
+    """Paint a lily pond of this size in pixels: height x width x 3, uint8 RGB."""
+    design = np.random.Generator(np.random.PCG64(SEED))
     plan, x, y = Plan.blank(width, height)
     _lay_water(plan, x, y, design)
     _lay_willows(plan, x, y, design)
     _lay_islands(plan, x, y, design)
-    rng = np.random.Generator(np.random.PCG64(seed))
+    rng = np.random.Generator(np.random.PCG64(SEED))
     plan.settle(STREAKS, rng)
     return paint(plan, MANNER, (height, width), rng)

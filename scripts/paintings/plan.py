@@ -7,20 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-MIN_SIDE, MAX_SIDE = 64, 2048  # pixels
 ASPECT = 1024 / 812
 """Designs are drawn in units of the canvas height: x runs to ASPECT, y runs down to 1."""
 
 PLAN_ROWS = 400  # a finer plan would not show under the strokes
-
-
-def check_sides(width: int, height: int) -> None:
-    """Raise ValueError unless both sides are whole numbers of pixels that a canvas can have."""
-    for name, side in (("width", width), ("height", height)):
-        if not isinstance(side, (int, np.integer)):
-            raise ValueError(f"{name} is {side!r}: a whole number of pixels is needed")
-        if not MIN_SIDE <= side <= MAX_SIDE:
-            raise ValueError(f"{name} is {side}: it must be from {MIN_SIDE} to {MAX_SIDE} pixels")
 
 
 def cloud(shape: tuple[int, int], across: int, down: int, rng: np.random.Generator) -> np.ndarray:
@@ -39,15 +29,13 @@ class Plan:
     flow: np.ndarray  # rows x columns x 2: the way of the brush, x and y; unit vectors once settled
 
     @classmethod
-    def blank(
-        cls, width: int, height: int, rows: int = PLAN_ROWS
-    ) -> tuple[Plan, np.ndarray, np.ndarray]:
+    def blank(cls, width: int, height: int) -> tuple[Plan, np.ndarray, np.ndarray]:
         """Start a plan for a picture of width x height pixels.
 
         Returns the plan, and x and y of its points in units of the design, each rows x columns.
         Shapes other than ASPECT stretch the design.
         """
-        rows = min(height, rows)
+        rows = min(height, PLAN_ROWS)
         columns = round(rows * width / height)
         x, y = np.meshgrid(np.arange(columns) + 0.5, np.arange(rows) + 0.5)
         x, y = x / columns * ASPECT, y / rows

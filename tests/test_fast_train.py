@@ -24,7 +24,7 @@ from nstrep.fast.data import Photos
 from nstrep.fast.nets import NETS
 
 PAINTING = Path(skimage.__file__).with_name("data") / "coffee.png"
-"""Read sooner than the painting of the default style is drawn."""
+"""A small picture that every machine has, whichever paintings it has downloaded."""
 
 TINY = ("data.size=32", "style_size=48", "batch_size=2", f"style_image={PAINTING}")
 

@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 RESULTS = Path(__file__).with_name("results")
 
 PAINTING = Path(skimage.__file__).with_name("data") / "coffee.png"
-"""Read sooner than the painting of the default style is drawn; in one place for all."""
+"""A small picture that every machine has, whichever paintings it has downloaded."""
 
 TINY = ("max_long_edge=64", "model=vgg19_slim", "stop_eps=0", f"style_image={PAINTING}")
 """An experiment that is over in a moment, once its process has started."""

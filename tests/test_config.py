@@ -67,7 +67,7 @@ def test_every_named_key_exists():
             "style_layers=[relu1_1,relu1_1]",
             "style_layers=[relu1_1,relu1_1]: a layer is named twice",
         ),
-        ("style_layer_weights=[1,2]", "style_layer_weights=[1,2]: 2 numbers for 11 style_layers"),
+        ("style_layer_weights=[1,2]", "style_layer_weights=[1,2]: 2 numbers for 5 style_layers"),
         ("style_layer_weights=most", "must be mean, sum, fine, or a list of numbers"),
         ("content_layer_weights=[-1]", "each must be a number of at least 0"),
         ("bounds=true", "bounds=true: needs basis=pixels, not basis=dct"),

@@ -537,7 +537,7 @@ def layer_weights(config: ExperimentConfig, branch: str) -> dict[str, float]:
     key = f"{branch}_layer_weights"
     given = getattr(config, key)
     if given == "mean":
-        each = [1 / len(layers)] * len(layers)
+        each = [1 / max(1, len(layers))] * len(layers)
     elif given == "sum":
         each = [1.0] * len(layers)
     elif given == "fine":

@@ -55,28 +55,48 @@ def main() -> None:
     print(summary(rows))
 
 
+KEYS = ("seconds", "cpu_seconds", "added_mb", "estimate_mb")
+
+
 def summary(rows: list[dict]) -> str:
     """Medians by size, and the slopes of their logarithms against that of the pixels."""
-    lines, slopes = [], []
-    keys = ("seconds", "cpu_seconds", "added_mb", "estimate_mb")
-    for tile in sorted({int(row["tile"]) for row in rows}):
-        medians = []
-        for size in sorted({int(row["size"]) for row in rows}):
-            mine = [row for row in rows if (int(row["size"]), int(row["tile"])) == (size, tile)]
-            each = [float(np.median([float(row[key]) for row in mine])) for key in keys]
-            medians.append((size**2, *each))
-            lines.append([size, tile or "whole", *each, each[3] / each[2]])
-        larger = [each for each in medians if each[0] > tile**2] if tile else medians
-        if len(larger) > 1:
-            logs = np.log(np.array(larger))
-            fit = [np.polyfit(logs[:, 0], logs[:, column], 1)[0] for column in (1, 2, 3)]
-            slopes.append([tile or "whole", *map(float, fit)])
+    lines = [
+        [size, tile or "whole", *each, each[3] / each[2]]
+        for tile, sizes in _medians(rows).items()
+        for size, each in sizes.items()
+    ]
     header = (
         "pixels a side", "tile", "seconds", "CPU seconds", "MB added", "MB estimated",
         "estimate / measured",
     )  # fmt: skip
     fitted = ("tile", "slope of seconds", "of CPU seconds", "of memory")
-    return f"{harness.table(header, lines)}\n\n{harness.table(fitted, slopes)}"
+    fits = [[tile or "whole", *fit] for tile, fit in slopes(rows).items()]
+    return f"{harness.table(header, lines)}\n\n{harness.table(fitted, fits)}"
+
+
+def slopes(rows: list[dict]) -> dict[int, list[float]]:
+    """By tile (0 for the whole image), the slopes of seconds, CPU seconds and memory.
+
+    In tiles, only images larger than one tile count.
+    """
+    found = {}
+    for tile, sizes in _medians(rows).items():
+        larger = [(size**2, *each) for size, each in sizes.items() if size > tile]
+        if len(larger) > 1:
+            logs = np.log(np.array(larger))
+            found[tile] = [float(np.polyfit(logs[:, 0], logs[:, c], 1)[0]) for c in (1, 2, 3)]
+    return found
+
+
+def _medians(rows: list[dict]) -> dict[int, dict[int, list[float]]]:
+    """The medians of KEYS by tile and size."""
+    found: dict[int, dict[int, list[float]]] = {}
+    for tile in sorted({int(row["tile"]) for row in rows}):
+        for size in sorted({int(row["size"]) for row in rows}):
+            mine = [row for row in rows if (int(row["size"]), int(row["tile"])) == (size, tile)]
+            medians = [float(np.median([float(row[key]) for row in mine])) for key in KEYS]
+            found.setdefault(tile, {})[size] = medians
+    return found
 
 
 if __name__ == "__main__":

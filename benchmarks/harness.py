@@ -119,6 +119,11 @@ def machine() -> str:
     return f"{names[0] if names else platform.machine()}, {cores()} cores"
 
 
+def cores_of(machine: str) -> int:
+    """The number of cores that :func:`machine` wrote into a row; not those of this machine."""
+    return int(machine.split()[-2])
+
+
 def load() -> float:
     """Processes that ran or waited during the last minute."""
     return os.getloadavg()[0]
@@ -128,6 +133,14 @@ def median_and_spread(values: Iterable[float]) -> tuple[float, float, float]:
     """Median, smallest and largest."""
     values = list(values)
     return float(np.median(values)), min(values), max(values)
+
+
+def medians(rows: Iterable[Mapping[str, Any]], by: str, column: str) -> dict[str, float]:
+    """The median of a column for each value of another, in the order of the rows."""
+    groups: dict[str, list[float]] = {}
+    for row in rows:
+        groups.setdefault(row[by], []).append(float(row[column]))
+    return {name: float(np.median(values)) for name, values in groups.items()}
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

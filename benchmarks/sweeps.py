@@ -98,7 +98,7 @@ def summary(rows: list[dict]) -> str:
         each = [float(row["seconds"]) / int(row["runs"]) for row in mine]
         median, least, most = harness.median_and_spread(each)
         first = first or median
-        together = harness.cores() if way == "one run a core" else 1
+        together = harness.cores_of(mine[0]["machine"]) if way == "one run a core" else 1
         besides = [
             (together * float(row["seconds"]) - float(row["optimising"])) / int(row["runs"])
             for row in mine

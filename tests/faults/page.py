@@ -14,76 +14,93 @@ PAGE = ROOT / "docs" / "reliability.md"
 
 PARTS = {
     "kills": (
-        "Killed",
-        "A row is a command that is killed with `kill -9` at random moments and started again,"
+        "Killed processes",
+        "kills with `kill -9` of runs, sweeps, replications and trainings",
+        "Each row is a command that is killed with `kill -9` at random moments and started again,"
         " up to three times in a row, until it ends; the moments are written to"
-        " `tests/faults/results/kill_moments.txt`. Half of them are spread evenly over the time"
-        " that the command takes, half are those at which a certain file appears, temporary ones"
-        " included. Times counts the kills. Lost: runs of which more had to be made again than what"
-        " lies between two checkpoints. Wrong: at a kill, a file that has its final name and"
-        " is not whole, or a finished run that is made again; at the end, a file that differs from"
-        " the uninterrupted command's (final.png and arrays by their bytes, tables but for times"
-        " and memory), a row doubled, a lock or a temporary file left.",
+        " `tests/faults/results/kill_moments.txt`. Half of them are spread evenly over the duration"
+        " of the command; the other half are those at which a certain file appears, temporary files"
+        " included. Times counts the kills. Lost counts the runs that had to repeat more than what"
+        " lies between two checkpoints. Wrong counts, after a kill, incomplete files under their"
+        " final names and finished runs that are run again; at the end, files that differ from"
+        " those of the uninterrupted command (`final.png` and arrays by their bytes, tables except"
+        " times and memory), duplicate rows, and locks or temporary files left behind.",
     ),
     "disks": (
         "Full, read-only and vanished disks",
-        "On tmpfs mounts of the sizes noted. Times counts the commands that met the fault. Lost:"
-        " finished runs that were not the same afterwards. Wrong: an end without one plain line"
-        " and its exit code, a traceback, a file that is not whole, and differences from an"
-        " undisturbed command once the fault is gone and the same command has been started again.",
+        "commands on full, read-only or vanished disks",
+        "On tmpfs mounts of the sizes noted. Times counts the commands that met the fault. Lost"
+        " counts finished runs that were not the same afterwards. Wrong counts commands that did"
+        " not end with one plain line and its exit code, tracebacks, incomplete files, and"
+        " differences from an undisturbed command after the fault was removed and the same command"
+        " was started again.",
     ),
     "twins": (
         "Two processes in one place",
-        "Times counts the pairs. Wrong: files that differ from those of one process alone, work"
-        " that was done twice, a wrong exit code, something left behind.",
+        "pairs of processes in one directory",
+        "Times counts the pairs. Wrong counts files that differ from those of one process alone,"
+        " work that was done twice, wrong exit codes, and files left behind.",
     ),
     "numbers": (
-        "Numbers that overflow",
-        "Times counts the commands. Wrong: another exit code, a loss in curve.csv that is not"
-        " finite, a reason that names another epoch than the one after the last row, no"
-        " last_good.png, a summary without the reason, another run of the sweep that suffers.",
+        "Numerical overflow",
+        "commands whose numbers overflow",
+        "Times counts the commands. Wrong counts unexpected exit codes, losses in `curve.csv` that"
+        " are not finite, reasons that name another iteration than the one after the last row,"
+        " missing `last_good.png` files, summaries without the reason, and other runs of the sweep"
+        " that were affected.",
     ),
     "soak": (
         "Many runs",
-        "One sweep with pictures of many sizes. Times counts its runs. Lost: runs that are"
-        " missing. Wrong: a process whose memory after the first 20 runs ever grows by 5 % or"
-        " more, or that ends with more open files.",
+        "runs of long sweeps, watched for growing memory and open files",
+        "One sweep over images of many sizes. Times counts its runs. Lost counts missing runs."
+        " Wrong counts processes whose memory grows by 5 % or more after the first 20 runs, or that"
+        " end with more open files.",
     ),
     "fuzz": (
-        "Bad and hostile input",
-        "Mutated and made-up files and settings; times counts the cases. There is nothing to lose:"
-        " they are only read. Wrong: anything but a result or one plain line, more than 10 s of"
-        " the processor's time, more memory than the bound, a process that dies.",
+        "Corrupt and malicious input",
+        "corrupt or malicious files and settings",
+        "Mutated and generated files and settings. Times counts the cases; nothing can be lost,"
+        " because they are only read. Wrong counts everything other than a result or a one-line"
+        " error, more than 10 s of processor time, more memory than the bound, and processes that"
+        " die.",
     ),
 }
-"""Titles and explanations; what has none here has its own in its rows' notes."""
+"""Title, what is counted, and explanation; without an entry, the notes of the rows explain it."""
 
 
 def write() -> None:
     """Write the page."""
-    parts = [
-        "# Reliability",
-        "Faults that were made to happen to the real command lines, and what they did. Made by"
-        " `python -m tests.faults` (about an hour; `pip install -e '.[test]'`, and root or the"
-        " right to mount for the disks), which ends with an error if anything is lost or wrong;"
-        " `python -m tests.faults kills twins` makes some of the tables anew, and"
-        " `python -m tests.faults --short` takes about a minute. The tests of single faults are in"
-        " `tests/`.",
-    ]
+    PAGE.write_text(page())
+
+
+def page() -> str:
+    """The whole page."""
+    summary, parts = [], []
     total = {"times": 0, "lost": 0, "wrong": 0}
-    found = sorted(RESULTS.glob("*.csv"), key=_place)
-    for file in found:
+    for file in sorted(RESULTS.glob("*.csv"), key=_place):
         with file.open(newline="") as stream:
             rows = list(csv.DictReader(stream))
-        for name in total:
-            total[name] += sum(int(row[name]) for row in rows)
-        title, about = PARTS.get(file.stem, (file.stem.capitalize(), ""))
+        counts = {name: sum(int(row[name]) for row in rows) for name in total}
+        total = {name: total[name] + counts[name] for name in total}
+        title, counted, about = PARTS.get(file.stem, (file.stem.capitalize(), "faults", ""))
+        summary.append(
+            f"- {title}: {counts['times']} {counted}; lost {counts['lost']}, wrong"
+            f" {counts['wrong']}."
+        )
         parts += [part for part in (f"## {title}", about) if part]
         parts.append(table(COLUMNS, [[row[name] for name in COLUMNS] for row in rows]))
-    parts.insert(
-        2, f"In all: {total['times']} times, lost {total['lost']}, wrong {total['wrong']}."
-    )
-    PAGE.write_text("\n\n".join(parts) + "\n")
+    introduction = [
+        "# Reliability",
+        f"Faults injected into the real commands: {total['times']} in all. Results lost:"
+        f" {total['lost']}; wrong results: {total['wrong']}.",
+        "\n".join(summary),
+        "`python -m tests.faults` injects the faults and writes this page (about an hour; it needs"
+        " `pip install -e '.[test]'`, and root or the right to mount for the disks). It ends with"
+        " an error if anything is lost or wrong. `python -m tests.faults kills twins` repeats some"
+        " of the tables, and `python -m tests.faults --short` takes about a minute. `tests/` has"
+        " tests of the single faults.",
+    ]
+    return "\n\n".join(introduction + parts) + "\n"
 
 
 def _place(file) -> tuple[int, str]:

@@ -1,15 +1,18 @@
-"""Make again what the README and docs/fast.md show: pictures and tables.
+"""Write the generated blocks of README.md and docs/, and the pictures of results/gallery/.
 
-python scripts/readme.py           # all: runs the experiments of RUNS, a few minutes
-python scripts/readme.py --keys    # what needs no run: keys, oddities, verdicts; at once
+python scripts/readme.py --keys    # only the blocks, from files in the repository; seconds
+python scripts/readme.py           # runs the experiments of RUNS first; a few minutes
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import re
 import shutil
 import tempfile
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +20,15 @@ import pandas as pd
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from nstrep import cli
+from nstrep import cli, images, results
 from nstrep.config import check, typed, walk
 from nstrep.fast.config import StylizeConfig, TrainConfig
+from nstrep.vgg import ARCHITECTURES
 
 ROOT = Path(__file__).resolve().parents[1]
 GALLERY = ROOT / "results" / "gallery"
 CLAIMS = ROOT / "results" / "replication" / "quick" / "claims.csv"
+CARD = ROOT / "nstrep" / "networks" / "vgg19_slim.json"
 
 RUNS = {
     "default": ("style=vangogh", "content_weight=20"),
@@ -34,27 +39,72 @@ RUNS = {
 """The experiments that the README shows: a name and what the user types after nstrep.run."""
 
 NAMED = ("content.", "style.", "recipe.", "published")
-"""Keys that the files of a group hold and nobody types."""
+"""Keys that only the files of a group set; users do not type them."""
+
+GROUPS = {
+    "Images": (
+        "content_image", "style_image", "styles", "style_blend", "color", "content_masks",
+        "style_masks", "max_long_edge", "style_scale", "preprocess.", "remove_noise", "denoise",
+    ),
+    "Network and losses": (
+        "model.", "weights.", "pooling", "content_weight", "style_weight", "tv_weight",
+        "content_layers", "style_layers", "content_layer_weights", "style_layer_weights",
+        "losses.",
+    ),
+    "Optimiser": (
+        "init", "init_noise.", "multiscale", "basis", "basis_power", "bounds", "lr", "optimizer.",
+        "stop_eps", "stop_loss_change", "stop_patience", "max_num_epochs",
+    ),
+    "Run": (
+        "seed", "save_epochs", "tile", "gpu", "resume", "checkpoint_seconds", "logger",
+        "objective", "from_image", "from_image_root", "assets.",
+    ),
+}  # fmt: skip
+"""The sections of docs/keys.md; a name that ends with a dot stands for all keys below it."""
 
 
 def main() -> None:
-    """Write the blocks that stand between markers in the pages, and results/gallery/."""
+    """Write every block between its markers, after the runs of the gallery if these are wanted."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--keys", action="store_true", help="only what needs no run")
+    parser.add_argument("--keys", action="store_true", help="only the blocks, without any run")
     only_keys = parser.parse_args().keys
-    with initialize_config_dir(version_base="1.3", config_dir=str(cli.config_folder())):
-        readme = {"keys": keys_table(check(compose("config"))), "claims": claims_table()}
-        fast = {"train-keys": keys_table(typed(compose("fast"), TrainConfig))}
-        if not only_keys:
-            readme["runs"] = runs_table({name: run(name) for name in RUNS})
-    readme["oddities"] = oddities()
-    given = OmegaConf.to_container(OmegaConf.load(cli.config_folder() / "stylize.yaml"))
-    fast["stylize-keys"] = keys_table(StylizeConfig(**given))
-    for page, blocks in {"README.md": readme, "docs/fast.md": fast}.items():
-        text = (ROOT / page).read_text()
-        for name, block in blocks.items():
-            text = replaced(page, text, name, block)
-        (ROOT / page).write_text(text)
+    if not only_keys:
+        with hydra_ready():
+            for name in RUNS:
+                run(name)
+    for page, named in blocks().items():
+        (ROOT / page).write_text(updated(page, named))
+
+
+def blocks() -> dict[str, dict[str, str]]:
+    """The generated blocks by page and name."""
+    quirks = oddities()  # initialises Hydra itself
+    stylize = OmegaConf.to_container(OmegaConf.load(cli.config_folder() / "stylize.yaml"))
+    with hydra_ready():
+        return {
+            "README.md": {"runs": runs_table(), "verdicts": verdicts()},
+            "docs/keys.md": {"keys": keys_sections(check(compose("config")))},
+            "docs/networks.md": {"architectures": architectures_table(), "card": card_table()},
+            "docs/quirks.md": {"oddities": quirks},
+            "docs/replication.md": {"claims": claims_table()},
+            "docs/fast.md": {
+                "train-keys": keys_table(leaves(typed(compose("fast"), TrainConfig))),
+                "stylize-keys": keys_table(leaves(StylizeConfig(**stylize))),
+            },
+        }
+
+
+def hydra_ready() -> AbstractContextManager[None]:
+    """A context in which Hydra composes from configs/."""
+    return initialize_config_dir(version_base="1.3", config_dir=str(cli.config_folder()))
+
+
+def updated(page: str, named: dict[str, str]) -> str:
+    """The text of a page with all of its generated blocks."""
+    text = (ROOT / page).read_text()
+    for name, block in named.items():
+        text = replaced(page, text, name, block)
+    return text
 
 
 def replaced(page: str, text: str, name: str, block: str) -> str:
@@ -66,37 +116,102 @@ def replaced(page: str, text: str, name: str, block: str) -> str:
     return changed
 
 
-def keys_table(default: Any) -> str:
-    """Every key of the schema with its default and what it is."""
-    rows = ["| key | default | what it is |", "|---|---|---|"]
-    leaves = [leaf for leaf in walk(default) if not leaf[0].startswith(NAMED)]
-    for key, spec, value in sorted(leaves, key=lambda leaf: "." in leaf[0]):
+Leaf = tuple[str, Any, Any]
+"""A key, its metadata and its default."""
+
+
+def leaves(default: Any) -> list[Leaf]:
+    """Every key that users type, those without a dot first."""
+    found = (leaf for leaf in walk(default) if not leaf[0].startswith(NAMED))
+    return sorted(found, key=lambda leaf: "." in leaf[0])
+
+
+def keys_sections(default: Any) -> str:
+    """A section with a table for each of GROUPS, which together hold every key once."""
+    found = leaves(default)
+    sections, listed = [], []
+    for title, names in GROUPS.items():
+        mine = [leaf for name in names for leaf in found if _matches(leaf[0], name)]
+        listed += [leaf[0] for leaf in mine]
+        sections.append(f"## {title}\n\n{keys_table(mine)}")
+    if sorted(listed) != sorted(leaf[0] for leaf in found):
+        wrong = {leaf[0] for leaf in found} ^ set(listed) or listed
+        raise SystemExit(f"GROUPS must name every key once: {', '.join(sorted(wrong))}")
+    return "\n\n".join(sections)
+
+
+def _matches(key: str, name: str) -> bool:
+    return key.startswith(name) if name.endswith(".") else key == name
+
+
+def keys_table(rows: Iterable[Leaf]) -> str:
+    """Keys with their defaults and descriptions."""
+    lines = ["| key | default | what it is |", "|---|---|---|"]
+    for key, spec, value in rows:
         allowed = f" ({', '.join(spec['options'])})" if "options" in spec else ""
         about = spec["about"].replace("|", "\\|")
-        rows.append(f"| `{key}` | `{shown(value)}` | {about}{allowed} |")
-    return "\n".join(rows)
+        lines.append(f"| `{key}` | `{shown(value)}` | {about}{allowed} |")
+    return "\n".join(lines)
 
 
 def oddities() -> str:
-    """What the sources do that nobody would expect, as in docs/recipes.md."""
+    """The unexpected behaviour of the sources, with the recipes that have it."""
     import recipes  # the script beside this one
 
     return recipes.oddities(recipes.sources(recipes.load()))
 
 
 def claims_table() -> str:
-    """The verdicts of the replication under version control, a row a claim."""
+    """The verdicts of the replication under version control, one row for each claim."""
     rows = pd.read_csv(CLAIMS, keep_default_na=False)
     lines = ["| claim | verdict | measured | published | here |", "|---|---|---|---|---|"]
     for name, measures in rows.groupby("claim"):
         verdict = measures["verdict"].iloc[0]
         # The measure that decided, or the first of those that agree.
         told = measures[measures["measure_verdict"] == verdict].iloc[0]
-        link = f"[{name}](results/replication/quick/report.md#{name})"
+        link = f"[{name}](../results/replication/quick/report.md#{name})"
         here = f"{float(told['measured']):.3g}" if told["measured"] != "" else "none"
         lines.append(
             f"| {link} | **{verdict}** | {told['measure']} | {told['published']} | {here} |"
         )
+    return "\n".join(lines)
+
+
+def verdicts() -> str:
+    """How many of the claims have which verdict."""
+    each = pd.read_csv(CLAIMS, keep_default_na=False).groupby("claim")["verdict"].first()
+    replicated, refuted, open_ = (
+        int((each == verdict).sum()) for verdict in ("replicated", "not replicated", "inconclusive")
+    )
+    return (
+        f"- Of {len(each)} published claims that were tested, {replicated} are replicated,"
+        f" {refuted} are not, and\n  {open_} are inconclusive"
+        " ([docs/replication.md](docs/replication.md))."
+    )
+
+
+def architectures_table() -> str:
+    """The convolutions and channels of every VGG, as in the table of the code."""
+    lines = ["| network | convolutions of each block | channels of each block |", "|---|---|---|"]
+    for name, network in ARCHITECTURES.items():
+        depths, widths = (", ".join(map(str, each)) for each in (network.depths, network.widths))
+        lines.append(f"| `{name}` | {depths} | {widths} |")
+    return "\n".join(lines)
+
+
+def card_table() -> str:
+    """What the card beside the shipped weights records of their training."""
+    card = json.loads(CARD.read_text())
+    training, data = card["training"], card["data"]
+    rows = {
+        "description": card["description"],
+        "teacher": card.get("teacher", {}).get("network", "none"),
+        "photographs": data["photographs"],
+        "updates": training["steps"],
+        "minutes of training": training["minutes"],
+        "SHA-256 of the weights": f"`{card['sha256']}`",
+    }
+    lines = ["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows.items())]
     return "\n".join(lines)
 
 
@@ -109,34 +224,38 @@ def shown(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def run(name: str) -> dict[str, Any]:
+def run(name: str) -> None:
     """Run one experiment of :data:`RUNS` and keep its picture and curves in the gallery."""
     from nstrep import experiment
 
     GALLERY.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         directory = Path(folder) / name
-        metrics = experiment.run(check(compose("config", overrides=list(RUNS[name]))), directory)
+        experiment.run(check(compose("config", overrides=list(RUNS[name]))), directory)
         shutil.copy(directory / "final.png", GALLERY / f"{name}.png")
         shutil.copy(directory / "loss.png", GALLERY / f"{name}_loss.png")
         shutil.copy(directory / "curve.csv", GALLERY / f"{name}_curve.csv")
-    return metrics
 
 
-def runs_table(found: dict[str, dict[str, Any]]) -> str:
-    """What each picture of the gallery came from and cost."""
+def runs_table() -> str:
+    """Settings, cost and result of each picture of the gallery, from the files there."""
     rows = [
-        "| picture | typed after `python -m nstrep.run` | network | size | epochs | stopped by |"
-        " seconds | total loss, start | end | SSIM to the photo |",
-        "|---|---|---|---|---|---|---|---|---|---|",
+        "| picture | arguments of `python -m nstrep.run` | size | iterations | seconds |"
+        " total loss | SSIM |",
+        "|---|---|---|---|---|---|---|",
     ]
-    for name, metrics in found.items():
-        start, end = metrics["losses_at_start"]["total"], metrics["losses"]["total"]
+    for name, typed_words in RUNS.items():
+        picture = images.load_picture(GALLERY / f"{name}.png").rgb
+        curve = pd.read_csv(GALLERY / f"{name}_curve.csv")
+        start, end = curve["total"].iloc[0], curve["total"].iloc[-1]
+        config = check(compose("config", overrides=list(typed_words)))
+        photo = images.builtin(config.content.builtin).rgb
+        photo = images.resize_to(photo, *picture.shape[:2], method=config.preprocess.resize)
+        similarity = results.compare(picture, photo)["ssim"]
         rows.append(
-            f"| [{name}](results/gallery/{name}.png) | `{' '.join(RUNS[name])}` "
-            f"| {metrics['model']['name']} | {metrics['width']} x {metrics['height']} "
-            f"| {metrics['epochs']} | {metrics['stop_reason']} | {metrics['seconds']:.0f} "
-            f"| {start:.3f} | {end:.3f} | {metrics['ssim']:.2f} |"
+            f"| [{name}](results/gallery/{name}.png) | `{' '.join(typed_words)}` "
+            f"| {picture.shape[1]} x {picture.shape[0]} | {curve['epoch'].iloc[-1]} "
+            f"| {curve['seconds'].iloc[-1]:.0f} | {start:.3f} to {end:.3f} | {similarity:.2f} |"
         )
     return "\n".join(rows)
 

@@ -25,69 +25,72 @@ ORDER = (
 )  # fmt: skip
 OWN, UNIT = "nstrep", "johnson_torch"
 LANDSCAPE = (3, 4)
-"""Height to width of the photo for which sizes are given."""
+"""Height to width of the content image for which sizes are given."""
 
 INTRODUCTION = """\
 # The recipes
 
-Written by `scripts/recipes.py` from `configs/recipe/` and `configs/optimizer/`, where each value
-has its place in the source beside it.
+Written by `python scripts/recipes.py` from `configs/recipe/` and `configs/optimizer/`. The source
+of each value stands beside it in those files.
 
     python -m nstrep.run recipe=mxnet2015 style=vangogh
     python -m nstrep.run recipe=johnson_torch optimizer=adam max_long_edge=384
 
-A recipe sets everything that tells one program from another; what is typed beside it wins, and
-`optimizer=NAME` replaces the whole optimiser. The weights are those of the sources, so they mean
-what they meant there on VGG-19 with Caffe's weights (`model=vgg19`). `vgg19_slim` is stored in
-units in which its features are as large as VGG-19's, by the one published pair of costs
-(`python scripts/feature_unit.py`), so that the weights balance content and style there too; but its
-channels are fewer, and losses compare between runs of one network only. Only `nstrep` means the
-same on any network. `keras` needs a layer that `vgg19_slim` has not.
+A recipe sets every key in which the programs differ. A key on the command line overrides the
+recipe, and `optimizer=NAME` replaces the whole optimiser. The loss weights are those of the
+sources, so they have the published meaning on VGG-19 with Caffe's weights (`model=vgg19`).
+`vgg19_slim` is stored in units in which its features are as large as VGG-19's, calibrated with the
+one published pair of costs (`python scripts/feature_unit.py`), so the weights balance content and
+style on it too. It has fewer channels, however, and losses can only be compared between runs of
+one network. Only the recipe `nstrep` has the same meaning on any network. `keras` needs a layer
+that `vgg19_slim` does not have.
 
-F and P are the features of the result and of the photo, G and A the Gram matrices F F^T of the
-result and the painting, N the channels and M the positions of a layer, E = Σ(G-A)²/(4N²M²) the
-style loss of Gatys, Ecker, Bethge 2015, eq. 4. Sizes are for a photo of 4 : 3."""
+F and P are the features of the result and of the content image, G and A the Gram matrices F F^T of
+the result and of the style image, N the number of channels and M the number of positions of a
+layer, and E = Σ(G-A)²/(4N²M²) the style loss of Gatys, Ecker, Bethge 2015, eq. 4. Sizes are those
+for a content image of 4 : 3."""
 
 ODDITIES: tuple[tuple[str, Callable[[ExperimentConfig], bool]], ...] = (
     (
-        "White is 256 and not 255, so the network sees pictures 0.4 % brighter than it was"
+        "White is 256 and not 255, so the network sees images 0.4 % brighter than those it was"
         " trained on.",
         lambda config: config.preprocess.pixel_scale == 256,
     ),
     (
-        "Weight decay on the pixels: it pulls the picture to the mean colour, whatever the losses"
-        " say.",
+        "Weight decay acts on the pixels: it pulls the image to the mean colour, independently of"
+        " the losses.",
         lambda config: bool(config.optimizer.weight_decay),
     ),
     (
-        "The gradient is cut to a norm of n = 3 H W, the number of its entries, and so to a root"
-        " mean square of √n per pixel: the largest step grows with the picture's side, and a"
-        " learning rate does not carry over to another size.",
+        "The gradient is clipped to a norm of n = 3 H W, the number of its entries, and so to a"
+        " root mean square of √n per entry: the largest step grows with the side of the image, and"
+        " a learning rate does not carry over to another size.",
         lambda config: config.optimizer.clip_norm == "size",
     ),
     (
-        "The painting is squashed to the photo's shape, so its strokes are stretched.",
+        "The style image is resized to the shape of the content image, so its strokes are"
+        " stretched.",
         lambda config: config.preprocess.style_shape == "squash" and not config.preprocess.shape,
     ),
     (
-        "Both pictures are forced into one fixed shape.",
+        "Both images are resized to one fixed shape.",
         lambda config: bool(config.preprocess.shape),
     ),
     (
         "The run stops on the size of a step, eps = ||x_t - x_(t-1)|| / ||x_t||, and not on a loss:"
-        " the falling learning rate alone passes the test in the end.",
+        " the decaying learning rate satisfies it whether or not the loss still falls.",
         lambda config: config.stop_eps > 0 and config.optimizer.lr_decay is not None,
     ),
     (
-        "The start is next to zero, where ||x_t|| is too, so that the first eps are near 1 and say"
-        " nothing.",
+        "The start is close to zero, and so is ||x_t||: the first values of eps are near 1 and"
+        " carry no information.",
         lambda config: (
             config.init == "noise" and config.init_noise.scale < 1 and config.stop_eps > 0
         ),
     ),
     (
         "The content loss is a sum and the style loss is divided by the layer's size: the larger"
-        " the picture, the less the style counts at the same weights.",
+        " the image, the less the style counts at the same weights.",
         lambda config: (
             config.losses.content.positions_power == 0
             and config.losses.style.divide_by == "size"
@@ -95,18 +98,18 @@ ODDITIES: tuple[tuple[str, Callable[[ExperimentConfig], bool]], ...] = (
         ),
     ),
     (
-        "The style loss is divided by N² once more than in the papers, so that relu1_1 counts 64"
-        " times as much as relu4_1.",
+        "The style loss is divided by N² once more than in the papers, so relu1_1 counts 64 times"
+        " as much as relu4_1.",
         lambda config: config.losses.style.channels_power == 4,
     ),
     (
-        "The network does not see 0 to 255. The style loss goes with the 4th power of the features"
-        " and the content loss with their 2nd, so the same weights mean"
-        " something else here (losses.feature_scale).",
+        "The network's input does not range from 0 to 255. The style loss grows with the 4th power"
+        " of the features and the content loss with their 2nd, so the same weights have another"
+        " meaning (losses.feature_scale).",
         lambda config: config.losses.feature_scale != 1,
     ),
 )
-"""What can be read off a recipe's values; the rest is in its recipe.oddities."""
+"""Quirks that follow from a recipe's values; the others are in its recipe.oddities."""
 
 
 def load() -> dict[str, ExperimentConfig]:
@@ -137,14 +140,13 @@ def page(recipes: dict[str, ExperimentConfig]) -> str:
             "## Optimisers",
             table(recipes, OPTIMISERS),
             "## In one unit",
-            "The coefficient on E over that on the content's mean squared error, layer by layer,"
-            f" for VGG-19; in brackets how many times that of `{UNIT}`. Rows with one number in"
-            " brackets are one recipe in several notations.",
+            "The coefficient of E divided by that of the content's mean squared error, for each"
+            f" layer of VGG-19; in brackets, as a multiple of that of `{UNIT}`. Where all brackets"
+            f" of a row hold one number, the recipe weights the layers as `{UNIT}` does.",
             units_table(recipes),
-            "## Sources, and where this program departs from them",
+            "## Sources, and departures of nstrep from them",
             *(about(name, config) for name, config in sources(recipes).items()),
-            "## Oddities of the sources",
-            oddities(sources(recipes)) + "\n",
+            "What the sources themselves do unexpectedly is listed in [quirks](quirks.md).\n",
         ]
     )
 
@@ -217,7 +219,7 @@ def about(name: str, config: ExperimentConfig) -> str:
 
 
 def oddities(recipes: dict[str, ExperimentConfig]) -> str:
-    """A list: first what several recipes share, then what is a recipe's own."""
+    """The list of docs/quirks.md: first what several recipes share, then the rest by recipe."""
     lines = []
     for text, applies in ODDITIES:
         names = [f"`{name}`" for name, config in recipes.items() if applies(config)]
@@ -372,7 +374,7 @@ PICTURES: dict[str, Callable[[ExperimentConfig], object]] = {
     "features x": lambda config: f"{config.losses.feature_scale:.3g}",
     "size": wanted_size,
     "resize": lambda config: f"{config.preprocess.resize}, {config.preprocess.rounding}",
-    "painting": lambda config: config.preprocess.style_shape,
+    "style image": lambda config: config.preprocess.style_shape,
     "border": lambda config: config.preprocess.padding,
     "start": start,
 }

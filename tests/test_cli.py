@@ -175,16 +175,6 @@ def test_a_machine_that_cannot_work_is_told_in_one_line(monkeypatch, patch, mess
         environment.prepare()
 
 
-def test_the_readmes_table_of_keys_is_that_of_the_schema(config):
-    import importlib.util
-
-    spec = importlib.util.spec_from_file_location("readme", ROOT / "scripts/readme.py")
-    readme = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(readme)
-    text = (ROOT / "README.md").read_text()
-    assert readme.replaced("README.md", text, "keys", readme.keys_table(config())) == text
-
-
 @pytest.mark.parametrize("value", ["a b" * 2000, "~nobody.of.this.name/a b.png", "a\nb c", "~"])
 def test_a_path_that_cannot_be_is_left_to_whoever_reads_it(value):
     assert cli.quoted_file(f"content_image={value}").startswith("content_image=")

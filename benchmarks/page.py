@@ -16,9 +16,9 @@ KINDS = {
         "One iteration against PyTorch",
         "Losses and gradient of Gatys' objective up to relu5_1. All programs have the same weights"
         " (random ones for VGG-19), images and threads and run one after another, each in its own"
-        " process; the losses agree to 1e-4, or the benchmark fails. Seconds include the effect of other work on the machine"
-        " (the column load of the CSV file), CPU seconds much less of it. Memory is the peak of the"
-        " whole process.",
+        " process; the losses agree to 1e-4, or the benchmark fails. Seconds include the effect of"
+        " other work on the machine (the column load of the CSV file), CPU seconds much less of it."
+        " Memory is the peak of the whole process.",
         iteration.summary,
     ),
     "growth": (

@@ -15,11 +15,13 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from nstrep import vgg
+from nstrep.arrays import FormatError
 from nstrep.errors import InputError
 from nstrep.files import sha256_of
 from nstrep.vgg import ARCHITECTURES, RGB_MEAN, Architecture
 from nstrep.weights import NETWORKS, Weights, calibration, load_weights, normalized, random_weights
 from nstrep.weights.layouts import IMAGENET_MEAN, IMAGENET_STD
+from nstrep.weights.statepickle import unpickle
 from tests.weight_files import (
     TINY,
     draw,
@@ -412,6 +414,50 @@ def test_a_tensor_cannot_reach_beyond_its_storage(tmp_path):
     assert good.count(stride) == 1
     far = good.replace(stride, b"J" + struct.pack("<i", 2700))
     assert refusal(tmp_path, torch_zip(TORCH_ARRAYS, far)) == "is a damaged or cut PyTorch file"
+
+
+def changed_after_its_check(instructions):
+    """A pickle of a tensor that is made from a list of strides, and what follows in it."""
+    storage = b"(X\7\0\0\0storagectorch\nFloatStorage\nX\1\0\0\0" + b"0X\3\0\0\0cpuK\4tQ"
+    tensor = b"ctorch._utils\n_rebuild_tensor\n(" + storage + b"K\0K\4\x85]q\1K\1atR"
+    return b"\x80\2}X\1\0\0\0k" + tensor + instructions + b"s."
+
+
+@pytest.mark.parametrize(
+    "instructions",
+    [
+        b"}X\6\0\0\0offsetM\xff\xffsb",  # its attributes
+        b"N}X\6\0\0\0offsetM\xff\xffs\x86b",
+        b"h\1M\xff\xffa\x86",  # the list of its strides
+    ],
+)
+def test_a_checked_tensor_cannot_be_changed(instructions):
+    good = unpickle(io.BytesIO(changed_after_its_check(b"")))["k"]
+    assert (good.offset, good.shape, good.strides) == (0, (4,), (1,))
+    try:
+        found = unpickle(io.BytesIO(changed_after_its_check(instructions)))["k"]
+    except FormatError:
+        return
+    assert found[0] == good
+    assert found[1] == [1, 0xFFFF]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\x80\2]r\xff\xff\xff\x7f.",  # pickle would allocate 32 GB for this memo index
+        b"\x80\2}" + b")" + b"K\0\x86" * 300_000 + b"K\0s.",  # the hash of it would crash Python
+        b"\x80\2}" + b"K\0\x85" * 60_000 + b"s.",
+        b"\x80\2c__builtin__\neval\n.",
+        b"\x80\2ctorch._utils\n_rebuild_tensor\n}X\1\0\0\0xK\0sb}}R.",
+        b"\x80\2ccollections\nOrderedDict\n}X\1\0\0\0xK\0sb.",
+    ],
+    ids=["memo", "nested", "tuples", "name", "method", "class"],
+)
+def test_pickles_that_would_harm_the_reader(data):
+    with pytest.raises(FormatError) as caught:
+        unpickle(io.BytesIO(data))
+    assert "\n" not in str(caught.value)
 
 
 # --- damage --------------------------------------------------------------------------------------

@@ -54,7 +54,8 @@ def read_legacy(reader: Reader) -> dict[str, Stored]:
     storages: dict[str, Storage] = {}
     root = unpickle(head, storages)
     keys = unpickle(head)
-    if not isinstance(keys, list) or sorted(map(str, keys)) != sorted(storages):
+    listed = isinstance(keys, list) and all(isinstance(key, str) for key in keys)
+    if not listed or sorted(keys) != sorted(storages):
         raise FormatError("is damaged: its list of storages does not match its tensors")
     reader.skip(head.tell())
     starts = {}
@@ -79,8 +80,8 @@ def _arrays(root: object, load: Callable[[Storage], bytes]) -> dict[str, Stored]
         raise FormatError(f"is no state dict: it holds a {type(root).__name__}")
     found = {}
     for name, tensor in root.items():
-        if isinstance(tensor, Tensor):
-            found[str(name)] = Stored(
+        if isinstance(name, str) and isinstance(tensor, Tensor):
+            found[name] = Stored(
                 tensor.shape,
                 "bfloat16" if tensor.storage.dtype.kind == "V" else tensor.storage.dtype.name,
                 lambda tensor=tensor: _view(tensor, load(tensor.storage)),

@@ -1,18 +1,19 @@
-"""The pickle of a PyTorch state dict, carried out by a machine that can do nothing else.
+"""Read the pickle of a PyTorch state dict with :class:`pickle.Unpickler`, restricted to tensors.
 
-Python's pickle language can call any function. Here the few instructions that a state dict needs
-are carried out on plain lists and dicts; every other instruction, and every name of a class or
-function that is not about tensors, is refused.
+Nothing that the pickle names is imported: each name of a short list stands for a method here that
+only checks and stores numbers, and every other name is refused. Those methods and their results
+cannot be changed by a later instruction of the pickle. `pickle` itself allocates memory for any
+memo index and hashes nested tuples by recursion, so the instructions are scanned first.
 """
 
 from __future__ import annotations
 
 import io
 import math
+import pickle
 import pickletools
-import struct
 import warnings
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -31,18 +32,20 @@ STORAGES = {
     "BoolStorage": np.dtype("?"),
     "BFloat16Storage": np.dtype("V2"),
 }
+OPCODES = (
+    "PROTO", "STOP", "MARK", "NONE", "NEWTRUE", "NEWFALSE", "BINFLOAT", "BININT", "BININT1",
+    "BININT2", "LONG1", "BINSTRING", "SHORT_BINSTRING", "BINUNICODE", "EMPTY_TUPLE", "TUPLE",
+    "TUPLE1", "TUPLE2", "TUPLE3", "EMPTY_LIST", "APPEND", "APPENDS", "EMPTY_DICT", "SETITEM",
+    "SETITEMS", "BINPUT", "LONG_BINPUT", "BINGET", "LONG_BINGET", "GLOBAL", "BINPERSID", "REDUCE",
+    "BUILD",
+)  # fmt: skip
+"""Instructions of pickle protocol 2, which PyTorch writes."""
+
+MAX_TUPLES = 50_000
+"""A tensor needs five. Python crashes on the hash of a tuple nested 150,000 deep."""
 
 
-@dataclass(frozen=True)
-class Name:
-    """A class or function that the pickle names. It is never imported."""
-
-    module: str
-    name: str
-
-
-@dataclass(frozen=True)
-class Storage:
+class Storage(NamedTuple):
     """A flat block of numbers in the file."""
 
     key: str
@@ -50,8 +53,7 @@ class Storage:
     count: int
 
 
-@dataclass(frozen=True)
-class Tensor:
+class Tensor(NamedTuple):
     """A view of a storage."""
 
     storage: Storage
@@ -60,29 +62,8 @@ class Tensor:
     strides: tuple[int, ...]
 
 
-PUSH_ARGUMENT = (
-    "BINFLOAT",
-    "BININT",
-    "BININT1",
-    "BININT2",
-    "BINSTRING",
-    "BINUNICODE",
-    "LONG1",
-    "SHORT_BINSTRING",
-)
-# Fresh for each use: lists and dicts are filled later.
-PUSH_NEW = {
-    "NONE": lambda: None,
-    "NEWTRUE": lambda: True,
-    "NEWFALSE": lambda: False,
-    "EMPTY_TUPLE": tuple,
-    "EMPTY_LIST": list,
-    "EMPTY_DICT": dict,
-}
-
-
 def unpickle(stream: io.BytesIO, storages: dict[str, Storage] | None = None) -> object:
-    """Carry out one pickle and leave ``stream`` behind its end.
+    """Read one pickle and leave ``stream`` behind its end.
 
     Args:
         stream: the bytes, at the first instruction.
@@ -98,118 +79,74 @@ def unpickle(stream: io.BytesIO, storages: dict[str, Storage] | None = None) -> 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of damaged text in an instruction
-            return _Machine({} if storages is None else storages).run(stream)
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, struct.error):
+            start = stream.tell()
+            _scan(stream)
+            stream.seek(start)
+            return _Unpickler(stream, {} if storages is None else storages).load()
+    except FormatError:
+        raise
+    except Exception:  # pickle raises almost anything for a damaged file
         raise FormatError("is a damaged or cut PyTorch file") from None
 
 
-class _Machine:
-    """A stack, a memo, and the instructions (opcodes of pickle protocol 2, by their names)."""
+def _scan(stream: io.BytesIO) -> None:
+    tuples = 0
+    for opcode, argument, position in pickletools.genops(stream):
+        if opcode.name not in OPCODES:
+            raise FormatError(f"is no plain state dict: its pickle uses {opcode.name}")
+        tuples += "TUPLE" in opcode.name
+        # Memo indices are consecutive, and each takes at least two bytes to store.
+        if tuples > MAX_TUPLES or (opcode.name.endswith("PUT") and argument > position):
+            raise ValueError
 
-    def __init__(self, storages: dict[str, Storage]) -> None:
-        self.stack: list = []
-        self.marks: list[int] = []
-        self.memo: dict[int, object] = {}
+
+class _Dict(dict):
+    """A dict that ignores attributes: a state dict's ``_metadata`` holds versions of layers."""
+
+    __slots__ = ()
+
+    def __setstate__(self, state: object) -> None:
+        pass
+
+
+class _Unpickler(pickle.Unpickler):
+    def __init__(self, stream: io.BytesIO, storages: dict[str, Storage]) -> None:
+        super().__init__(stream)
         self.storages = storages
 
-    def run(self, stream: io.BytesIO) -> object:
-        for opcode, argument, _position in pickletools.genops(stream):
-            name = opcode.name
-            if name in PUSH_ARGUMENT:
-                self.stack.append(argument)
-            elif name in PUSH_NEW:
-                self.stack.append(PUSH_NEW[name]())
-            elif name in ("BINPUT", "LONG_BINPUT"):
-                self.memo[argument] = self.stack[-1]
-            elif name in ("BINGET", "LONG_BINGET"):
-                self.stack.append(self.memo[argument])
-            elif name == "GLOBAL":
-                self.stack.append(Name(*argument.split(" ")))
-            elif name == "MARK":
-                self.marks.append(len(self.stack))
-            elif name == "TUPLE":
-                self.stack.append(tuple(self.since_mark()))
-            elif name in ("TUPLE1", "TUPLE2", "TUPLE3"):
-                self.stack.append(tuple(self.pop(int(name[-1]))))
-            elif name == "APPEND":
-                (item,) = self.pop(1)
-                self.target(list).append(item)
-            elif name == "APPENDS":
-                items = self.since_mark()
-                self.target(list).extend(items)
-            elif name == "SETITEM":
-                self.set_items(self.pop(2))
-            elif name == "SETITEMS":
-                self.set_items(self.since_mark())
-            elif name == "BINPERSID":
-                self.stack.append(self.storage(*self.pop(1)))
-            elif name == "REDUCE":
-                self.stack.append(self.call(*self.pop(2)))
-            elif name == "BUILD":
-                self.pop(1)  # the attribute _metadata of a state dict: layer versions, not needed
-            elif name == "STOP":
-                (result,) = self.stack
-                return result
-            elif name != "PROTO":
-                raise FormatError(f"is no plain state dict: its pickle uses {name}")
-        raise ValueError("no end")
+    def find_class(self, module: str, name: str) -> object:
+        if module in ("torch", "torch.cuda") and name.endswith("Storage"):
+            return name
+        allowed = {
+            "collections.OrderedDict": _Dict,
+            "torch._utils._rebuild_parameter": self.parameter,
+            "torch._utils._rebuild_tensor": self.tensor,
+            "torch._utils._rebuild_tensor_v2": self.tensor,
+        }
+        if f"{module}.{name}" not in allowed:
+            raise FormatError(f"is no plain state dict: its pickle calls {module}.{name}")
+        return allowed[f"{module}.{name}"]
 
-    def pop(self, count: int) -> list:
-        if len(self.stack) < count:
-            raise LookupError
-        items = self.stack[-count:]
-        del self.stack[-count:]
-        return items
-
-    def since_mark(self) -> list:
-        start = self.marks.pop()
-        items = self.stack[start:]
-        del self.stack[start:]
-        return items
-
-    def target(self, kind: type) -> list | dict:
-        if not isinstance(self.stack[-1], kind):
-            raise TypeError
-        return self.stack[-1]
-
-    def set_items(self, items: list) -> None:
-        target = self.target(dict)
-        for key, value in zip(items[::2], items[1::2], strict=True):
-            if not isinstance(key, str | int):
-                raise TypeError
-            target[key] = value
-
-    def storage(self, identity: tuple) -> Storage:
-        kind, name, key, _location, count, *view = identity
-        if kind != "storage" or name.module not in ("torch", "torch.cuda") or any(view):
+    def persistent_load(self, pid: tuple) -> Storage:
+        kind, name, key, _location, count, *view = pid
+        if kind != "storage" or any(view):
             raise ValueError
-        if name.name not in STORAGES:
-            raise FormatError(f"has tensors of an unknown kind, {name.name!r}")
+        if name not in STORAGES:
+            raise FormatError(f"has tensors of an unknown kind, {name!r}")
         if not isinstance(key, str) or not isinstance(count, int) or count < 0:
             raise ValueError
-        storage = Storage(key, STORAGES[name.name], count)
+        storage = Storage(key, STORAGES[name], count)
         if self.storages.setdefault(key, storage) != storage:
             raise ValueError
         return storage
 
-    def call(self, function: Name, arguments: tuple) -> object:
-        if function == Name("collections", "OrderedDict"):
-            # Python 2 gave the items as an argument.
-            return {str(key): value for key, value in (arguments[0] if arguments else ())}
-        if function == Name("torch._utils", "_rebuild_parameter"):
-            return arguments[0]
-        if function in (
-            Name("torch._utils", "_rebuild_tensor"),
-            Name("torch._utils", "_rebuild_tensor_v2"),
-        ):
-            return self.tensor(*arguments[:4])
-        raise FormatError(
-            f"is no plain state dict: its pickle calls {function.module}.{function.name}"
-        )
+    def parameter(self, tensor: object, *_options: object) -> object:
+        return tensor
 
     def tensor(
-        self, storage: Storage, offset: int, shape: tuple[int, ...], strides: tuple[int, ...]
+        self, storage: Storage, offset: int, shape: tuple, strides: tuple, *_options: object
     ) -> Tensor:
+        shape, strides = tuple(shape), tuple(strides)  # copies, should the file have used lists
         numbers = (offset, *shape, *strides)
         if not isinstance(storage, Storage) or not all(isinstance(n, int) for n in numbers):
             raise TypeError

@@ -25,7 +25,6 @@ from nstrep.decoding import (
     Refused,
     check_size,
     decode,
-    finish,
     open_file,
     quiet,
     to_uint8,
@@ -36,6 +35,7 @@ from nstrep.files import atomic_write, reason, sha256_of_stream, shown
 
 log = logging.getLogger(__name__)
 
+# The colour pictures that ship inside the scikit-image wheel, by the name of the function in
 # skimage.data. Read from the wheel: skimage.data itself may download.
 BUILTIN = {
     "astronaut": "astronaut.png",
@@ -135,12 +135,12 @@ def load_picture(
 ) -> Picture:
     """Read a picture file as sRGB in [0, 1].
 
-    JPEG, PNG, TIFF, WebP, BMP, GIF (the first frame); 1 to 16 bits, TIFF to 32 bits and float
-    in [0, 1]. Alpha is composited over white in the encoded values, as browsers do. EXIF
-    orientation is obeyed. An embedded ICC profile is converted to sRGB by LittleCMS, with 8 bits
-    for colour (so a deeper RGB picture with another profile keeps 8 bits); a bad profile is
-    ignored with a log warning. CMYK without a profile is converted naively. PNG gAMA and cHRM
-    are ignored. Samples of 16 bits keep all 16.
+    JPEG, PNG, TIFF, WebP, BMP, GIF (the first frame), with up to 8 bits a sample; PNG and TIFF
+    with 16, of which the high byte is kept. Not read: TIFF of floats, of 32 bits, and of 16 bits
+    in separate planes or as grey with alpha. Alpha is composited over white in the encoded
+    values, as browsers do. EXIF orientation is obeyed. An embedded ICC profile is converted to
+    sRGB by LittleCMS; a bad profile is ignored with a log warning. CMYK without a profile is
+    converted naively. PNG gAMA and cHRM are ignored.
 
     `key` names the setting in messages. `max_pixels` is checked against the header, before any
     pixel is decoded; values above PIL's own error limit (2 x Image.MAX_IMAGE_PIXELS, 179 million
@@ -150,8 +150,7 @@ def load_picture(
     """
     try:
         with quiet(), open_file(path) as stream:
-            decoded = decode(stream, max_pixels, shown(path))
-            rgb = finish(decoded, shown(path))
+            rgb = decode(stream, max_pixels, shown(path))
             sha256 = sha256_of_stream(stream)  # of what was decoded, should the file be replaced
         return Picture(Path(path).stem, rgb, sha256, os.fspath(path))
     except Refused as error:

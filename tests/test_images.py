@@ -40,8 +40,8 @@ RGBA8 = RNG.integers(0, 256, (5, 7, 4), dtype=np.uint8)
 RGBA8[0, 0, 3], RGBA8[0, 1, 3] = 0, 255
 DEEP = RNG.integers(0, 65536, (5, 7, 4)).astype(np.uint16)
 DEEP[0, 0] = (0, 65535, 1, 65535)
-FLOAT = RNG.random((5, 7, 4)).astype(np.float32)
-EXACT = 1e-6  # a few rounding steps of float32 near 1; far below 1/65535 = 1.5e-5
+HIGH = (DEEP >> 8).astype(np.uint8)  # what is kept of 16 bits
+EXACT = 1e-6  # a few rounding steps of float32 near 1
 
 
 def load(path, **options):
@@ -275,36 +275,29 @@ def test_white_is_zero_and_separate_planes_of_8_bits(tmp_path):
 @pytest.mark.parametrize(
     ("colour_type", "bands"), [(0, [0]), (2, [0, 1, 2]), (4, [0, 3]), (6, [0, 1, 2, 3])]
 )
-def test_png_of_16_bits_keeps_them_all(tmp_path, colour_type, bands, adam7):
-    samples = DEEP[..., bands]
-    (tmp_path / "a.png").write_bytes(png(samples, colour_type, adam7=adam7))
-    expected = over_white(samples, 65535) if len(bands) % 2 == 0 else samples / 65535
-    check(
-        tmp_path / "a.png",
-        expected if expected.ndim == 2 or expected.shape[2] == 3 else expected[..., 0],
-    )
+def test_png_of_16_bits_keeps_the_high_bytes(tmp_path, colour_type, bands, adam7):
+    (tmp_path / "a.png").write_bytes(png(DEEP[..., bands], colour_type, adam7=adam7))
+    high = HIGH[..., bands]
+    expected = over_white(high, 255) if len(bands) % 2 == 0 else high / 255
+    check(tmp_path / "a.png", expected[..., 0] if len(bands) == 1 else expected)
 
 
 def test_png_of_16_bits_written_by_pil(tmp_path):
     Image.fromarray(np.ascontiguousarray(DEEP[..., 0])).save(tmp_path / "a.png")
-    check(tmp_path / "a.png", DEEP[..., 0] / 65535)
+    check(tmp_path / "a.png", HIGH[..., 0] / 255)
 
 
-def test_one_transparent_colour_of_16_bits_is_compared_in_16_bits(tmp_path):
-    samples = DEEP[..., :3].copy()
+def test_one_transparent_colour_of_16_bits_is_compared_by_its_high_bytes(tmp_path):
+    samples = DEEP[..., :3] | 0x0800
     samples[1, 1] = (513, 513, 513)
-    samples[1, 2] = (513, 513, 514)  # the same high bytes
     key = chunk(b"tRNS", struct.pack(">HHH", 513, 513, 513))
     (tmp_path / "a.png").write_bytes(png(samples, 2, extra=key))
-    expected = samples / 65535
+    expected = (samples >> 8) / 255
     expected[1, 1] = 1
     check(tmp_path / "a.png", expected)
-    (tmp_path / "g.png").write_bytes(
-        png(samples[..., :1], 0, extra=chunk(b"tRNS", struct.pack(">H", 513)))
-    )
-    grey = samples[..., 0] / 65535
-    grey[1, 1] = grey[1, 2] = 1
-    check(tmp_path / "g.png", grey)
+    key = chunk(b"tRNS", struct.pack(">H", 513))
+    (tmp_path / "g.png").write_bytes(png(samples[..., :1], 0, extra=key))
+    check(tmp_path / "g.png", expected[..., 0])
 
 
 @pytest.mark.parametrize(
@@ -322,10 +315,10 @@ def test_one_transparent_colour_of_16_bits_is_compared_in_16_bits(tmp_path):
     ],
     ids=str,
 )
-@pytest.mark.parametrize("bands", [1, 2, 3, 4])
+@pytest.mark.parametrize("bands", [1, 3, 4])
 def test_tiff_of_16_bits(tmp_path, bands, options):
     samples = np.ascontiguousarray(DEEP[..., -bands:])
-    extra = {"extrasamples": ["unassalpha"]} if bands % 2 == 0 else {}
+    extra = {"extrasamples": ["unassalpha"]} if bands == 4 else {}
     tifffile.imwrite(
         tmp_path / "a.tif",
         samples[..., 0] if bands == 1 else samples,
@@ -334,23 +327,9 @@ def test_tiff_of_16_bits(tmp_path, bands, options):
         **extra,
         **options,
     )
-    if bands % 2 == 0:
-        check(tmp_path / "a.tif", over_white(samples, 65535))
-    else:
-        check(tmp_path / "a.tif", (samples[..., 0] if bands == 1 else samples) / 65535)
-
-
-@pytest.mark.parametrize("compression", [None, "zlib"])
-@pytest.mark.parametrize("samples", [DEEP[..., :3], FLOAT[..., :3]], ids=["uint16", "float32"])
-def test_tiff_with_separate_planes(tmp_path, samples, compression):
-    tifffile.imwrite(
-        tmp_path / "a.tif",
-        np.moveaxis(samples, 2, 0).copy(),
-        photometric="rgb",
-        planarconfig="separate",
-        compression=compression,
-    )
-    check(tmp_path / "a.tif", samples / (65535 if samples.dtype == np.uint16 else 1))
+    high = HIGH[..., -bands:]
+    expected = over_white(high, 255) if bands == 4 else high / 255
+    check(tmp_path / "a.tif", expected[..., 0] if bands == 1 else expected)
 
 
 def patched(data, values):
@@ -382,9 +361,7 @@ def packbits(data):
 @pytest.mark.parametrize(("name", "encode"), [("lzw", lzw), ("packbits", packbits)])
 @pytest.mark.parametrize("bands", [1, 3, 4])
 @pytest.mark.parametrize("orientation", [1, 6])
-def test_tiff_of_16_bits_in_a_compression_that_only_pil_has(
-    tmp_path, name, encode, bands, orientation
-):
+def test_tiff_of_16_bits_in_other_compressions(tmp_path, name, encode, bands, orientation):
     samples = np.ascontiguousarray(DEEP[..., -bands:])
     shape = samples.shape if bands > 1 else samples.shape[:2]
     stream = io.BytesIO()
@@ -401,53 +378,34 @@ def test_tiff_of_16_bits_in_a_compression_that_only_pil_has(
     data = stream.getvalue()
     data = patched(data, {259: number, 273: len(data), 279: len(packed)}) + packed
     (tmp_path / "a.tif").write_bytes(data)
-    expected = over_white(samples, 65535) if bands == 4 else samples / 65535
+    high = HIGH[..., -bands:]
+    expected = over_white(high, 255) if bands == 4 else high / 255
     expected = expected[..., 0] if bands == 1 else expected
     check(tmp_path / "a.tif", np.rot90(expected, -1) if orientation == 6 else expected)
 
 
 def test_deep_white_is_zero(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", DEEP[..., 0].copy(), photometric="miniswhite")
-    check(tmp_path / "a.tif", 1 - DEEP[..., 0] / 65535)
-
-
-@pytest.mark.parametrize("kind", ["float16", "float32", "float64", "uint32"])
-@pytest.mark.parametrize("bands", [1, 3])
-def test_tiff_of_32_bits_and_float(tmp_path, kind, bands):
-    values = FLOAT[..., :bands]
-    samples = (values * 4294967295.0).astype(kind) if kind == "uint32" else values.astype(kind)
-    tifffile.imwrite(
-        tmp_path / "a.tif",
-        samples[..., 0] if bands == 1 else samples,
-        photometric="rgb" if bands == 3 else "minisblack",
-    )
-    tolerance = 5e-4 if kind == "float16" else EXACT  # float16 has 11 bits
-    check(tmp_path / "a.tif", values[..., 0] if bands == 1 else values, tolerance)
+    check(tmp_path / "a.tif", 1 - HIGH[..., 0] / 255)
 
 
 def test_premultiplied_alpha(tmp_path):
-    straight = FLOAT.astype(np.float64)
-    stored = straight.copy()
-    stored[..., :3] *= straight[..., 3:]
-    tifffile.imwrite(
-        tmp_path / "a.tif",
-        stored.astype(np.float32),
-        photometric="rgb",
-        extrasamples=["assocalpha"],
-    )
-    check(tmp_path / "a.tif", over_white(straight, 1))
+    colour, alpha = RGBA8[..., :3].astype(np.uint16), RGBA8[..., 3:].astype(np.uint16) | 128
+    stored = np.dstack([colour * alpha // 255, alpha]).astype(np.uint8)
+    tifffile.imwrite(tmp_path / "a.tif", stored, photometric="rgb", extrasamples=["assocalpha"])
+    expected = over_white(np.dstack([colour, alpha]), 255)
+    check(tmp_path / "a.tif", expected, 2 / 255)  # the colours are rounded twice
 
 
 def test_a_fourth_sample_that_is_no_alpha(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", DEEP, photometric="rgb", extrasamples=["unspecified"])
-    check(tmp_path / "a.tif", DEEP[..., :3] / 65535)
+    check(tmp_path / "a.tif", HIGH[..., :3] / 255)
 
 
-def test_slight_overshoot_of_float_is_clipped(tmp_path):
-    values = FLOAT[..., :3].copy()
-    values[0, 0] = (-0.0005, 1.0005, 0.5)
-    tifffile.imwrite(tmp_path / "a.tif", values, photometric="rgb")
-    check(tmp_path / "a.tif", np.clip(values, 0, 1))
+def test_deep_cmyk(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", DEEP, photometric="separated")
+    part = HIGH / 255
+    check(tmp_path / "a.tif", (1 - part[..., :3]) * (1 - part[..., 3:]), 1 / 255)
 
 
 # ------------------------------------------------------------------------- orientation, profile
@@ -481,10 +439,10 @@ def test_exif_orientation(tmp_path, orientation):
         photometric="rgb",
         extratags=[(274, 3, 1, orientation, True)],
     )
-    check(tmp_path / "deep.tif", ORIENTED[orientation](DEEP[..., :3] / 65535))
+    check(tmp_path / "deep.tif", ORIENTED[orientation](HIGH[..., :3] / 255))
     data = png(DEEP[..., :3], 2, extra=chunk(b"eXIf", exif.tobytes()[6:]))
     (tmp_path / "deep.png").write_bytes(data)
-    check(tmp_path / "deep.png", ORIENTED[orientation](DEEP[..., :3] / 65535))
+    check(tmp_path / "deep.png", ORIENTED[orientation](HIGH[..., :3] / 255))
     quarters = np.zeros((32, 48, 3), dtype=np.uint8)
     quarters[:16, :16], quarters[:16, 16:], quarters[16:, :16] = 255, (255, 0, 0), (0, 0, 255)
     Image.fromarray(quarters).save(tmp_path / "a.jpg", exif=exif, quality=95, subsampling=0)
@@ -564,19 +522,18 @@ def test_profiles_are_converted(tmp_path, gamma):
         photometric="minisblack",
         iccprofile=profile("GRAY", gamma),
     )
-    check(tmp_path / "d.tif", encoded((DEEP[..., 0] / 65535) ** gamma), level)
+    check(tmp_path / "d.tif", encoded((HIGH[..., 0] / 255) ** gamma), level)
     # The colour is converted, the alpha is not.
     Image.fromarray(RGBA8).save(tmp_path / "t.png", icc_profile=profile("RGB ", gamma))
     colour = encoded((RGBA8[..., :3] / 255) ** gamma) * 255
     check(tmp_path / "t.png", over_white(np.dstack([colour, RGBA8[..., 3]]), 255), level)
 
 
-def test_a_deep_rgb_picture_with_a_profile_is_right_within_8_bits(tmp_path):
+def test_a_deep_rgb_picture_with_a_profile(tmp_path):
     tifffile.imwrite(
         tmp_path / "d.tif", DEEP[..., :3].copy(), photometric="rgb", iccprofile=profile("RGB ", 1.8)
     )
-    # Half a level of input in the dark, where gamma 1.8 to sRGB is at most about twice as steep.
-    check(tmp_path / "d.tif", encoded((DEEP[..., :3] / 65535) ** 1.8), 2.5 / 255)
+    check(tmp_path / "d.tif", encoded((HIGH[..., :3] / 255) ** 1.8), 1.5 / 255)
 
 
 def test_srgb_profile_changes_nothing(tmp_path):
@@ -584,7 +541,7 @@ def test_srgb_profile_changes_nothing(tmp_path):
     Image.fromarray(RGB8).save(tmp_path / "a.png", icc_profile=srgb)
     check(tmp_path / "a.png", RGB8 / 255)
     tifffile.imwrite(tmp_path / "d.tif", DEEP[..., :3].copy(), photometric="rgb", iccprofile=srgb)
-    check(tmp_path / "d.tif", DEEP[..., :3] / 65535)
+    check(tmp_path / "d.tif", HIGH[..., :3] / 255)
 
 
 @pytest.mark.parametrize("icc", [b"rubbish", profile("RGB ", 1.8)[:200], profile("GRAY", 1.0)])
@@ -699,7 +656,7 @@ def test_truncated_files(tmp_path, capfd, name, data, part):
     (tmp_path / name).write_bytes(data[: int(len(data) * part)])
     refused(tmp_path / name)
     printed = capfd.readouterr()
-    assert printed == ("", "") or name == "lzw.tif"  # libtiff may print from C
+    assert printed == ("", "") or name in ("lzw.tif", "zip.tif")  # libtiff may print from C
 
 
 def test_a_size_of_zero(tmp_path):
@@ -726,9 +683,11 @@ def test_a_decompression_bomb_is_refused_by_its_header(tmp_path, size, monkeypat
 
 def test_a_deep_tiff_bomb_is_refused_by_its_header(tmp_path, monkeypatch):
     data = tiff_bytes(DEEP[..., 0].copy(), byteorder="<")
-    (tmp_path / "bomb.tif").write_bytes(patched(data, {256: 60000, 257: 60000}))
-    monkeypatch.setattr(tifffile.TiffPage, "asarray", lambda *a, **k: pytest.fail("decoded"))
-    refused(tmp_path / "bomb.tif", "60000 x 60000 = 3600000000 pixels")
+    (tmp_path / "bomb.tif").write_bytes(patched(data, {256: 12_000, 257: 12_000}))
+    monkeypatch.setattr(Image.Image, "load", lambda self: pytest.fail("decoded"))
+    refused(tmp_path / "bomb.tif", "144000000 pixels")
+    (tmp_path / "bomb.tif").write_bytes(patched(data, {256: 60_000, 257: 60_000}))
+    refused(tmp_path / "bomb.tif", "3600000000 pixels")
 
 
 def test_the_limit_is_the_callers(tmp_path):
@@ -737,51 +696,52 @@ def test_the_limit_is_the_callers(tmp_path):
     assert load(tmp_path / "a.png", max_pixels=35).width == 7
 
 
-@pytest.mark.parametrize(
-    ("size", "word"), [(5_000_000, "larger than the picture"), (2 * 5 * 7 - 1, "truncated")]
-)
-def test_a_deflate_strip_larger_or_smaller_than_the_picture(tmp_path, size, word):
-    data = zlib.compress(bytes(size))
+def test_a_deflate_strip_smaller_than_the_picture(tmp_path):
+    data = zlib.compress(bytes(2 * 5 * 7 - 1))
     tiff = tiff_bytes(DEEP[..., 0].copy(), byteorder="<")
     tiff = patched(tiff, {259: 8, 273: len(tiff), 279: len(data)}) + data
     (tmp_path / "a.tif").write_bytes(tiff)
-    refused(tmp_path / "a.tif", word)
+    refused(tmp_path / "a.tif", "damaged")
+
+
+FLOAT = RNG.random((5, 7, 3)).astype(np.float32)
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "word"),
-    [(0, 255, "255"), (-1, 1, "-1"), (0, np.nan, "nan"), (0, np.inf, "inf")],
-)
-def test_float_out_of_range(tmp_path, low, high, word):
-    values = np.full((4, 4), 0.5, dtype=np.float32)
-    values[0, 0], values[3, 3] = low, high
-    tifffile.imwrite(tmp_path / "a.tif", values)
-    refused(tmp_path / "a.tif", "float values from", word, "0 to 1")
-
-
-@pytest.mark.parametrize(
-    "samples",
+    ("samples", "options", "word"),
     [
-        DEEP[..., 0].astype(np.int16),
-        DEEP[..., 0].astype(np.int32),
-        FLOAT[..., 0] + 1j,
-        np.repeat(DEEP, 2, axis=2),
+        (FLOAT[..., 0], {}, "float samples"),
+        (FLOAT, {"photometric": "rgb"}, "float, 32 bits"),
+        (FLOAT[..., 0].astype(np.float16), {}, "float, 32 bits"),
+        (FLOAT[..., 0] + 1j, {}, "a damaged TIFF, or one that is not read"),
+        (DEEP[..., 0].astype(np.uint32), {}, "32-bit samples"),
+        (DEEP[..., 0].astype(np.int16), {}, "signed or 32-bit samples"),
+        (DEEP[..., 0].astype(np.int32), {}, "signed or 32-bit samples"),
+        (DEEP[..., :2], {"planarconfig": "contig"}, "16-bit grey with alpha"),
+        (np.repeat(DEEP, 2, axis=2), {"planarconfig": "contig"}, "a damaged TIFF, or one that"),
+        (
+            np.moveaxis(DEEP[..., :3], 2, 0),
+            {"photometric": "rgb", "planarconfig": "separate"},
+            "separate planes of 16-bit samples",
+        ),
+        (
+            np.moveaxis(DEEP[..., :3], 2, 0),
+            {"photometric": "rgb", "planarconfig": "separate", "compression": "zlib"},
+            "separate planes of 16-bit samples",
+        ),
     ],
-    ids=["int16", "int32", "complex", "eight samples"],
+    ids=lambda value: "" if isinstance(value, (np.ndarray, dict)) else None,
 )
-def test_tiff_samples_that_are_not_a_picture(tmp_path, samples):
-    tifffile.imwrite(
-        tmp_path / "a.tif",
-        samples,
-        photometric="minisblack",
-        **({"planarconfig": "contig"} if samples.ndim == 3 else {}),
-    )
-    refused(tmp_path / "a.tif", "allowed: grey or RGB of 1 to 8, 16 or 32 bits, or float")
+def test_tiffs_that_are_not_read_are_to_be_converted(tmp_path, samples, options, word):
+    options = {"photometric": "minisblack", **options}
+    tifffile.imwrite(tmp_path / "a.tif", np.ascontiguousarray(samples), **options)
+    refused(tmp_path / "a.tif", "TIFF", word, "; convert it to an 8-bit PNG")
 
 
-def test_deep_cmyk_is_refused(tmp_path):
-    tifffile.imwrite(tmp_path / "a.tif", DEEP, photometric="separated")
-    refused(tmp_path / "a.tif", "4 x uint16")
+def test_12_bits_are_not_taken_for_dark_16(tmp_path):
+    data = tiff_bytes(DEEP[..., 0].copy(), byteorder="<")
+    (tmp_path / "a.tif").write_bytes(patched(data, {258: 12}))
+    refused(tmp_path / "a.tif", "12-bit samples")
 
 
 SEEDS = [

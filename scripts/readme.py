@@ -29,6 +29,8 @@ ROOT = Path(__file__).resolve().parents[1]
 GALLERY = ROOT / "results" / "gallery"
 CLAIMS = ROOT / "results" / "replication" / "quick" / "claims.csv"
 CARD = ROOT / "nstrep" / "networks" / "vgg19_slim.json"
+TRIALS = ROOT / "results" / "trials"
+"""Short trainings, compared by scripts/compare_networks.py; their cards are NAME.json."""
 
 RUNS = {
     "default": ("style=vangogh", "content_weight=20"),
@@ -84,7 +86,11 @@ def blocks() -> dict[str, dict[str, str]]:
         return {
             "README.md": {"runs": runs_table(), "verdicts": verdicts()},
             "docs/keys.md": {"keys": keys_sections(check(compose("config")))},
-            "docs/networks.md": {"architectures": architectures_table(), "card": card_table()},
+            "docs/networks.md": {
+                "architectures": architectures_table(),
+                "card": card_table(),
+                "trials": trials_table(),
+            },
             "docs/quirks.md": {"oddities": quirks},
             "docs/replication.md": {"claims": claims_table()},
             "docs/fast.md": {
@@ -212,6 +218,26 @@ def card_table() -> str:
         "SHA-256 of the weights": f"`{card['sha256']}`",
     }
     lines = ["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows.items())]
+    return "\n".join(lines)
+
+
+def trials_table() -> str:
+    """What short trainings differ in from the one named base, and what came of them."""
+    runs = pd.read_csv(TRIALS / "networks.csv")
+    medians = runs.groupby("network")[["distance", "ssim", "grid", "seconds"]].median()
+    cards = {path.stem: json.loads(path.read_text())["training"] for path in TRIALS.glob("*.json")}
+    base = cards["base"]["settings"]
+    lines = [
+        "| trial | differs in | updates | minutes | texture distance | SSIM | grid | seconds a run |",
+        "|---|---|---:|---:|---:|---:|---:|---:|",
+    ]
+    for name, row in medians.sort_values("distance").iterrows():
+        card = cards.get(str(name))
+        settings = card["settings"] if card else {}
+        differs = (f"{k}={shown(v)}" for k, v in settings.items() if v != base[k])
+        cells = [name, " ".join(differs), card["steps"] if card else "", card and card["minutes"]]
+        numbers = (f"{row.distance:.3f}", f"{row.ssim:.3f}", f"{row.grid:.2f}", f"{row.seconds:.0f}")
+        lines.append(f"| {' | '.join(str(cell or '') for cell in (*cells, *numbers))} |")
     return "\n".join(lines)
 
 

@@ -44,7 +44,7 @@ DEPARTURES: dict[str, compare.Overrides] = {
     "papers": (),
     "eleven layers": (ELEVEN,),
     "by stride": ("style_layer_weights=fine",),
-    "fewer means": ("losses.style.mean_share=0.1",),
+    "fewer means": ("losses.style.mean_share=0.3",),
     "equal filters": ("losses.style.equal_filters=true",),
     "total variation": ("tv_weight=1",),
     "replicated border": ("preprocess.padding=replicate",),
@@ -52,7 +52,7 @@ DEPARTURES: dict[str, compare.Overrides] = {
     "all": (
         ELEVEN,
         "style_layer_weights=fine",
-        "losses.style.mean_share=0.1",
+        "losses.style.mean_share=0.3",
         "losses.style.equal_filters=true",
         "tv_weight=1",
         "preprocess.padding=replicate",

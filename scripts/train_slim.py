@@ -475,7 +475,16 @@ class Trainer:
         )
         self.steps = 0
         self.seconds = 0.0
+        self.schedules: list[dict[str, Any]] = [self.budget(0)]
         self.losses: dict[str, float] = {}
+
+    def budget(self, update: int) -> dict[str, Any]:
+        """The budget that the schedules follow from an update on, for the card."""
+        return {
+            "from_update": update,
+            "minutes": self.settings.minutes,
+            "steps": self.settings.steps,
+        }
 
     @property
     def progress(self) -> float:
@@ -602,6 +611,7 @@ class Trainer:
             "rng": torch.get_rng_state(),
             "steps": self.steps,
             "seconds": self.seconds,
+            "schedules": self.schedules,
             "losses": self.losses,
             "teacher_mean": self.teacher.mean,
             "teacher_deviation": self.teacher.deviation,
@@ -609,13 +619,20 @@ class Trainer:
         write_atomically(path, lambda stream: torch.save(state, stream))
 
     def load(self, state: dict[str, Any]) -> None:
-        """Take up the state of an earlier run of the same photographs."""
+        """Take up the state of an earlier run of the same photographs.
+
+        Another budget is a new schedule from here on: a finished run with twice the steps goes on
+        at half of the cosine, with a higher learning rate than it ended with.
+        """
         if state["photos"] != self.photos.sha256:
             raise TrainError("the checkpoint belongs to other photographs")
         self.net.load_state_dict(state["net"])
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.steps, self.seconds = state["steps"], state["seconds"]
+        budget = self.budget(self.steps)
+        same = all(state["schedules"][-1][key] == budget[key] for key in ("minutes", "steps"))
+        self.schedules = state["schedules"] + ([] if same else [budget])
         self.losses = state["losses"]
         self.teacher.mean = state["teacher_mean"]
         self.teacher.deviation = state["teacher_deviation"]
@@ -740,6 +757,7 @@ def export(trainer: Trainer, path: Path) -> None:
             "bfloat16": trainer.bfloat16,
             "threads": torch.get_num_threads(),
             "crop_stages": CROP_STAGES,
+            "schedules": trainer.schedules,
             "settings": asdict(trainer.settings),
         },
         "versions": {

@@ -111,7 +111,7 @@ def parsed() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--long-edge", type=int, default=400, help="of the results, in pixels")
-    parser.add_argument("--epochs", type=int, default=60, help="of each run, at most")
+    parser.add_argument("--epochs", type=int, default=60, help="of each run")
     parser.add_argument("--out", type=Path, default=Path("results/networks"), help="a folder")
     parser.add_argument("--networks", nargs="+", default=list(NETWORKS), choices=list(NETWORKS))
     about = "further networks: weights in any layout that weights.path takes"
@@ -133,6 +133,7 @@ def available(arguments: argparse.Namespace) -> list[Case]:
         "recipe=nstrep",
         f"max_long_edge={arguments.long_edge}",
         f"max_num_epochs={arguments.epochs}",
+        "stop_eps=0",
         "save_epochs=0",
         *arguments.set,
     )
@@ -347,7 +348,7 @@ def measured(case: Case, directory: Path) -> dict[str, Any]:
 def report(rows: pd.DataFrame, arguments: argparse.Namespace) -> str:
     """README.md of the results' folder."""
     photos, styles = (", ".join(rows[column].unique()) for column in ("photo", "style"))
-    size = (f"{arguments.long_edge} pixels", f"at most {arguments.epochs} epochs")
+    size = (f"{arguments.long_edge} pixels", f"{arguments.epochs} epochs each")
     what = (
         f"Photos ({photos}) in styles ({styles}), by every network with the same settings:"
         f" {', '.join(['recipe nstrep', *size, *arguments.set])}."

@@ -71,7 +71,7 @@ def main() -> None:
     add = parser.add_argument
     add("--weights", help="a file of vgg19_slim's layout (default: the shipped weights)")
     add("--long-edge", type=int, default=360, help="of the results, in pixels")
-    add("--epochs", type=int, default=100, help="of each run, at most")
+    add("--epochs", type=int, default=100, help="of each run")
     add("--out", type=Path, default=Path("results/recipe"), help="a folder")
     add("--only", nargs="+", default=list(DEPARTURES), choices=list(DEPARTURES), metavar="NAME")
     about = "photo and style: names of configs/content and configs/style, or picture files"
@@ -106,6 +106,7 @@ def case(name: str, photo: str, style: str, arguments: argparse.Namespace) -> co
         "model=vgg19_slim",
         f"max_long_edge={arguments.long_edge}",
         f"max_num_epochs={arguments.epochs}",
+        "stop_eps=0",
         "save_epochs=0",
         *PAPERS,
         *DEPARTURES[name],
@@ -165,7 +166,7 @@ def report(rows: pd.DataFrame, arguments: argparse.Namespace) -> str:
     return f"""# Departures from the papers' form
 
 The form of the papers ({" ".join(f"`{setting}`" for setting in PAPERS)}) and one departure at a
-time, at {arguments.long_edge} pixels and at most {arguments.epochs} epochs. The measures are
+time, at {arguments.long_edge} pixels and {arguments.epochs} epochs each. The measures are
 explained in [results/networks](../networks/README.md).
 
 {pictures}

@@ -680,7 +680,8 @@ def normalise(arrays: dict[str, Tensor], pictures: list[Tensor]) -> dict[str, Te
 
     A filter is divided by its mean activation m, the next layer's weights for it are multiplied
     by m: ReLU and average pooling commute with a positive scale, so the network stays the same
-    but for the scale of its activations.
+    but for the scale of its activations. The maps are those of the weights as they are stored, in
+    float16, so that a layer's rounding does not add to that of the layers before it.
     """
     arrays = dict(arrays)
     before = torch.ones(3, dtype=torch.float64)
@@ -690,12 +691,13 @@ def normalise(arrays: dict[str, Tensor], pictures: list[Tensor]) -> dict[str, Te
         bias = arrays[f"{name}_bias"]
         if starts_block(name):
             maps = [F.avg_pool2d(x, 2) for x in maps]
-        maps = [F.conv2d(x, weight, bias, padding=1).relu() for x in maps]
-        mean = torch.stack([x.mean((0, 2, 3)) for x in maps]).mean(0) / UNIT
+        found = [F.conv2d(x, weight, bias, padding=1).relu() for x in maps]
+        mean = torch.stack([x.mean((0, 2, 3)) for x in found]).mean(0) / UNIT
         mean = torch.where(mean > DEAD, mean, torch.ones_like(mean))
-        maps = [x / mean.view(1, -1, 1, 1) for x in maps]
-        arrays[f"{name}_weight"] = weight / mean.view(-1, 1, 1, 1)
-        arrays[f"{name}_bias"] = bias / mean
+        weight = (weight / mean.view(-1, 1, 1, 1)).half().double()
+        bias = (bias / mean).half().double()
+        arrays[f"{name}_weight"], arrays[f"{name}_bias"] = weight, bias
+        maps = [F.conv2d(x, weight, bias, padding=1).relu() for x in maps]
         before = mean
     return arrays
 

@@ -49,6 +49,11 @@ DEPARTURES: dict[str, compare.Overrides] = {
     "total variation": ("tv_weight=1",),
     "replicated border": ("preprocess.padding=replicate",),
     "filter": ("remove_noise=0.03",),
+    "the recipe": (
+        "losses.style.mean_share=0.3",
+        "losses.style.equal_filters=true",
+        "tv_weight=1",
+    ),
     "all": (
         ELEVEN,
         "style_layer_weights=fine",

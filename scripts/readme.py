@@ -236,7 +236,12 @@ def trials_table() -> str:
         settings = card["settings"] if card else {}
         differs = (f"{k}={shown(v)}" for k, v in settings.items() if v != base[k])
         cells = [name, " ".join(differs), card["steps"] if card else "", card and card["minutes"]]
-        numbers = (f"{row.distance:.3f}", f"{row.ssim:.3f}", f"{row.grid:.2f}", f"{row.seconds:.0f}")
+        numbers = (
+            f"{row.distance:.3f}",
+            f"{row.ssim:.3f}",
+            f"{row.grid:.2f}",
+            f"{row.seconds:.0f}",
+        )
         lines.append(f"| {' | '.join(str(cell or '') for cell in (*cells, *numbers))} |")
     return "\n".join(lines)
 

@@ -36,9 +36,16 @@ of each value stands beside it in those files.
     python -m nstrep.run recipe=mxnet2015 style=vangogh
     python -m nstrep.run recipe=johnson_torch optimizer=adam max_long_edge=384
 
+The default, `nstrep`, is the papers' form (one content layer, five style layers of equal weight)
+with three departures: filters of equal energy, fewer means, and a total variation. Its losses are
+relative, so that the weights mean the same on every layer, network and size.
+[results/recipe/](../results/recipe/README.md) shows each departure, and those that were dropped,
+against the papers' form.
+
 A recipe lists what it does differently from `configs/papers.yaml`, which holds what most sources
-have in common. A key on the command line overrides the recipe, and `optimizer=NAME` replaces the whole optimiser. The loss weights are those of the
-sources, so they have the published meaning on VGG-19 with Caffe's weights (`model=vgg19`).
+have in common. A key on the command line overrides the recipe, and `optimizer=NAME` replaces the
+whole optimiser. The loss weights are those of the sources, so they have the published meaning on
+VGG-19 with Caffe's weights (`model=vgg19`).
 `vgg19_slim` is stored in units in which its features are as large as VGG-19's, calibrated with the
 one published pair of costs (`python scripts/feature_unit.py`), so the weights balance content and
 style on it too. It has fewer channels, however, and losses can only be compared between runs of

@@ -228,7 +228,7 @@ def trials_table() -> str:
     cards = {path.stem: json.loads(path.read_text())["training"] for path in TRIALS.glob("*.json")}
     base = cards["base"]["settings"]
     lines = [
-        "| trial | differs in | updates | minutes | texture distance | SSIM | grid | seconds a run |",
+        "| trial | differs in | updates | minutes | texture distance | SSIM | grid | seconds |",
         "|---|---|---:|---:|---:|---:|---:|---:|",
     ]
     for name, row in medians.sort_values("distance").iterrows():

@@ -22,7 +22,7 @@ def test_a_run_is_read_back(tmp_path):
     assert run.picture.shape == run.raw.shape == (16, 24, 3)
     assert np.abs(run.picture - run.raw.clip(0, 1)).max() < 1 / 255
     assert run.value("content_weight") == 20
-    assert run.value("losses.content.factor") == 0.01
+    assert run.value("losses.content.factor") == 0.02
     assert run.value("losses.style_loss.relu3_1") == run.metrics["losses"]["style_loss.relu3_1"]
     assert run.value("style") == "lilies"
     assert run.value("style.sha256") == "b" * 64

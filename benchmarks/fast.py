@@ -34,7 +34,6 @@ def ours(weights: str, size: int):
 def theirs(weights: str, size: int, *, channels_last: bool):
     """A pass of PyTorch, from ``rgb01`` to ``rgb01``."""
     import torch
-
     from tests.test_fast_nets import torch_net
 
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
@@ -84,7 +83,6 @@ def main() -> None:
         serve(*given.serve, given.size)
         return
     import torch
-
     from tests.test_fast_nets import torch_net
 
     load = harness.load()

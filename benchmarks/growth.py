@@ -2,7 +2,7 @@
 
 python -m benchmarks.growth                                   # VGG-19, 256 to 2048 px
 python -m benchmarks.growth --model vgg19_slim --sizes 256 512 1024
-The memory is also set against the estimate that a run makes before it starts (nstrep/memory.py).
+It also compares the memory with the estimate of nstrep/experiment/memory_plan.py.
 """
 
 from __future__ import annotations

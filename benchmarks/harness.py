@@ -43,9 +43,10 @@ def write_problem(path: Path, model: str, size: int, seed: int = 0) -> None:
     """
     from importlib import resources
 
-    from nstrep import images, pictures
-    from nstrep.vgg import ARCHITECTURES
-    from nstrep.weights import load_weights, normalized, random_weights
+    from nstrep.experiment import image_inputs
+    from nstrep.images import io
+    from nstrep.networks.vgg import ARCHITECTURES
+    from nstrep.networks.weights import load_weights, normalized, random_weights
 
     architecture = ARCHITECTURES[model]
     if model == "vgg19_slim":
@@ -58,14 +59,14 @@ def write_problem(path: Path, model: str, size: int, seed: int = 0) -> None:
     needed = {
         name: array for name, array in weights.arrays.items() if name.rpartition("_")[0] in used
     }
-    square = lambda rgb: images.resize_to(rgb, size, size)  # noqa: E731
-    photo = square(images.builtin("chelsea").rgb)
-    painting = square(images.builtin("coffee").rgb)
+    square = lambda rgb: io.resize_to(rgb, size, size)  # noqa: E731
+    photo = square(io.builtin("chelsea").rgb)
+    painting = square(io.builtin("coffee").rgb)
     noise = np.random.Generator(np.random.PCG64(seed)).normal(0, 30, (1, 3, size, size))
     np.savez(
         path,
-        photo=pictures.to_vgg_input(photo, 255.0),
-        painting=pictures.to_vgg_input(painting, 255.0),
+        photo=image_inputs.to_vgg_input(photo, 255.0),
+        painting=image_inputs.to_vgg_input(painting, 255.0),
         noise=noise.astype(np.float32),
         style_weight=STYLE_WEIGHTS[model],
         **{f"weights.{name}": array for name, array in needed.items()},

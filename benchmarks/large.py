@@ -27,7 +27,7 @@ WAYS = {
 
 def main() -> None:
     """Run each way once, print a table, write the CSV."""
-    from nstrep import images
+    from nstrep.images import io
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--epochs", type=int, default=2)
@@ -37,8 +37,8 @@ def main() -> None:
     environment = {**os.environ, "PYTHONPATH": str(harness.ROOT), "TQDM_DISABLE": "1"}
     with tempfile.TemporaryDirectory() as folder:
         photo, painting = Path(folder) / "photo.png", Path(folder) / "painting.png"
-        images.save_png(photo, images.resize_to(images.builtin("chelsea").rgb, HEIGHT, WIDTH))
-        images.save_png(painting, images.builtin("coffee").rgb)
+        io.save_png(photo, io.resize_to(io.builtin("chelsea").rgb, HEIGHT, WIDTH))
+        io.save_png(painting, io.builtin("coffee").rgb)
         for way, overrides in WAYS.items():
             out = Path(folder) / f"run{len(rows)}"
             done = subprocess.run(

@@ -19,7 +19,7 @@ os.environ["MXNET_EXEC_BULK_EXEC_TRAIN"] = "0"  # or the profiler sees segments,
 import mxnet as mx
 
 from benchmarks import harness, ours
-from nstrep import experiment
+from nstrep.experiment import run
 from tests.plain import plain
 
 CASES = {
@@ -59,8 +59,8 @@ def main() -> None:
     rows = []
     for case, overrides in CASES.items():
         config = ours.composed("style=swirls", "tv_weight=0", "tile=null", *overrides)
-        prepared = experiment.prepare(config)
-        tuned = experiment.objective(config, prepared)
+        prepared = run.prepare(config)
+        tuned = run.objective(config, prepared)
         first = plain(config, prepared, tuned)
         graphs = {
             "plain": lambda p=prepared, f=first: f(p.start)[1].wait_to_read(),

@@ -16,17 +16,20 @@ from hydra import compose, initialize_config_dir
 
 import nstrep  # noqa: F401  first of all
 from benchmarks import harness
-from nstrep import cli, coarse, environment, memory, tiling
-from nstrep.basis import make_basis
-from nstrep.config import ExperimentConfig, check, layer_weights
-from nstrep.network import Network
-from nstrep.objective import LayerWeights, Objective
-from nstrep.optimize import Step, minimize
-from nstrep.piecewise import StripedObjective, TiledObjective
-from nstrep.problem import Problem
-from nstrep.regions import whole
-from nstrep.vgg import ARCHITECTURES
-from nstrep.weights import Weights
+from nstrep import cli
+from nstrep.base import environment
+from nstrep.config.schema import ExperimentConfig, check, layer_weights
+from nstrep.experiment import memory_plan, multiscale
+from nstrep.losses import tiling
+from nstrep.losses.objective import LayerWeights, Objective
+from nstrep.losses.regions import whole
+from nstrep.losses.tiled_objective import StripedObjective, TiledObjective
+from nstrep.networks.features import Network
+from nstrep.networks.vgg import ARCHITECTURES
+from nstrep.networks.weights import Weights
+from nstrep.optim.basis import make_basis
+from nstrep.optim.minimize import Step, minimize
+from nstrep.optim.problem import Problem
 
 
 def main() -> None:
@@ -83,7 +86,7 @@ def iterate(problem, network: Network, start: str, count: str, tile: str = "0") 
     image = problem[start]
     before = environment.memory_mb()["now"]
     side = tiling.STRIPS if tile == tiling.STRIPS else int(tile) or None
-    memory.settle_malloc(side, image.nbytes)
+    memory_plan.settle_malloc(side, image.nbytes)
     found = gatys(problem, network, side)
     environment.give_memory_back()
     first = found(image)
@@ -98,11 +101,11 @@ def iterate(problem, network: Network, start: str, count: str, tile: str = "0") 
     weights = {"content": [harness.CONTENT_LAYER], "style": list(harness.STYLE_LAYERS)}
     layers = [*weights["content"], *weights["style"]]
     pixels = math.prod(image.shape[2:])
-    objective_bytes = 3 * pixels * memory.FLOAT * memory.OBJECTIVE[side is not None]
-    working = memory.working_bytes(
+    objective_bytes = 3 * pixels * memory_plan.FLOAT * memory_plan.OBJECTIVE[side is not None]
+    working = memory_plan.working_bytes(
         network, layers, weights["style"], image.shape, [problem["painting"].shape], side
     )
-    estimate = memory.FIXED + objective_bytes + working
+    estimate = memory_plan.FIXED + objective_bytes + working
     return {
         "seconds": seconds,
         "cpu": cpu,
@@ -140,10 +143,10 @@ def recipe(
     epochs, clock = int(coarse_epochs), harness.Clock()
     if epochs:
         half = [side // 2 for side in shape[2:]]
-        small = {key: coarse.resized(problem[key], *half) for key in ("photo", "painting")}
-        low = coarse.resized(at, *half)
+        small = {key: multiscale.resized(problem[key], *half) for key in ("photo", "painting")}
+        low = multiscale.resized(at, *half)
         change = follow(objective(small, network, losses), low, config, 0.0, epochs)["image"] - low
-        at = at + coarse.resized(change, *shape[2:])
+        at = at + multiscale.resized(change, *shape[2:])
     spent = clock()
     found = follow(objective(problem, network, losses), at, config, float(goal), int(most))
     del found["image"]
@@ -166,7 +169,7 @@ def follow(found: Objective, start: np.ndarray, config, goal: float, most: int) 
         seen[:] = [step]
         return best <= goal or step.epoch >= most
 
-    memory.settle_malloc(None, start.nbytes)
+    memory_plan.settle_malloc(None, start.nbytes)
     found(start).gradient.wait_to_read()
     clock = harness.Clock()
     minimize(problem, start, config.optimizer, config.lr or math.nan, observe)

@@ -2,15 +2,15 @@
 
 from typing import Any
 
-from nstrep.environment import prepare
+from nstrep.base.environment import prepare
 
 __version__ = "0.1.0"
 
 prepare()
 
 _LAZY = {
-    "load_run": "nstrep.loading",
-    "load_sweep": "nstrep.loading",
+    "load_run": "nstrep.analysis.run_reader",
+    "load_sweep": "nstrep.analysis.run_reader",
     "stylize": "nstrep.api",
 }
 """Public functions and the modules that define them, imported when first asked for."""

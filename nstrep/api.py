@@ -21,8 +21,11 @@ from hydra.version import VersionBase
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from nstrep import cli, experiment, images, loading
-from nstrep.config import (
+from nstrep import cli
+from nstrep.analysis import run_reader
+from nstrep.base.errors import InputError
+from nstrep.base.files import shown
+from nstrep.config.schema import (
     GROUPS,
     ExperimentConfig,
     PictureConfig,
@@ -31,10 +34,10 @@ from nstrep.config import (
     explain,
     group_options,
 )
-from nstrep.errors import InputError
-from nstrep.files import shown
-from nstrep.images import Picture
-from nstrep.optimize import Step
+from nstrep.experiment import run as experiment
+from nstrep.images import io
+from nstrep.images.io import Picture
+from nstrep.optim.minimize import Step
 
 PictureLike = str | os.PathLike[str] | np.ndarray
 
@@ -94,7 +97,7 @@ def stylize(
         else:
             folder = Path(directory)
         metrics = experiment.run(config, folder, given=given, callback=callback)
-        run = loading.load_run(folder)
+        run = run_reader.load_run(folder)
         kept = None if directory is None else folder
         return Stylized(run.picture, run.raw, run.curve, metrics, run.config, kept)
 
@@ -138,7 +141,7 @@ def _experiment(
 def _from_array(role: str, array: np.ndarray) -> Picture:
     if array.dtype == np.uint8:
         array = array.astype(np.float32) / 255
-    return replace(images.picture_from_array(role, array), name="array", source="an array")
+    return replace(io.picture_from_array(role, array), name="array", source="an array")
 
 
 def _file(role: str, path: str) -> str:

@@ -21,9 +21,16 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from nstrep import naming, sweep
-from nstrep.again import again, continued
-from nstrep.config import (
+from nstrep.base.errors import (
+    InputError,
+    NstrepError,
+    Refused,
+    ResultsError,
+    StoppedError,
+    WorkerError,
+)
+from nstrep.base.files import reason
+from nstrep.config.schema import (
     ExperimentConfig,
     check,
     config_folder,
@@ -31,8 +38,8 @@ from nstrep.config import (
     group_options,
     unknown_key,
 )
-from nstrep.errors import InputError, NstrepError, Refused, ResultsError, StoppedError, WorkerError
-from nstrep.files import reason
+from nstrep.experiment.from_image import again, continued
+from nstrep.sweeps import callback, directory_names
 
 WORKER_DEATHS = (
     "TerminatedWorkerError", "BrokenProcessPool", "UncompletedJobError", "WorkerCrashedError",
@@ -50,7 +57,7 @@ FILE_KEYS = (
 
 # Workers import this module, so that they know these too.
 ConfigStore.instance().store(name="schema", node=ExperimentConfig)
-naming.register()
+directory_names.register()
 
 
 def job(composed: DictConfig) -> float:
@@ -67,13 +74,13 @@ def job(composed: DictConfig) -> float:
         config = check(continued(composed, directory) if single else composed)
         absolute_paths(config)
         # Loads MXNet: only once the configuration is known good.
-        from nstrep import experiment, results
+        from nstrep.experiment import results, run
 
         if single and not config.resume:
-            metrics = experiment.run(config, directory, made_from)
+            metrics = run.run(config, directory, made_from)
         else:
-            metrics = experiment.run_once(
-                config, directory, made_from, anew=not single, callback=sweep.at_work
+            metrics = run.run_once(
+                config, directory, made_from, anew=not single, callback=callback.at_work
             )
         return results.measure(metrics, config.objective)
     except NstrepError as error:
@@ -142,8 +149,8 @@ def main(
         if full:
             raise
         plain = plain_error(error.error if isinstance(error, Refused) else error, schema)
-    if sweep.watch is not None:
-        sys.exit(sweep.close(plain))
+    if callback.watch is not None:
+        sys.exit(callback.close(plain))
     if plain is not None:
         if not isinstance(plain, StoppedError):  # the log has said so
             print(f"nstrep: error: {plain}", file=sys.stderr)

@@ -12,15 +12,15 @@ from pathlib import Path
 
 import pandas as pd
 
-from nstrep.commands import plain_errors
-from nstrep.files import atomic_write, remove_unfinished, shown
-from nstrep.loading import Sweep, load_sweep
+from nstrep.analysis.run_reader import Sweep, load_sweep
+from nstrep.base.command_line import plain_errors
+from nstrep.base.files import atomic_write, remove_unfinished, shown
 
 SUMMARY = "summary"
 
 
 def collect(folder: str | os.PathLike[str]) -> pd.DataFrame:
-    """Read every run of a folder and write the table; see :func:`nstrep.summary.table`.
+    """Read every run of a folder and write the table; see :func:`nstrep.analysis.summary.table`.
 
     Raises:
         InputError: no runs there.

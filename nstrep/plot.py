@@ -14,16 +14,16 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from nstrep import plots, results
-from nstrep.commands import plain_errors
-from nstrep.errors import InputError, ResultsError
-from nstrep.files import reason, shown
-from nstrep.labels import settings
-from nstrep.loading import Run, Sweep, load_sweep
+from nstrep import plots
+from nstrep.analysis.run_reader import Run, Sweep, load_sweep
+from nstrep.base.command_line import plain_errors
+from nstrep.base.errors import InputError, ResultsError
+from nstrep.base.files import reason, shown
+from nstrep.experiment import results
 from nstrep.plots import NothingToDraw
 from nstrep.plots.curves import mixed
+from nstrep.plots.labels import plain, settings
 from nstrep.plots.measures import FINAL, FINAL_MIXED, telling
-from nstrep.summary import plain
 
 MOST_GRIDS = 12
 """Grids of a folder at most, one for each combination of the keys that no axis shows."""

@@ -24,9 +24,9 @@ from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from nstrep import cli
+from nstrep.base.command_line import plain_errors
+from nstrep.base.errors import InputError
 from nstrep.claims import plan, report, schema, statistics, verdicts
-from nstrep.commands import plain_errors
-from nstrep.errors import InputError
 
 log = logging.getLogger(__name__)
 

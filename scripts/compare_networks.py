@@ -33,12 +33,16 @@ from matplotlib.figure import Figure
 from omegaconf import OmegaConf
 from tqdm import tqdm
 
-from nstrep import cli, environment, experiment, images, models, pictures, results, texture
-from nstrep.config import ExperimentConfig, check
-from nstrep.errors import DivergedError, InputError, NstrepError
-from nstrep.files import atomic_write
-from nstrep.vgg import ARCHITECTURES
-from nstrep.weights import load_weights
+from nstrep import cli
+from nstrep.base import environment
+from nstrep.base.errors import DivergedError, InputError, NstrepError
+from nstrep.base.files import atomic_write
+from nstrep.config.schema import ExperimentConfig, check
+from nstrep.experiment import image_inputs, network_input, results, run
+from nstrep.images import io as images
+from nstrep.images import texture
+from nstrep.networks.vgg import ARCHITECTURES
+from nstrep.networks.weights import load_weights
 
 Overrides = tuple[str, ...]
 Result = TypeVar("Result")
@@ -83,7 +87,7 @@ class Case:
         parts = (
             OmegaConf.to_yaml(OmegaConf.structured(self.config)),
             self.sha256,
-            *(picture.sha256 for picture in pictures.load_pictures(self.config)),
+            *(picture.sha256 for picture in image_inputs.load_pictures(self.config)),
             json.dumps(environment.versions(), sort_keys=True),
         )
         key = hashlib.sha256("\n".join(parts).encode()).hexdigest()
@@ -233,12 +237,12 @@ def usable(
 
 def weights_hash(config: ExperimentConfig) -> str:
     """SHA-256 of the network's weights."""
-    return models.load_network(config).weights.sha256
+    return network_input.load_network(config).weights.sha256
 
 
 def scaled(config: ExperimentConfig) -> tuple[np.ndarray, np.ndarray]:
     """Photo and painting at working size."""
-    return tuple(pictures.scaled(pictures.load_pictures(config), config))
+    return tuple(image_inputs.scaled(image_inputs.load_pictures(config), config))
 
 
 def measured_photo(config: ExperimentConfig) -> dict[str, float]:
@@ -288,7 +292,7 @@ def run_all(cases: list[Case], runs: Path) -> dict[Case, Path]:
         try:
             if not is_finished(directory):
                 shutil.rmtree(directory, ignore_errors=True)  # what a cut-off run has left
-                experiment.run(case.config, directory)
+                run.run(case.config, directory)
         except DivergedError as error:
             tqdm.write(f"{case} is left out: {error}", file=sys.stderr)
         else:
@@ -365,7 +369,7 @@ every run is a row of [networks.csv](networks.csv):
 
 {table(rows)}
 
-No network was trained or optimised for these measures, which `nstrep/texture.py` defines:
+No network was trained or optimised for these measures, which `nstrep/images/texture.py` defines:
 
 - texture distance: of oriented-filter statistics (after Portilla and Simoncelli 2000) to the
   painting's. 0 is the same, about 1 what two unrelated photographs differ by.

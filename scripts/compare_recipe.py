@@ -23,9 +23,10 @@ from hydra import initialize_config_dir
 from PIL import Image, ImageDraw, ImageFont
 from tqdm import tqdm
 
-from nstrep import cli, images
-from nstrep.errors import NstrepError
-from nstrep.files import atomic_write
+from nstrep import cli
+from nstrep.base.errors import NstrepError
+from nstrep.base.files import atomic_write
+from nstrep.images import io
 
 PAPERS = (
     "style_layers=[relu1_1,relu2_1,relu3_1,relu4_1,relu5_1]",
@@ -152,7 +153,7 @@ def sheet(
     for number, (words, rgb01) in enumerate(cells):
         top, left = np.multiply(divmod(number, COLUMNS), (height + LINE, width)).tolist()
         pen.text((left + 4, top + LINE / 2), words, "black", font, anchor="lm")
-        page.paste(Image.fromarray(images.to_uint8(rgb01)), (left, top + LINE))
+        page.paste(Image.fromarray(io.to_uint8(rgb01)), (left, top + LINE))
     return page
 
 

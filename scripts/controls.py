@@ -13,9 +13,11 @@ import numpy as np
 from hydra import compose, initialize_config_dir
 from PIL import Image, ImageDraw, ImageFont
 
-from nstrep import cli, experiment, images
-from nstrep.config import ExperimentConfig, check
-from nstrep.files import atomic_write
+from nstrep import cli
+from nstrep.base.files import atomic_write
+from nstrep.config.schema import ExperimentConfig, check
+from nstrep.experiment import run as experiment
+from nstrep.images import io
 
 FOLDER = Path("results/controls")
 EDGE, LINE, GAP = 320, 16, 6
@@ -109,14 +111,14 @@ def run(config: ExperimentConfig) -> np.ndarray:
     """The result of an experiment."""
     with tempfile.TemporaryDirectory() as folder:
         experiment.run(config, Path(folder) / "run")
-        return images.load_picture(Path(folder) / "run" / "final.png").rgb
+        return io.load_picture(Path(folder) / "run" / "final.png").rgb
 
 
 def sheet(cells: list[tuple[str, np.ndarray]]) -> Image.Image:
     """Pictures of one height side by side, each under its caption."""
     height = min(rgb01.shape[0] for _, rgb01 in cells)
     fitted = [
-        (words, images.resize_to(rgb01, height, round(rgb01.shape[1] * height / rgb01.shape[0])))
+        (words, io.resize_to(rgb01, height, round(rgb01.shape[1] * height / rgb01.shape[0])))
         for words, rgb01 in cells
     ]
     width = sum(rgb01.shape[1] + GAP for _, rgb01 in fitted) - GAP
@@ -126,7 +128,7 @@ def sheet(cells: list[tuple[str, np.ndarray]]) -> Image.Image:
     for words, rgb01 in fitted:
         middle = left + rgb01.shape[1] / 2
         pen.text((middle, head / 2), words, "black", font, anchor="mm", align="center")
-        page.paste(Image.fromarray(images.to_uint8(rgb01)), (left, head))
+        page.paste(Image.fromarray(io.to_uint8(rgb01)), (left, head))
         left += rgb01.shape[1] + GAP
     return page
 

@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from nstrep import images
 from nstrep.fast import layouts
 from nstrep.fast.network import Transformer, initial
+from nstrep.images import io
 
 ROOT = Path(__file__).resolve().parents[1]
 HEIGHT = 224
@@ -31,13 +31,13 @@ def main(run: Path) -> None:
     untrained = Transformer(trained.net, initial(trained.net, metrics["seed"]))
     columns = []
     for held in metrics["data"]["held_out"]:
-        photo = images.builtin(held).rgb
-        photo = images.resize_to(photo, HEIGHT, HEIGHT * photo.shape[1] // photo.shape[0])
+        photo = io.builtin(held).rgb
+        photo = io.resize_to(photo, HEIGHT, HEIGHT * photo.shape[1] // photo.shape[0])
         columns.append(np.concatenate([photo, untrained(photo), trained(photo)]).clip(0, 1))
     sheet = np.concatenate(columns, axis=1)
     target = ROOT / "results" / "fast"
     target.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(images.to_uint8(sheet)).save(target / f"{name}.jpg", quality=88)
+    Image.fromarray(io.to_uint8(sheet)).save(target / f"{name}.jpg", quality=88)
     shutil.copy(run / "loss.png", target / f"{name}_loss.png")
     table = "\n".join(
         f"| {row} | {metrics['validation_at_start'][row]:.4g}"

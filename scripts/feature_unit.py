@@ -18,10 +18,11 @@ import statistics
 
 from hydra import compose, initialize_config_dir
 
-from nstrep import cli, pictures
-from nstrep.config import check, layer_weights
-from nstrep.objective import LayerWeights, Objective
-from nstrep.preparation import prepare
+from nstrep import cli
+from nstrep.config.schema import check, layer_weights
+from nstrep.experiment import image_inputs
+from nstrep.experiment.inputs import prepare
+from nstrep.losses.objective import LayerWeights, Objective
 
 PUBLISHED = {"content_loss": 7673.14, "style_loss": 1.11622e8}
 """J_content and J_style at iteration 0, in the article behind the recipe dlai."""
@@ -39,7 +40,7 @@ def start_costs(content: str, style: str) -> dict[str, float]:
     weights = LayerWeights(layer_weights(config, "content"), layer_weights(config, "style"), 0.0)
     objective = Objective(
         prepared.network,
-        pictures.to_vgg_input(prepared.seen, scale),
+        image_inputs.to_vgg_input(prepared.seen, scale),
         prepared.regions,
         weights,
         config.losses,

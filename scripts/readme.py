@@ -20,10 +20,12 @@ import pandas as pd
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from nstrep import cli, images, results
-from nstrep.config import check, typed, walk
+from nstrep import cli
+from nstrep.config.schema import check, typed, walk
+from nstrep.experiment import results
 from nstrep.fast.config import StylizeConfig, TrainConfig
-from nstrep.vgg import ARCHITECTURES
+from nstrep.images import io
+from nstrep.networks.vgg import ARCHITECTURES
 
 ROOT = Path(__file__).resolve().parents[1]
 GALLERY = ROOT / "results" / "gallery"
@@ -257,7 +259,7 @@ def shown(value: Any) -> str:
 
 def run(name: str) -> None:
     """Run one experiment of :data:`RUNS` and keep its picture and curves in the gallery."""
-    from nstrep import experiment
+    from nstrep.experiment import run as experiment
 
     GALLERY.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
@@ -276,12 +278,12 @@ def runs_table() -> str:
         "|---|---|---|---|---|---|---|",
     ]
     for name, typed_words in RUNS.items():
-        picture = images.load_picture(GALLERY / f"{name}.png").rgb
+        picture = io.load_picture(GALLERY / f"{name}.png").rgb
         curve = pd.read_csv(GALLERY / f"{name}_curve.csv")
         start, end = curve["total"].iloc[0], curve["total"].iloc[-1]
         config = check(compose("config", overrides=list(typed_words)))
-        photo = images.builtin(config.content.builtin).rgb
-        photo = images.resize_to(photo, *picture.shape[:2], method=config.preprocess.resize)
+        photo = io.builtin(config.content.builtin).rgb
+        photo = io.resize_to(photo, *picture.shape[:2], method=config.preprocess.resize)
         similarity = results.compare(picture, photo)["ssim"]
         rows.append(
             f"| [{name}](results/gallery/{name}.png) | `{' '.join(typed_words)}` "

@@ -12,11 +12,12 @@ from pathlib import Path
 import numpy as np
 from hydra import compose, initialize_config_dir
 
-from nstrep import cli, losses
-from nstrep.config import ExperimentConfig, LossForm, check, layer_weights
-from nstrep.images import picture_from_array
-from nstrep.pictures import working_size
-from nstrep.vgg import ARCHITECTURES
+from nstrep import cli
+from nstrep.config.schema import ExperimentConfig, LossForm, check, layer_weights
+from nstrep.experiment.image_inputs import working_size
+from nstrep.images.io import picture_from_array
+from nstrep.losses import terms
+from nstrep.networks.vgg import ARCHITECTURES
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "recipes.md"
 ORDER = (
@@ -199,10 +200,10 @@ def common_unit(config: ExperimentConfig, height: int, width: int) -> dict[str, 
             for layer, weight in weights.items()
         }
 
-    ((layer, content),) = coefficients("content", losses.content_coefficient).items()
+    ((layer, content),) = coefficients("content", terms.content_coefficient).items()
     content *= math.prod(shape(layer))
     # The style term is the sum of squares over M^2, and E is that over 4 N^2.
-    style = coefficients("style", losses.style_coefficient)
+    style = coefficients("style", terms.style_coefficient)
     return {name: value * 4 * shape(name)[0] ** 2 / content for name, value in style.items()}
 
 

@@ -57,7 +57,7 @@ from PIL import Image, ImageOps
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from nstrep.images import STAND_INS
+from nstrep.images.io import STAND_INS
 
 CONVOLUTIONS = (2, 2, 4, 4, 1)  # in each block of VGG-19, as far as style transfer looks
 LAYERS = tuple(f"conv{b}_{i}" for b, n in enumerate(CONVOLUTIONS, 1) for i in range(1, n + 1))

@@ -11,9 +11,9 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from nstrep import cli
-from nstrep.config import ExperimentConfig, check
-from nstrep.vgg import Architecture
-from nstrep.weights import Weights
+from nstrep.config.schema import ExperimentConfig, check
+from nstrep.networks.vgg import Architecture
+from nstrep.networks.weights import Weights
 
 TINY = Architecture("tiny", depths=(2, 2, 1), widths=(4, 6, 8))
 

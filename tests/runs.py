@@ -1,4 +1,4 @@
-"""Run directories without runs: what nstrep.results writes, with made-up numbers."""
+"""Run directories without runs: what nstrep.experiment.results writes, with made-up numbers."""
 
 import copy
 import itertools
@@ -13,8 +13,8 @@ from omegaconf import OmegaConf
 from PIL import Image
 
 from nstrep import cli
-from nstrep.config import GROUPS, check
-from nstrep.decoding import to_uint8
+from nstrep.config.schema import GROUPS, check
+from nstrep.images.decoding import to_uint8
 
 _DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # the fast one, where it was built
 
@@ -53,7 +53,7 @@ def write_run(
     size: tuple[int, int] = (16, 24),
     overrides: bool = True,
 ) -> Path:
-    """Write one run directory; status as in nstrep.loading."""
+    """Write one run directory; status as in nstrep.analysis.run_reader."""
     rng = np.random.Generator(np.random.PCG64(seed))
     config = config_of(*typed)
     directory.mkdir(parents=True)

@@ -8,8 +8,8 @@ import zipfile
 
 import numpy as np
 
-from nstrep.vgg import RGB_MEAN, Architecture
-from nstrep.weights.layouts import IMAGENET_MEAN, IMAGENET_STD
+from nstrep.networks.vgg import RGB_MEAN, Architecture
+from nstrep.networks.weights.layouts import IMAGENET_MEAN, IMAGENET_STD
 
 TINY = Architecture("tiny", depths=(2, 2, 4, 4, 1), widths=(4, 5, 6, 7, 7))
 

@@ -21,8 +21,8 @@ from urllib.parse import quote, urlsplit
 from nstrep.assets.catalogue import Asset, Source, home, named
 from nstrep.assets.checksums import RefusedError, check, lock, record
 from nstrep.assets.transfer import Limits, TransferError, transfer
-from nstrep.errors import InputError, NstrepError
-from nstrep.files import reason, shown
+from nstrep.base.errors import InputError, NstrepError
+from nstrep.base.files import reason, shown
 
 log = logging.getLogger(__name__)
 

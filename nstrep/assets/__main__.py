@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from nstrep.assets import obtain
 from nstrep.assets.catalogue import CATALOGUE, Asset, home
 from nstrep.assets.checksums import RefusedError, check
-from nstrep.errors import NstrepError
-from nstrep.files import shown
+from nstrep.base.errors import NstrepError
+from nstrep.base.files import shown
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from nstrep.errors import InputError
+from nstrep.base.errors import InputError
 
 
 @dataclass(frozen=True)

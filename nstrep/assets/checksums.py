@@ -12,8 +12,8 @@ from functools import lru_cache
 from pathlib import Path
 
 from nstrep.assets.catalogue import Asset, Source, home
-from nstrep.errors import InputError
-from nstrep.files import atomic_write, sha256_of, shown
+from nstrep.base.errors import InputError
+from nstrep.base.files import atomic_write, sha256_of, shown
 
 log = logging.getLogger(__name__)
 
@@ -59,10 +59,10 @@ def check(asset: Asset, file: Path, checksums: Sequence[str | None] | None = Non
 
 
 def _check_picture(name: str, file: Path) -> None:
-    from nstrep import images
+    from nstrep.images import io
 
     try:
-        images.load_picture(file, key=name)
+        io.load_picture(file, key=name)
     except InputError as error:
         raise RefusedError(f"is no picture that can be read ({error})") from error
 

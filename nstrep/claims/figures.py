@@ -13,11 +13,11 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from nstrep import plots
+from nstrep.analysis.run_reader import Run
 from nstrep.claims import schema
 from nstrep.claims.plan import Made
 from nstrep.claims.quantities import quantity
 from nstrep.claims.statistics import pick
-from nstrep.loading import Run
 from nstrep.plots import style
 
 PHOTOGRAPHIC = ("grid", "sheet")

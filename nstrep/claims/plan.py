@@ -20,14 +20,15 @@ from hydra import compose
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
-from nstrep import experiment, pictures
+from nstrep.analysis.run_reader import Run, load_run
+from nstrep.base.errors import BusyError, NstrepError, ResultsError
 from nstrep.claims.schema import Claim, RunSet, Training, Variation
-from nstrep.config import ExperimentConfig, check
-from nstrep.errors import BusyError, NstrepError, ResultsError
-from nstrep.fast import passes
+from nstrep.config.schema import ExperimentConfig, check
+from nstrep.experiment import image_inputs
+from nstrep.experiment import run as experiment
+from nstrep.fast import one_pass
 from nstrep.fast.config import TrainConfig
 from nstrep.fast.config import check as check_training
-from nstrep.loading import Run, load_run
 
 log = logging.getLogger(__name__)
 
@@ -93,7 +94,7 @@ class Made:
     def photo(self) -> np.ndarray:
         """The content picture at the result's size, ``rgb01``."""
         config = self.planned.config
-        return pictures.scaled(pictures.load_pictures(config), config)[0]
+        return image_inputs.scaled(image_inputs.load_pictures(config), config)[0]
 
 
 def of(made: Iterable[Made], runs: str | Sequence[str]) -> list[Made]:
@@ -121,7 +122,7 @@ def plan(name: str, claim: Claim, scale: Scale) -> list[Planned]:
                         key,
                         overrides,
                         swept | varied,
-                        config if trained is None else passes.aligned(config, trained),
+                        config if trained is None else one_pass.aligned(config, trained),
                         run_set.fresh_process,
                         None if run_set.training is None else trained,
                     )
@@ -233,7 +234,7 @@ def _run(planned: Planned, folder: Path) -> None:
     directory = folder / planned.directory
     if planned.training is not None:
         network = folder / planned.network_directory
-        passes.run_once(planned.config, planned.training, directory, network)
+        one_pass.run_once(planned.config, planned.training, directory, network)
         return
     if not planned.fresh_process:
         experiment.run_once(planned.config, directory)

@@ -11,8 +11,9 @@ import pandas as pd
 from scipy import ndimage
 from skimage import color, feature
 
-from nstrep import results, texture
 from nstrep.claims.plan import Made
+from nstrep.experiment import results
+from nstrep.images import texture
 
 TAIL = 20
 """Epochs at the end of a run that are "near the minimum"."""

@@ -12,12 +12,12 @@ from pathlib import Path
 import jinja2
 import pandas as pd
 
-from nstrep import environment
+from nstrep.base import environment
+from nstrep.base.files import atomic_write, remove_unfinished
 from nstrep.claims import figures, plan, verdicts
 from nstrep.claims.plan import Made, Scale
 from nstrep.claims.schema import Claim
 from nstrep.claims.verdicts import Judged
-from nstrep.files import atomic_write, remove_unfinished
 from nstrep.plots.style import NothingToDraw
 
 log = logging.getLogger(__name__)

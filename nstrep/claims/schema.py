@@ -10,8 +10,8 @@ from typing import Any
 from omegaconf import MISSING, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from nstrep.config import config_folder, explain, group_options
-from nstrep.errors import InputError
+from nstrep.base.errors import InputError
+from nstrep.config.schema import config_folder, explain, group_options
 
 SCALES = ("smoke", "quick", "paper")
 

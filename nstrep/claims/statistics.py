@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from nstrep.base.errors import InputError
 from nstrep.claims.plan import Made
 from nstrep.claims.quantities import quantity
-from nstrep.errors import InputError
 
 Runs = Sequence[Made]
 Where = Mapping[str, Any]

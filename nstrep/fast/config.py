@@ -7,8 +7,7 @@ from typing import Any, ClassVar
 
 from omegaconf import DictConfig
 
-from nstrep import vgg
-from nstrep.config import (
+from nstrep.config.schema import (
     LAYER_WEIGHTS,
     LOGGERS,
     AssetsConfig,
@@ -23,14 +22,15 @@ from nstrep.config import (
     text,
     typed,
 )
-from nstrep.fast.nets import NETS, choose
+from nstrep.fast.architectures import NETS, choose
+from nstrep.networks import vgg
 
 
 @dataclass
 class NetConfig:
     """The network that is trained."""
 
-    name: str = choice("architecture, a row of nstrep/fast/nets.py", tuple(NETS))
+    name: str = choice("architecture, a row of nstrep/fast/architectures.py", tuple(NETS))
     border: int | None = number(
         "pixels of reflection around the picture, cut off the result; null: the architecture's",
         at_least=0,

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 from cachetools import LRUCache
 
-from nstrep import images
-from nstrep.errors import InputError
+from nstrep.base.errors import InputError
 from nstrep.fast.config import DataConfig
-from nstrep.images import Picture
+from nstrep.images import io
+from nstrep.images.io import Picture
 
 log = logging.getLogger(__name__)
 
@@ -50,12 +50,12 @@ class Photos:
         if config.dir is None:
             self.names = list(BUILTIN)
             candidates = list(BUILTIN_HELD_OUT)
-            self._load = images.builtin
+            self._load = io.builtin
         else:
             found = _files(Path(os.path.expanduser(config.dir)))
             order = np.random.Generator(np.random.PCG64(seed)).permutation(len(found))
             candidates = self.names = [found[place] for place in order]
-            self._load = lambda name: images.load_picture(name, key="data.dir")
+            self._load = lambda name: io.load_picture(name, key="data.dir")
         self.held_out = self._first(candidates, config.held_out)
         if config.dir is not None:
             taken = {picture.source for picture in self.held_out}
@@ -143,7 +143,7 @@ def center(rgb01: np.ndarray, size: int, rng: np.random.Generator | None = None)
     height, width = rgb01.shape[:2]
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
-    return images.resize_to(rgb01[top : top + side, left : left + side], size, size)
+    return io.resize_to(rgb01[top : top + side, left : left + side], size, size)
 
 
 def random(rgb01: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
@@ -157,7 +157,7 @@ def random(rgb01: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray
     side = round(least * (shorter / least) ** rng.random())
     top, left = (int(rng.integers(0, whole - side + 1)) for whole in (height, width))
     square = rgb01[top : top + side, left : left + side]
-    return images.resize_to(square[:, ::-1] if rng.random() < 0.5 else square, size, size)
+    return io.resize_to(square[:, ::-1] if rng.random() < 0.5 else square, size, size)
 
 
 CROPS = {"random": random, "center": center}

@@ -12,12 +12,12 @@ from pathlib import Path
 import mxnet as mx
 import numpy as np
 
-from nstrep.commands import plain_errors
-from nstrep.errors import InputError
+from nstrep.base.command_line import plain_errors
+from nstrep.base.errors import InputError
+from nstrep.base.files import atomic_write
 from nstrep.fast import graph, layouts
 from nstrep.fast.network import Transformer
 from nstrep.fast.stylize import model_file
-from nstrep.files import atomic_write
 
 KEYS = ("model", "out", "size")
 

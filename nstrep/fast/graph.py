@@ -10,7 +10,7 @@ import mxnet as mx
 import numpy as np
 from mxnet.symbol import Symbol
 
-from nstrep.fast.nets import Conv, Residual, TransformNet
+from nstrep.fast.architectures import Conv, Residual, TransformNet
 
 CONSTANTS = ("input_mean", "output_shift")
 """Arguments of the symbol that are neither the image nor trained; see :func:`constants`."""

@@ -14,12 +14,12 @@ from pathlib import Path
 
 import numpy as np
 
-from nstrep.arrays import FormatError, Stored
-from nstrep.errors import InputError
-from nstrep.fast.nets import NETS, TransformNet, choose
-from nstrep.files import reason, save_npz, shown
-from nstrep.foreign import read_json
-from nstrep.weights.containers import open_arrays
+from nstrep.base.errors import InputError
+from nstrep.base.files import reason, save_npz, shown
+from nstrep.base.npz import FormatError, Stored
+from nstrep.base.untrusted import read_json
+from nstrep.fast.architectures import NETS, TransformNet, choose
+from nstrep.networks.weights.containers import open_arrays
 
 Axes = tuple[int, int, int, int]
 

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 import mxnet as mx
 import numpy as np
 
-from nstrep.errors import InputError
+from nstrep.base.errors import InputError
 from nstrep.fast import graph
-from nstrep.fast.nets import TransformNet
+from nstrep.fast.architectures import TransformNet
 
 BOUND = 8
 """Picture sizes whose executors are kept."""

@@ -24,13 +24,13 @@ from omegaconf import OmegaConf
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from nstrep import images
-from nstrep.commands import plain_errors
-from nstrep.config import config_folder, typed, unknown_key
-from nstrep.errors import InputError, ResultsError
+from nstrep.base.command_line import plain_errors
+from nstrep.base.errors import InputError, ResultsError
+from nstrep.base.files import reason, shown
+from nstrep.config.schema import config_folder, typed, unknown_key
 from nstrep.fast.config import StylizeConfig
 from nstrep.fast.data import SUFFIXES
-from nstrep.files import reason, shown
+from nstrep.images import io
 
 log = logging.getLogger(__name__)
 
@@ -119,9 +119,9 @@ def stylize(config: StylizeConfig) -> list[Path]:
             bar.set_postfix_str(path.name)
             began = time.perf_counter()
             try:
-                rgb01 = images.load_picture(path, key="image").rgb
+                rgb01 = io.load_picture(path, key="image").rgb
                 if config.long_edge:
-                    rgb01 = images.resize_long_edge(rgb01, config.long_edge)
+                    rgb01 = io.resize_long_edge(rgb01, config.long_edge)
                 transformer.check_size(*rgb01.shape[:2], f"image={shown(path)}")
             except InputError as error:
                 failed.append(error)
@@ -131,7 +131,7 @@ def stylize(config: StylizeConfig) -> list[Path]:
             tile = tile_of(config, *rgb01.shape[:2])
             result = tiles.stylize(transformer, rgb01, tile, tell) if tile else transformer(rgb01)
             target = folder / f"{names[path]}.png"
-            images.save_png(target, result.clip(0, 1))
+            io.save_png(target, result.clip(0, 1))
             written.append(target)
             bar.update(len(written) + len(failed) - bar.n)
             height, width = rgb01.shape[:2]
@@ -149,11 +149,11 @@ def stylize(config: StylizeConfig) -> list[Path]:
 
 def tile_of(config: StylizeConfig, height: int, width: int) -> int:
     """Side of the tiles for a picture; 0 for the whole at once."""
-    from nstrep import memory  # loads MXNet
+    from nstrep.experiment import memory_plan  # loads MXNet
 
     if config.tile != "auto":
         return config.tile
-    return TILE if BYTES * height * width > memory.SHARE * memory.available() else 0
+    return TILE if BYTES * height * width > memory_plan.SHARE * memory_plan.available() else 0
 
 
 def model_file(model: str) -> Path:

@@ -20,8 +20,8 @@ import mxnet as mx
 import numpy as np
 
 from nstrep.fast import graph
+from nstrep.fast.architectures import Conv, Residual, TransformNet
 from nstrep.fast.graph import Size
-from nstrep.fast.nets import Conv, Residual, TransformNet
 from nstrep.fast.network import Transformer, to_pixels, to_rgb01
 
 Read = Callable[[np.ndarray, np.ndarray], np.ndarray]

@@ -13,7 +13,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from nstrep import cli
-from nstrep.errors import InputError, NstrepError
+from nstrep.base.errors import InputError, NstrepError
 from nstrep.fast.config import TrainConfig, check
 
 

@@ -20,29 +20,31 @@ import numpy as np
 from omegaconf import OmegaConf
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from nstrep import (
+from nstrep.base import environment
+from nstrep.base.errors import DivergedError, InputError, ResultsError
+from nstrep.base.files import atomic_write, reason, remove_unfinished
+from nstrep.config.schema import layer_weights, walk
+from nstrep.experiment import (
     checkpoint,
-    environment,
-    images,
-    models,
-    pictures,
+    image_inputs,
+    network_input,
     recorders,
-    regions,
     results,
-    resume,
+    run_directory,
 )
-from nstrep.checkpoint import CHECKPOINT, State
-from nstrep.config import layer_weights, walk
-from nstrep.errors import DivergedError, InputError, ResultsError
+from nstrep.experiment.checkpoint import CHECKPOINT
 from nstrep.fast import figures, layouts
+from nstrep.fast.architectures import choose
 from nstrep.fast.config import TrainConfig
 from nstrep.fast.data import Photos
-from nstrep.fast.nets import choose
 from nstrep.fast.network import Transformer, initial, to_pixels
-from nstrep.files import atomic_write, reason, remove_unfinished
-from nstrep.objective import LayerWeights, Objective
-from nstrep.optimize import Step
-from nstrep.vgg import RGB_MEAN
+from nstrep.images import io
+from nstrep.losses import regions
+from nstrep.losses.objective import LayerWeights, Objective
+from nstrep.networks.vgg import RGB_MEAN
+from nstrep.optim import state
+from nstrep.optim.minimize import Step
+from nstrep.optim.state import State
 
 log = logging.getLogger(__name__)
 
@@ -57,14 +59,14 @@ NOT_IN_IDENTITY = (
 SAMPLE, SAMPLE_HEIGHT = "sample.png", 192
 
 LEFT_BY_A_TRAINING = (
-    results.CONFIG, results.CURVE, results.METRICS, resume.FAILED, results.LOSS,
+    results.CONFIG, results.CURVE, results.METRICS, run_directory.FAILED, results.LOSS,
     results.TENSORBOARD, CHECKPOINT, PARAMETERS, SAMPLES, SAMPLE,
 )  # fmt: skip
 
 
 FACTS = {
-    "step": checkpoint.is_count,
-    "seconds": checkpoint.is_number,
+    "step": state.is_count,
+    "seconds": state.is_number,
     "skipped": lambda value: (
         isinstance(value, dict) and all(isinstance(why, str) for why in value.values())
     ),
@@ -83,21 +85,21 @@ class Losses:
             style: the painting, ``rgb01``, at its working size.
 
         """
-        self.network = models.load_network(config)
+        self.network = network_input.load_network(config)
         size = config.data.size
-        pictures.check_size(
+        image_inputs.check_size(
             np.empty((size, size, 3)),
             self.network.architecture,
             [*config.content_layers, *config.style_layers],
             f"data.size={size}",
         )
-        pictures.check_size(
+        image_inputs.check_size(
             style, self.network.architecture, config.style_layers, f"style_size={config.style_size}"
         )
         self._objective = Objective(
             self.network,
             np.zeros((1, 3, size, size), np.float32),
-            regions.whole(pictures.to_vgg_input(style, 255.0)),
+            regions.whole(image_inputs.to_vgg_input(style, 255.0)),
             LayerWeights(
                 layer_weights(config, "content"), layer_weights(config, "style"), config.tv_weight
             ),
@@ -124,7 +126,7 @@ class Losses:
         """
         if self._layers:
             found = self._features.forward(
-                is_train=False, image=mx.nd.array(pictures.to_vgg_input(content, 255.0))
+                is_train=False, image=mx.nd.array(image_inputs.to_vgg_input(content, 255.0))
             )
             self._objective.aim(
                 {layer: array.asnumpy() for layer, array in zip(self._layers, found)}
@@ -148,11 +150,11 @@ class Training:
         self.config = config
         self.photos = Photos(config.data, config.seed)
         self.style = (
-            pictures.load_file(config.style_image, key="style_image")
+            image_inputs.load_file(config.style_image, key="style_image")
             if config.style_image is not None
-            else pictures.load_named(config.style, key="style", download=config.assets.download)
+            else image_inputs.load_named(config.style, key="style", download=config.assets.download)
         )
-        painting = images.resize_long_edge(self.style.rgb, config.style_size)
+        painting = io.resize_long_edge(self.style.rgb, config.style_size)
         self.losses = Losses(config, painting)
         net = choose(config.net.name, config.net.border, config.net.padding)
         self.transformer = Transformer(net, initial(net, config.seed), self.losses.network.context)
@@ -243,7 +245,7 @@ class Training:
         shown = []
         for picture in self.photos.held_out[:3]:
             width = max(self.transformer.net.least_side, height * picture.width // picture.height)
-            shown.append(self.transformer(images.resize_to(picture.rgb, height, width)))
+            shown.append(self.transformer(io.resize_to(picture.rgb, height, width)))
         return np.clip(np.concatenate(shown, axis=1), 0, 1)
 
     def save(self, path: Path) -> None:
@@ -311,7 +313,7 @@ def run(config: TrainConfig, directory: Path) -> dict[str, Any]:
 
     """
     training = Training(config)
-    with resume.locked(directory), resume.failures_kept(directory):
+    with run_directory.locked(directory), run_directory.failures_kept(directory):
         try:
             remove_unfinished(directory)
             return _run(training, directory)
@@ -327,10 +329,10 @@ def run_once(config: TrainConfig, directory: Path) -> dict[str, Any]:
 
     """
     training = Training(config)
-    with resume.locked(directory), resume.failures_kept(directory):
+    with run_directory.locked(directory), run_directory.failures_kept(directory):
         try:
             if not training.goes_on(directory / CHECKPOINT):
-                resume.clear(directory, LEFT_BY_A_TRAINING)
+                run_directory.clear(directory, LEFT_BY_A_TRAINING)
             return _run(training, directory)
         except OSError as error:
             raise ResultsError(f"{directory}: cannot be written ({reason(error)})") from None
@@ -342,12 +344,12 @@ def _run(training: Training, directory: Path) -> dict[str, Any]:
         training.restore(directory / CHECKPOINT)
         if training.step > config.steps:
             raise InputError(f"steps={config.steps}: {directory} has {training.step} already")
-        done = resume.stored(directory)
+        done = run_directory.stored(directory)
         if done is not None and done.get("steps") == config.steps:
             log.info("done before: %s", directory)
             return done
         log.info("going on at step %d: %s", training.step, directory)
-    for name in (results.METRICS, resume.FAILED):
+    for name in (results.METRICS, run_directory.FAILED):
         (directory / name).unlink(missing_ok=True)
     with atomic_write(directory / results.CONFIG) as temporary:
         temporary.write_text(OmegaConf.to_yaml(OmegaConf.structured(config)))
@@ -371,7 +373,7 @@ def _run(training: Training, directory: Path) -> dict[str, Any]:
     training.save(directory / CHECKPOINT)
     transformer = training.transformer
     layouts.save(directory / PARAMETERS, transformer.net, transformer.arrays())
-    images.save_png(directory / SAMPLE, training.sample())
+    io.save_png(directory / SAMPLE, training.sample())
     figures.curves(directory / results.CURVE, directory / results.LOSS, training.style.name)
     metrics = _metrics(training, directory)
     with atomic_write(directory / results.METRICS) as temporary:
@@ -425,7 +427,7 @@ class _Watch:
             curve, bar, recorders.Snapshots(directory / SAMPLES, config.save_steps, sample, "step")
         ]  # fmt: skip
         if config.logger == "tensorboard":
-            from nstrep.tensorboard import TensorBoard  # takes a while to import
+            from nstrep.experiment.tensorboard import TensorBoard  # takes a while to import
 
             board = TensorBoard(
                 directory / results.TENSORBOARD, config.save_steps, sample, training.step

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from nstrep.files import atomic_write
-from nstrep.labels import axis, levels, short
-from nstrep.plots.style import (
+from nstrep.base.files import atomic_write
+from nstrep.plots.labels import axis, levels, plain, short
+from nstrep.plots.style import (  # fmt: skip
     COLOURS,
     NothingToDraw,
     drawn,
@@ -23,11 +23,10 @@ from nstrep.plots.style import (
     new_figure,
     text,
     tidy,
-)  # fmt: skip
-from nstrep.summary import plain
+)
 
 if TYPE_CHECKING:
-    from nstrep.loading import Run
+    from nstrep.analysis.run_reader import Run
 
 LABELS = {
     "total": "total",

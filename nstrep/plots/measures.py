@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator
 
-from nstrep.labels import axis, levels, numeric, settings, short
-from nstrep.plots.style import (
+from nstrep.plots.labels import axis, levels, numeric, plain, settings, short
+from nstrep.plots.style import (  # fmt: skip
     NothingToDraw,
     headline,
     legend,
@@ -22,11 +22,10 @@ from nstrep.plots.style import (
     scaled,
     text,
     tidy,
-)  # fmt: skip
-from nstrep.summary import plain
+)
 
 if TYPE_CHECKING:
-    from nstrep.loading import Run
+    from nstrep.analysis.run_reader import Run
 
 FINAL = ("total", "content_term", "style_term")
 """What is drawn against a key unless others are asked for."""

@@ -12,15 +12,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from nstrep import images
-from nstrep.errors import InputError
-from nstrep.labels import axis, levels, settings, short
+from nstrep.base.errors import InputError
+from nstrep.images import io
+from nstrep.images.filters import remove_noise
+from nstrep.plots.labels import axis, levels, plain, settings, short
 from nstrep.plots.style import NothingToDraw, headline, new_figure, text
-from nstrep.postfilter import remove_noise
-from nstrep.summary import plain
 
 if TYPE_CHECKING:
-    from nstrep.loading import Run
+    from nstrep.analysis.run_reader import Run
 
 log = logging.getLogger(__name__)
 
@@ -144,7 +143,7 @@ def _show(axes: Axes, run: Run | None, aspect: float) -> None:
     if run is not None and picture is not None:
         height, width = picture.shape[:2]
         if max(height, width) > 512:  # more than its cell has
-            picture = images.resize_long_edge(picture, 512)
+            picture = io.resize_long_edge(picture, 512)
         axes.imshow(picture, interpolation="antialiased")
         if run.status != "finished":
             axes.set_xlabel(run.status, fontsize="x-small")
@@ -169,7 +168,7 @@ def denoise_strip(
 
     Args:
         run: has a raw.npz.
-        strengths: of each filter of :mod:`nstrep.postfilter`, a row each.
+        strengths: of each filter of :mod:`nstrep.images.filters`, a row each.
         side: of the part that is shown, in pixels of the result.
 
     Raises:

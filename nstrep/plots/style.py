@@ -18,9 +18,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from nstrep.errors import InputError
-from nstrep.files import atomic_write
-from nstrep.labels import numeric, short
+from nstrep.base.errors import InputError
+from nstrep.base.files import atomic_write
+from nstrep.plots.labels import numeric, short
 
 # Okabe and Ito's colours, told apart by colour-blind readers too; their yellow is too pale for
 # lines on white.

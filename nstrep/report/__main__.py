@@ -9,9 +9,9 @@ import argparse
 from pathlib import Path
 
 from nstrep import collect, report
-from nstrep.commands import plain_errors
-from nstrep.files import shown
-from nstrep.loading import load_sweep
+from nstrep.analysis.run_reader import load_sweep
+from nstrep.base.command_line import plain_errors
+from nstrep.base.files import shown
 
 
 def main(arguments: list[str] | None = None) -> None:

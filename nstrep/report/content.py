@@ -17,16 +17,16 @@ from urllib.parse import quote
 import numpy as np
 from PIL import Image
 
-from nstrep import images, pictures, results
-from nstrep.config import PictureConfig
-from nstrep.decoding import to_uint8
-from nstrep.errors import InputError
-from nstrep.files import one_line
-from nstrep.labels import MEASURES, axis, levels, numeric, short
-from nstrep.loading import Run, Sweep
+from nstrep.analysis.run_reader import Run, Sweep
+from nstrep.base.errors import InputError
+from nstrep.base.files import one_line
+from nstrep.config.schema import PictureConfig
+from nstrep.experiment import image_inputs, results
+from nstrep.images import io as images
+from nstrep.images.decoding import to_uint8
 from nstrep.plots.curves import mixed
+from nstrep.plots.labels import MEASURES, axis, levels, numeric, plain, short
 from nstrep.plots.measures import measure
-from nstrep.summary import plain
 
 log = logging.getLogger(__name__)
 
@@ -232,7 +232,7 @@ class Photos:
 
 def _content(config: dict[str, Any]) -> images.Picture | None:
     """The photo that a configuration names, if it is on this disk; nothing is fetched."""
-    quiet = logging.getLogger(pictures.__name__)
+    quiet = logging.getLogger(image_inputs.__name__)
     before, quiet.disabled = quiet.disabled, True  # what stands in for what was said by the run
     try:
         file, named = config.get("content_image"), config.get("content")
@@ -244,7 +244,7 @@ def _content(config: dict[str, Any]) -> images.Picture | None:
         values = {name: named.get(name) for name in names}
         if not all(value is None or isinstance(value, str) for value in values.values()):
             return None
-        return pictures.load_named(PictureConfig(**values), key="content")
+        return image_inputs.load_named(PictureConfig(**values), key="content")
     except InputError as error:
         log.info("%s", error)
         return None

@@ -12,8 +12,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 import nstrep
-from nstrep.files import atomic_write
-from nstrep.loading import Sweep
+from nstrep.analysis.run_reader import Sweep
+from nstrep.base.files import atomic_write
 from nstrep.report.content import content, statuses
 
 SCRIPTS = ("chart.js", "page.js")

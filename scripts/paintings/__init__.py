@@ -1,7 +1,7 @@
 """Draw the stand-in paintings: the style images for which no real painting has been downloaded.
 
 ``python -m scripts.paintings``, typed in the root of the repository, draws the three paintings and
-writes nstrep/stand_ins/*.webp, in 20 seconds. The package reads these files; it never draws. A
+writes nstrep/images/stand_ins/*.webp, in 20 seconds. The package reads the files, never draws. A
 change here changes every result that uses a stand-in, so a slow test compares the files with what
 this code draws.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PIL import Image
 
-from nstrep.images import STAND_INS
+from nstrep.images.io import STAND_INS
 from scripts.paintings import SCENES
 
 

@@ -14,7 +14,7 @@ import pandas as pd
 import yaml
 from PIL import Image
 
-from nstrep import loading
+from nstrep.analysis import run_reader
 
 VOLATILE = re.compile(
     r"seconds|minutes|memory|finished|versions|threads|path$|source$|^time|^resume", re.IGNORECASE
@@ -61,7 +61,7 @@ def differences(folder: Path, whole: Path) -> list[str]:
 
 def curve_problems(directory: Path) -> list[str]:
     """Rows of a run's curve.csv that are doubled, missing in between or not whole."""
-    run = loading.load_run(directory)
+    run = run_reader.load_run(directory)
     epochs = run.curve["epoch"].tolist() if "epoch" in run.curve else []
     if epochs != list(range(len(epochs))):
         return [f"{directory}: epochs of curve.csv are {epochs}"]

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from nstrep.errors import ResultsError
+from nstrep.base.errors import ResultsError
 from tests.faults import checks
 from tests.faults.harness import CHECKPOINTS, TINY, TRAINING, Command, Row, faults_of, say
 

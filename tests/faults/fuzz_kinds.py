@@ -85,7 +85,7 @@ class Bench:
         """One experiment, whose checkpoints are read."""
         from hydra import compose
 
-        from nstrep import config
+        from nstrep.config import schema as config
 
         with configurations():
             return config.check(compose("config", list(seeds.run_overrides(self.folder))))
@@ -211,7 +211,7 @@ def odd_file(path: Path, bench: Bench, rng: random.Random) -> None:
 
 def use_picture(bench: Bench, path: Path) -> str:
     """Decode it, as every picture is."""
-    from nstrep import images
+    from nstrep.images import io as images
 
     rgb = images.load_picture(path).rgb
     bench.allow(rgb)
@@ -232,7 +232,8 @@ def make_text_picture(bench: Bench, rng: random.Random, number: int) -> Path:
 
 def use_text_picture(bench: Bench, path: Path) -> str:
     """Read its texts, and the configuration in them."""
-    from nstrep import images, results
+    from nstrep.experiment import results
+    from nstrep.images import io as images
 
     images.read_png_text(path)
     results.from_image(str(path))
@@ -348,7 +349,7 @@ def make_pth(bench: Bench, rng: random.Random, number: int) -> Path:
 
 def use_network(bench: Bench, path: Path) -> str:
     """Read a loss network."""
-    from nstrep.weights import load_weights
+    from nstrep.networks.weights import load_weights
     from tests.weight_files import TINY
 
     arrays = load_weights(path, TINY).arrays
@@ -413,11 +414,12 @@ def write_checkpoint(path: Path, data: bytes, rng: random.Random) -> None:
 
 def use_run_checkpoint(bench: Bench, directory: Path) -> str:
     """Go on with the run; the same command in a sweep would begin it anew."""
-    from nstrep import experiment, loading
+    from nstrep.analysis import run_reader
+    from nstrep.experiment import run as experiment
 
     metrics = experiment.run_once(bench.run, directory, anew=False)
     check(metrics["status"] == "finished", "did not finish")
-    curve = loading.load_run(directory).curve
+    curve = run_reader.load_run(directory).curve
     check(curve["epoch"].tolist() == list(range(metrics["epochs"] + 1)), "rows of the curve")
     return "run"
 
@@ -468,7 +470,7 @@ def use_overrides(bench: Bench, typed: list[str]) -> str:
     from omegaconf import OmegaConf
 
     from nstrep import cli
-    from nstrep.config import check as checked
+    from nstrep.config.schema import check as checked
 
     with configurations():
         try:
@@ -516,7 +518,7 @@ def make_from_image(bench: Bench, rng: random.Random, number: int) -> list[str]:
 
 @lru_cache
 def _texts(folder: Path) -> tuple[str, str]:
-    from nstrep import images
+    from nstrep.images import io as images
 
     text = images.read_png_text(folder / "runs/real/final.png")
     return text["nstrep.config"], text["nstrep.inputs"]
@@ -536,8 +538,9 @@ def use_from_image(bench: Bench, typed: list[str]) -> str:
     from hydra.core.hydra_config import HydraConfig
     from omegaconf import OmegaConf, open_dict
 
-    from nstrep import cli, pictures
-    from nstrep.config import check as checked
+    from nstrep import cli
+    from nstrep.config.schema import check as checked
+    from nstrep.experiment import image_inputs
 
     with configurations():
         composed = compose("config", typed, return_hydra_config=True)
@@ -555,7 +558,7 @@ def use_from_image(bench: Bench, typed: list[str]) -> str:
     text = OmegaConf.to_yaml(OmegaConf.structured(config))
     check(seeds.SECRET not in text, "a variable of the environment came into the configuration")
     here = Path.cwd()
-    found = pictures.load_pictures(config)
+    found = image_inputs.load_pictures(config)
     for picture in found:
         place = Path(picture.source)
         inside = not place.is_absolute() or place.resolve().is_relative_to(here)
@@ -638,14 +641,15 @@ def spoiled_table(text: str, rng: random.Random) -> str:
 
 def use_runs(bench: Bench, case: list[str]) -> str:
     """Read them, or make the table, the page or the figures."""
-    from nstrep import collect, loading, plot
-    from nstrep.errors import NstrepError
+    from nstrep import collect, plot
+    from nstrep.analysis import run_reader
+    from nstrep.base.errors import NstrepError
     from nstrep.report import __main__ as report
 
     tool, folder, *more = case
     if tool == "load":
-        for run in loading.load_sweep(folder).runs:
-            loading.load_run(run.path)
+        for run in run_reader.load_sweep(folder).runs:
+            run_reader.load_run(run.path)
             check(one_line(run.reason), "a reason of several lines")
         return "runs"
     command = {"report": report.main, "collect": collect.main, "plot": plot.main}[tool]
@@ -727,7 +731,7 @@ def make_command(bench: Bench, rng: random.Random, number: int) -> list[str]:
 
 def use_command(bench: Bench, command: list[str]) -> str:
     """Run it in its own process: an exit code, and no traceback."""
-    from nstrep.errors import NstrepError
+    from nstrep.base.errors import NstrepError
 
     done = subprocess.run(
         [sys.executable, "-m", *command], capture_output=True, stdin=subprocess.DEVNULL

@@ -178,13 +178,14 @@ def work(pipe: Connection, seeds: Path, folder: Path, keep: Path) -> None:
         os.dup2(null, 2)
     for alarm in (signal.SIGALRM, signal.SIGPROF):
         signal.signal(alarm, _alarm)
-    from nstrep import cli, commands, loading, pictures  # noqa: F401 - before a case is timed
+    from nstrep.base import command_line
+    from nstrep.experiment import image_inputs  # noqa: F401 - before a case is timed
     from nstrep.fast import layouts, training  # noqa: F401
     from nstrep.report import page  # noqa: F401
     from tests.faults import fuzz_kinds
 
     lines = Lines()
-    lines.setFormatter(commands.LineFormatter())
+    lines.setFormatter(command_line.LineFormatter())
     logging.getLogger().addHandler(lines)
     with open("/proc/self/statm") as statm:
         held = int(statm.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
@@ -231,8 +232,8 @@ def _alarm(number: int, frame: object) -> None:
 
 def carry_out(fuzz_kinds: object, bench: object, job: Job, lines: Lines) -> Outcome:
     """Make a case, let it be read, and say how that ended."""
-    from nstrep import environment
-    from nstrep.errors import NstrepError
+    from nstrep.base import environment
+    from nstrep.base.errors import NstrepError
 
     kind = fuzz_kinds.KINDS[job.kind]
     rng = random.Random(f"{job.seed}/{job.kind}/{job.number}")

@@ -179,11 +179,12 @@ def make(folder: Path) -> None:
     """
     from hydra import compose, initialize_config_dir
 
-    from nstrep import cli, experiment
-    from nstrep.config import check
+    from nstrep import cli
+    from nstrep.config.schema import check
+    from nstrep.experiment import run
     from nstrep.fast import config as fast_config
     from nstrep.fast import layouts, training
-    from nstrep.fast.nets import NETS
+    from nstrep.fast.architectures import NETS
     from nstrep.fast.network import initial
     from tests.runs import write_run
 
@@ -203,9 +204,9 @@ def make(folder: Path) -> None:
         train = compose("fast", list(training_overrides(folder)))
         checked, trained = check(small), fast_config.check(train)
         interrupted = check(stopped)
-    experiment.run(checked, folder / "runs" / "real")
+    run.run(checked, folder / "runs" / "real")
     with contextlib.suppress(KeyboardInterrupt):
-        experiment.run(interrupted, folder / "stopped", callback=interrupt)
+        run.run(interrupted, folder / "stopped", callback=interrupt)
     for number, weight in enumerate(("content_weight=1", "content_weight=20")):
         write_run(folder / "runs" / str(number), weight, seed=number)
     write_run(folder / "runs" / "broken", "seed=3", status="failed", reason="no")
@@ -246,7 +247,7 @@ def overrides(count: int, seed: int) -> list[list[str]]:
     import hypothesis
     from hypothesis import strategies as st
 
-    from nstrep.config import GROUPS, ExperimentConfig, known_keys
+    from nstrep.config.schema import GROUPS, ExperimentConfig, known_keys
 
     names = sorted(known_keys(ExperimentConfig))
     known = st.sampled_from([*names, *GROUPS])

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from nstrep import loading
-from nstrep.errors import DivergedError, InputError
+from nstrep.analysis import run_reader
+from nstrep.base.errors import DivergedError, InputError
 from tests.faults import checks
 from tests.faults.harness import TINY, TRAINING, Row, chosen, faults_of, run, say
 
@@ -110,7 +110,7 @@ def training(row: Row, folder: Path) -> None:
 
 def _kept(directory: Path) -> list[str]:
     """What a run that diverged must leave: finite rows, the epoch in the reason, a good picture."""
-    found = loading.load_run(directory)
+    found = run_reader.load_run(directory)
     rows = len(found.curve)
     problems = checks.broken(directory) + _finite(directory)
     if found.status != "diverged":
@@ -123,7 +123,7 @@ def _kept(directory: Path) -> list[str]:
 
 
 def _finite(directory: Path) -> list[str]:
-    curve = loading.load_run(directory).curve
+    curve = run_reader.load_run(directory).curve
     losses = [name for name in curve if name == "total" or "_loss" in name]
     finite = np.isfinite(curve[losses].to_numpy(dtype=float)).all() if losses else True
     return [] if finite else [f"{directory}: curve.csv has losses that are not finite"]

@@ -9,11 +9,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from nstrep import loading
-from nstrep.errors import BusyError, InputError
+from nstrep.analysis import run_reader
+from nstrep.base.errors import BusyError, InputError
+from tests.assets.test_assets import Server, picture, send
 from tests.faults import checks
 from tests.faults.harness import CHECKPOINTS, TINY, TRAINING, Command, Row, chosen, faults_of, say
-from tests.test_assets import Server, picture, send
 
 SWEEP = ("--multirun", *TINY, "max_num_epochs=40", "save_epochs=10", "content_weight=1,10,100,1000")
 RUN = (*TINY, "max_num_epochs=100", "save_epochs=20", *CHECKPOINTS)
@@ -71,7 +71,7 @@ def one_directory(row: Row, folder: Path) -> None:
     row.blame(faults_of(second, BusyError.exit_code if at_once else InputError.exit_code))
     row.blame(checks.broken(folder / "run") + checks.left_over(folder / "run"))
     row.blame(checks.differences(folder / "run", folder / "whole/run"))
-    typed = loading.load_run(folder / "run").overrides
+    typed = run_reader.load_run(folder / "run").overrides
     if "content_weight=5" not in typed or any("=7" in one or "=9" in one for one in typed):
         row.blame([f"what the first run was typed as is now {typed}"])
     log = (folder / "run/run.log").read_text()
@@ -87,7 +87,7 @@ def one_second(row: Row, folder: Path) -> None:
         command.wait()
         row.blame(faults_of(command, 0))
     results = folder / "results/runs"
-    found = [loading.load_run(path.parent) for path in results.glob("*/*/metrics.json")]
+    found = [run_reader.load_run(path.parent) for path in results.glob("*/*/metrics.json")]
     if sorted(run.config["content_weight"] for run in found) != list(weights):
         row.lose([f"{len(weights)} runs, {len(found)} directories"])
     row.blame(checks.broken(results) + checks.left_over(results))

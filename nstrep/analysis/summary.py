@@ -1,0 +1,87 @@
+"""A table with one row a run, in which numbers are numbers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from nstrep.plots.labels import fits, plain
+
+if TYPE_CHECKING:
+    from nstrep.analysis.run_reader import Run
+
+NUMBERS = (
+    "width", "height", "epochs", "evaluations", "eps", "loss_change", "ssim", "psnr", "seconds",
+    "seconds_per_epoch", "peak_memory_mb",
+)  # fmt: skip
+"""Columns that metrics.json holds under the same name. Seconds, MiB, pixels, dB; see results.py."""
+
+
+def table(runs: Iterable[Run], swept: Sequence[str]) -> pd.DataFrame:
+    """One row a run, the failed and the unfinished too.
+
+    Columns: run, status, reason, the swept keys, recipe, content, style and model with the
+    SHA-256 of each, seed, size, epochs, evaluations, stop_reason, eps, loss_change, the losses at
+    the end by their names in curve.csv, ssim, psnr, seconds, memory, and path. Where a run has
+    no value the cell is empty; a column of whole numbers stays one all the same.
+    """
+    runs = list(runs)
+    columns: dict[str, list[Any]] = {
+        "run": [run.name for run in runs],
+        "status": [run.status for run in runs],
+        "reason": [run.reason for run in runs],
+    }
+    for key in (*swept, "recipe"):
+        columns.setdefault(key, [plain(run.value(key)) for run in runs])
+    for group in ("content", "style", "model"):
+        columns.setdefault(group, [plain(run.value(group)) for run in runs])
+        columns[f"{group}_sha256"] = [_text(run.value(f"{group}.sha256")) for run in runs]
+    columns.setdefault("seed", [plain(run.value("seed")) for run in runs])
+    for name in NUMBERS[:6]:
+        columns[name] = [_number(run.metrics.get(name)) for run in runs]
+    columns["stop_reason"] = [_text(run.metrics.get("stop_reason")) for run in runs]
+    losses = [run.metrics.get("losses") for run in runs]
+    losses = [found if isinstance(found, dict) else {} for found in losses]
+    for name in dict.fromkeys(name for found in losses for name in found):
+        columns.setdefault(name, [_number(found.get(name)) for found in losses])
+    for name in NUMBERS[6:]:
+        columns[name] = [_number(run.metrics.get(name)) for run in runs]
+    columns["path"] = [str(run.path) for run in runs]
+    return pd.DataFrame({_word(name): typed(values) for name, values in columns.items()})
+
+
+def typed(values: Sequence[Any]) -> pd.Series:
+    """A column of the narrowest type that holds all its values; None is an empty cell.
+
+    Whole numbers with empty cells become pandas' Int64, so that 25 is not written 25.0. Numbers
+    beside words become words.
+    """
+    kinds = {type(value) for value in values if value is not None}
+    if not kinds:
+        return pd.Series(values, dtype="object")
+    if kinds == {bool}:
+        return pd.Series(values, dtype="boolean" if None in values else "bool")
+    if kinds == {int}:
+        return pd.Series(values, dtype="Int64" if None in values else "int64")
+    if kinds <= {int, float}:
+        return pd.Series([math.nan if v is None else float(v) for v in values], dtype="float64")
+    return pd.Series([None if v is None else _word(v) for v in values], dtype="object")
+
+
+def _word(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    # Names of files and damaged JSON can hold lone surrogates, which no UTF-8 file takes.
+    return str(value).encode("utf-8", "backslashreplace").decode()
+
+
+def _number(value: Any) -> int | float | None:
+    whole = isinstance(value, int) and not isinstance(value, bool) and fits(value)
+    return value if whole or isinstance(value, float) else None
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None

@@ -1,0 +1,54 @@
+"""What the small commands share: errors as one plain line with their exit code, logs as lines."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+from collections.abc import Iterator
+
+from nstrep.base.errors import NstrepError, ResultsError, printable
+from nstrep.base.files import reason
+
+
+class LineFormatter(logging.Formatter):
+    """One line for each message, whatever the names of files and pictures in it hold."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - its name there
+        """The message with escapes for what would break or colour the line."""
+        record.message = printable(record.message)
+        return super().formatMessage(record)
+
+
+@contextlib.contextmanager
+def plain_errors() -> Iterator[None]:
+    """Print what goes wrong in the block as one line on stderr, and end the process."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(LineFormatter())
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    try:
+        yield
+    except NstrepError as error:
+        print(f"nstrep: error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except OSError as error:
+        place = error.filename or "the folder"
+        print(f"nstrep: error: {place}: cannot be used ({reason(error)})", file=sys.stderr)
+        sys.exit(ResultsError.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+class LogFile(logging.FileHandler):
+    """A run's log, which must not be what ends the run: on a full disk its lines are dropped.
+
+    The results meet the same disk, and say so in one plain line.
+    """
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a line if that is possible."""
+        with contextlib.suppress(OSError):  # of opening the file
+            super().emit(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        """Do nothing, where the default prints a traceback."""

@@ -1,0 +1,216 @@
+"""From the configuration to the two pictures, and from a picture to the network's input."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+from cachetools import LRUCache, cached
+from omegaconf import OmegaConf
+
+from nstrep import assets
+from nstrep.base.errors import InputError
+from nstrep.base.files import stamp
+from nstrep.config.schema import (
+    INITS,
+    ExperimentConfig,
+    PictureConfig,
+    PreprocessConfig,
+    config_folder,
+    group_options,
+)
+from nstrep.images import io
+from nstrep.images.io import Picture
+from nstrep.networks.vgg import RGB_MEAN, Architecture
+
+log = logging.getLogger(__name__)
+
+
+def load_pictures(
+    config: ExperimentConfig, given: Mapping[str, Picture] = MappingProxyType({})
+) -> tuple[Picture, ...]:
+    """The photo, then the painting or paintings that the configuration names, at full size.
+
+    A style or content whose file has not been fetched is replaced by its built-in stand-in; the
+    log says so, and so does the picture's ``stand_in_for``.
+
+    Args:
+        config: what to read.
+        given: pictures in memory, content or style, that are taken instead.
+
+    Raises:
+        InputError: a file cannot be used, or a name has neither a file nor a stand-in.
+
+    """
+    roles = ("content",) if config.styles else ("content", "style")
+    pair = [
+        given[role]
+        if role in given
+        else load_file(file, key=f"{role}_image")
+        if (file := getattr(config, f"{role}_image")) is not None
+        else load_named(getattr(config, role), key=role, download=config.assets.download)
+        for role in roles
+    ]
+    return (*pair, *(_load_style(style, config.assets.download) for style in config.styles))
+
+
+def _load_style(name: str, download: str) -> Picture:
+    """One of several paintings: a name of the style group, else a file."""
+    if name in (known := group_options("style")):
+        values = OmegaConf.load(config_folder() / "style" / f"{name}.yaml")
+        return load_named(PictureConfig(**values), key="styles", download=download)
+    if not os.path.exists(name) and not Path(name).suffix:  # rather a name with a slip in it
+        raise InputError(f"styles={Path(name).name}: must be a file, or one of {', '.join(known)}")
+    return load_file(name, key="styles")
+
+
+def load_file(path: str, *, key: str) -> Picture:
+    """A picture file, decoded once in a process unless it changes."""
+    return _decoded(path, key, stamp(path))
+
+
+@cached(LRUCache(2**29, getsizeof=lambda picture: picture.rgb.nbytes))
+def _decoded(path: str, key: str, stamp: object) -> Picture:
+    return io.load_picture(path, key=key)
+
+
+def load_named(named: PictureConfig, *, key: str, download: str = "never") -> Picture:
+    """A picture of the content or style group: its file, or what stands in for it."""
+    if named.asset is not None:
+        path = assets.ensure(Path(named.asset).name, download)
+        if path is not None:
+            return replace(load_file(str(path), key=key), name=named.name)
+        if named.builtin is None:
+            raise InputError(
+                f"{key}={named.name}: {named.asset} is not on disk; "
+                f"fetch it with  python -m nstrep.assets {Path(named.asset).name}"
+            )
+    if named.builtin is None:
+        raise InputError(f"{key}={named.name}: names neither an asset nor a built-in picture")
+    picture = replace(io.builtin(named.builtin, key=key), name=named.name)
+    if named.asset is None:
+        return picture
+    log.warning(
+        "%s=%s: %s is not on disk, so the built-in %s stands in for it;"
+        " fetch the real one with  python -m nstrep.assets %s",
+        key,
+        named.name,
+        named.title,
+        named.builtin,
+        Path(named.asset).name,
+    )
+    return replace(picture, stand_in_for=named.title)
+
+
+def scaled(loaded: Sequence[Picture], config: ExperimentConfig) -> list[np.ndarray]:
+    """Photo and paintings at the sizes that the experiment works on, ``rgb01``, (H, W, 3)."""
+    rules = config.preprocess
+    content, *styles = loaded
+    size = working_size(content, config)
+    sizes = [size]
+    for style in styles:
+        if rules.style_shape == "squash":
+            sizes.append(tuple(max(1, round(side * config.style_scale)) for side in size))
+        else:
+            sizes.append(working_size(style, config, config.style_scale))
+    return [
+        io.resize_to(picture.rgb, *size, method=rules.resize)
+        for picture, size in zip(loaded, sizes)
+    ]
+
+
+def working_size(picture: Picture, config: ExperimentConfig, scale: float = 1.0) -> tuple[int, int]:
+    """Height and width that a picture is resized to, ``scale`` times the configured size."""
+    rules = config.preprocess
+    height, width = picture.height, picture.width
+    if rules.shape is not None:
+        width, height = rules.shape
+    longest, limit = max(height, width), config.max_long_edge
+    if rules.short_edge is not None:
+        side, pixels = min(height, width), rules.short_edge
+    elif rules.height is not None:
+        side, pixels = height, rules.height
+    else:
+        side, pixels = longest, limit if rules.shape is None else longest
+    if pixels * longest > limit * side:
+        side, pixels = longest, limit
+    edge = max(1, round(pixels * scale))
+    return io.resized_size(height, width, edge, rounding=rules.rounding, side=side)
+
+
+def check_size(rgb01: np.ndarray, architecture: Architecture, layers: list[str], key: str) -> None:
+    """Raise :class:`InputError` if the deepest layer would have no position left."""
+    deepest = architecture.deepest(layers)
+    least = architecture.layers[deepest]
+    height, width = rgb01.shape[:2]
+    if min(height, width) < least:
+        raise InputError(
+            f"{key}: {deepest} needs a picture of at least {least} x {least} pixels,"
+            f" this one would be {width} x {height}"
+        )
+
+
+def to_vgg_input(rgb01: np.ndarray, pixel_scale: float) -> np.ndarray:
+    """``rgb01`` (H, W, 3) to ``vgg_input`` (1, 3, H, W), float32: scaled, minus the mean."""
+    pixels = rgb01 * pixel_scale - np.array(RGB_MEAN)
+    return np.ascontiguousarray(pixels.transpose(2, 0, 1)[None], dtype=np.float32)
+
+
+def to_rgb01(vgg_input: np.ndarray, pixel_scale: float) -> np.ndarray:
+    """Inverse of :func:`to_vgg_input`; values beyond [0, 1] are kept."""
+    pixels = vgg_input[0].transpose(1, 2, 0) + np.array(RGB_MEAN, dtype=np.float32)
+    return pixels / np.float32(pixel_scale)
+
+
+def bounds(config: ExperimentConfig) -> tuple[np.ndarray, np.ndarray] | None:
+    """The ``vgg_input`` of black and of white, each (1, 3, 1, 1); None without bounds."""
+    if not config.bounds:
+        return None
+    black = -np.array(RGB_MEAN).reshape(1, 3, 1, 1)
+    return black, black + config.preprocess.pixel_scale
+
+
+def first_guess(config: ExperimentConfig) -> Picture | None:
+    """The picture file that init names, at full size; None where init is a word."""
+    return None if config.init in INITS else load_file(config.init, key="init")
+
+
+def start_image(
+    config: ExperimentConfig,
+    photo: np.ndarray,
+    painting: np.ndarray,
+    guess: Picture | None,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """The ``vgg_input`` that the optimisation starts from, of the photo's shape.
+
+    Args:
+        config: init, init_noise and preprocess decide.
+        photo: ``rgb01`` at working size.
+        painting: ``rgb01`` at working size.
+        guess: see :func:`first_guess`.
+        rng: source of the noise.
+
+    """
+    height, width = photo.shape[:2]
+    rules: PreprocessConfig = config.preprocess
+    if config.init == "content":
+        return to_vgg_input(photo, rules.pixel_scale)
+    if config.init == "style":
+        fitted = io.resize_to(painting, height, width, method=rules.resize)
+        return to_vgg_input(fitted, rules.pixel_scale)
+    if config.init == "noise":
+        noise = config.init_noise
+        draw = {
+            "uniform": lambda size: rng.uniform(-noise.scale, noise.scale, size),
+            "normal": lambda size: rng.normal(0.0, noise.scale, size),
+        }[noise.distribution]
+        base = to_vgg_input(photo, rules.pixel_scale)
+        return (noise.blend * draw(base.shape) + (1 - noise.blend) * base).astype(np.float32)
+    fitted = io.resize_to(guess.rgb, height, width, method=rules.resize)
+    return to_vgg_input(fitted, rules.pixel_scale)

@@ -1,0 +1,246 @@
+"""What a run will need in memory, before it starts, and what there is.
+
+The estimate counts what a run adds to the process: the graph, whose size the table of layers
+gives, and the arrays as large as the picture that the objective and the optimiser hold.
+``benchmarks/growth.py`` sets it against measurements.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from nstrep.base import environment
+from nstrep.config.schema import OptimizerConfig
+from nstrep.losses import tiling
+from nstrep.networks.features import Network
+
+log = logging.getLogger(__name__)
+
+SHARE = 0.8
+"""Of the memory that is free: what a run may plan with."""
+
+FLOAT = 4
+
+WORKING = 6
+"""Arrays as large as the largest layer that the graph needs while it runs, besides the features
+that it keeps: gradients, and features in another layout. Measured."""
+
+TILED = 1.5
+"""How much more tiles take than one graph of their size: what is freed from one kind of tile to the
+next is not all used again. Measured."""
+
+STRIPED = 40
+"""Copies of the largest layer of a strip that the strips' graphs take, of all kinds. Measured."""
+
+OBJECTIVE = {False: 8, True: 12}
+"""Single-precision copies of the picture and its gradient, whole and in pieces."""
+
+OPTIMIZER, COSINES = 8, 4
+"""Copies of the picture besides an optimiser's memory, and those of the cosine transform."""
+
+FIXED = 100 * 2**20
+"""Bytes that the first evaluation takes at any size: the libraries' code and buffers, and the
+weights in the convolutions' own layout. Measured."""
+
+HOW = {None: "", tiling.STRIPS: "; its first block in strips"}
+
+CGROUPS = Path("/sys/fs/cgroup")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a run will be computed."""
+
+    tile: int | str | None
+    """Pixels; None for the whole picture at once; :data:`nstrep.losses.tiling.STRIPS`."""
+    bytes: float
+    """That the run adds to the process."""
+
+
+def settle_malloc(tile: int | str | None, picture: int) -> None:
+    """Let malloc treat freed blocks as suits a way of computing.
+
+    Whole pictures keep all; strips keep what an optimiser adds and drops at every step; tiles keep
+    little, for they take so long that fresh pages do not matter.
+
+    Args:
+        tile: as in a :class:`Plan`.
+        picture: bytes of the picture, single precision.
+
+    """
+    keep = {None: math.inf, tiling.STRIPS: picture + 2**20}
+    environment.settle_malloc(keep.get(tile, 0))
+
+
+def graph_bytes(
+    network: Network,
+    layers: Sequence[str],
+    styles: Iterable[str],
+    pixels: float,
+    after: str | None = None,
+) -> float:
+    """What losses and gradient over so many pixels take: the features that must be kept.
+
+    With ``after`` those of that layer and the deeper ones.
+    """
+    strides = network.architecture.layers
+    floats = lambda layer: network.channels(layer) / strides[layer] ** 2  # noqa: E731
+    names = list(strides)
+    first = 0 if after is None else names.index(after)
+    used = names[first : names.index(network.architecture.deepest(layers)) + 1]
+    # A convolution's output is rectified in place.
+    kept = [floats(name) for name in used if not name.startswith("conv")]
+    copies = [floats(name) for name in styles if name in used]  # as matrix products want them
+    return pixels * FLOAT * (sum(kept) + sum(copies) + WORKING * max(map(floats, used)))
+
+
+def working_bytes(
+    network: Network,
+    layers: Sequence[str],
+    styles: Sequence[str],
+    shape: Sequence[int],
+    paintings: Sequence[Sequence[int]],
+    tile: int | str | None,
+) -> float:
+    """What the graphs take; the arguments are those of :func:`plan`, the layers by themselves."""
+    height, width = shape[2:]
+    # The graph that computes a target keeps no features.
+    targets = 0.5 * max([height * width, *(each[2] * each[3] for each in paintings)])
+    pixels = max(height * width, targets)
+    if tile is None:
+        return graph_bytes(network, layers, styles, pixels)
+    if tile == tiling.STRIPS:
+        strip = FLOAT * network.channels(tiling.CUT) * tiling.ROWS * width
+        rest = graph_bytes(network, layers, styles, height * width, after=tiling.CUT)
+        return max(STRIPED * strip + rest, graph_bytes(network, layers, styles, targets))
+    return TILED * graph_bytes(network, layers, styles, min(pixels, tile**2))
+
+
+def picture_arrays(optimizer: OptimizerConfig, basis: str, tiled: bool) -> float:
+    """Bytes for each number of the picture, of which a pixel has three.
+
+    L-BFGS keeps two pictures for each correction; every optimiser has the point that it is at and
+    the one that it tries, each with its gradient, a direction, and what becomes of them.
+    """
+    kept = 2 * optimizer.corrections if optimizer.name == "lbfgs" else 2
+    return FLOAT * (OBJECTIVE[tiled] + OPTIMIZER + kept + (COSINES if basis == "dct" else 0))
+
+
+def plan(
+    network: Network,
+    shape: Sequence[int],
+    paintings: Sequence[Sequence[int]],
+    layers: Mapping[str, Sequence[str]],
+    optimizer: OptimizerConfig,
+    basis: str,
+    tile: int | str | None,
+    free: float | None = None,
+) -> Plan:
+    """Choose the tile, and estimate what the run takes.
+
+    Args:
+        network: whose features.
+        shape: of the picture, (1, 3, H, W).
+        paintings: their shapes, likewise.
+        layers: ``content`` and ``style``.
+        optimizer: its settings.
+        basis: its coordinates.
+        tile: pixels, or strips; None for the whole picture; auto for the whole picture if it fits
+            into the memory, else strips, else the largest tile that does.
+        free: bytes; what :func:`available` says when None.
+
+    """
+    free = available() if free is None else free
+    names, styles = [*layers["content"], *layers["style"]], layers["style"]
+    height, width = shape[2:]
+
+    def working(side: int | str | None) -> float:
+        return working_bytes(network, names, styles, shape, paintings, side)
+
+    def need(side: int | str | None) -> float:
+        arrays = 3 * height * width * picture_arrays(optimizer, basis, side is not None)
+        return FIXED + arrays + working(side)
+
+    budget = SHARE * free
+    side = tile
+    if tile == "auto":
+        side = None
+        if need(None) > budget and tiling.can_be_striped(network, names):
+            side = tiling.STRIPS
+        if need(side) > budget:
+            least = tiling.smallest_tile(network, names)
+            step = network.architecture.stride(names)
+            sides = range(max(least, max(height, width) // step * step), least, -step)
+            side = next((side for side in sides if need(side) <= budget), least)
+    found = Plan(side, need(side))
+    log.info(
+        "memory: about %.0f MB more for this run, %.0f MB free%s",
+        found.bytes / 2**20,
+        free / 2**20,
+        HOW.get(side, f"; in tiles of {side} pixels"),
+    )
+    if found.bytes > free:
+        log.warning("memory: %s", _advice(optimizer, found, tile))
+    return found
+
+
+def _advice(optimizer: OptimizerConfig, found: Plan, tile: int | str | None) -> str:
+    ways = ["a smaller max_long_edge"]
+    if tile is None:
+        ways.insert(0, "tile=auto")
+    if optimizer.name == "lbfgs":
+        ways.append("fewer optimizer.corrections or optimizer=adam")
+    return f"the run may not fit; take {', '.join(ways)}"
+
+
+def available() -> float:
+    """Bytes that this process can still take: its share of what is free, within its cgroups."""
+    return min([_meminfo("MemAvailable"), *_headroom()]) * environment.memory_share()
+
+
+def _meminfo(name: str) -> float:
+    with open("/proc/meminfo") as lines:
+        found = dict(line.split(":") for line in lines)
+    return float(found[name].split()[0]) * 1024
+
+
+def _headroom(root: Path = CGROUPS, membership: str | None = None) -> list[float]:
+    """What each limit on this process's cgroups leaves; page cache counts as free."""
+    if membership is None:
+        try:
+            membership = Path("/proc/self/cgroup").read_text()
+        except OSError:
+            return []
+    found = []
+    for line in membership.splitlines():
+        _, controllers, path = line.split(":", 2)
+        if controllers == "":  # version 2
+            top, names = root, ("memory.max", "memory.current", "inactive_file")
+        elif "memory" in controllers.split(","):
+            top = root / "memory"
+            names = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+        else:
+            continue
+        folder = Path(os.path.normpath(f"{top}/{path}"))
+        # In a container the path is often that of the host, and the limit lies at the top.
+        for place in {top, folder, *(up for up in folder.parents if top in up.parents)}:
+            left = _left(place, *names)
+            found += [] if left is None else [left]
+    return found
+
+
+def _left(folder: Path, limit: str, usage: str, cache: str) -> float | None:
+    try:
+        most = (folder / limit).read_text().strip()
+        used = float((folder / usage).read_text())
+        stat = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
+    except (OSError, ValueError):
+        return None
+    if not most.isdigit():  # max: no limit
+        return None
+    return max(0.0, float(most) - used + float(stat.get(cache, 0)))

@@ -1,0 +1,80 @@
+"""A better start: what the style does at half the size, where an update costs a quarter.
+
+Coarse to fine, but it is the *change* that is enlarged and added to the full-size start, not the
+small picture: the photo's fine structures, or the noise's, are still there for the first full-size
+step. Sizes are changed in the cosine transform, by cutting its high frequencies off or leaving them
+zero, so that enlarging and reducing give back what was there.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+from scipy import fft
+
+from nstrep.config.schema import ExperimentConfig
+from nstrep.experiment import image_inputs
+from nstrep.experiment.inputs import Prepared, prepare
+from nstrep.optim.minimize import Step, minimize
+from nstrep.optim.problem import Problem
+
+log = logging.getLogger(__name__)
+
+
+def resized(image: np.ndarray, height: int, width: int) -> np.ndarray:
+    """The image with its lowest frequencies, (..., H, W) to (..., height, width)."""
+    before = fft.dctn(image, axes=(-2, -1), norm="ortho")
+    rows, columns = min(height, image.shape[-2]), min(width, image.shape[-1])
+    after = np.zeros((*image.shape[:-2], height, width), image.dtype)
+    after[..., :rows, :columns] = before[..., :rows, :columns]
+    after *= math.sqrt(height * width / math.prod(image.shape[-2:]))
+    return fft.idctn(after, axes=(-2, -1), norm="ortho")
+
+
+def start(
+    config: ExperimentConfig,
+    prepared: Prepared,
+    problem: Callable[[ExperimentConfig, Prepared], Problem],
+) -> tuple[np.ndarray, float]:
+    """Optimise at half the size for ``multiscale`` updates, and bring the change to full size.
+
+    Args:
+        config: the experiment.
+        prepared: the same at full size.
+        problem: makes what is minimised.
+
+    Returns:
+        The ``vgg_input`` image to start from, and the seconds that it took.
+
+    Raises:
+        InputError: half the size is too small for the network.
+        DivergedError: it diverged.
+
+    """
+    began = time.perf_counter()
+    small = replace(config, max_long_edge=max(prepared.photo.shape[:2]) // 2)
+    half = prepare(small, prepared.given)
+    low = resized(prepared.start, *half.start.shape[2:])
+    last: list[Step] = []
+
+    def observe(step: Step) -> bool:
+        last[:] = [step]
+        return step.epoch >= config.multiscale
+
+    bounds = image_inputs.bounds(config)
+    minimize(
+        problem(small, half), low, config.optimizer, config.lr or math.nan, observe, bounds=bounds
+    )
+    change = resized(last[0].image - low, *prepared.start.shape[2:])
+    seconds = time.perf_counter() - began
+    log.info(
+        "multiscale: %d updates at %d x %d pixels in %.0f s",
+        last[0].epoch, *half.photo.shape[1::-1], seconds,
+    )  # fmt: skip
+    start = prepared.start + change
+    return start if bounds is None else np.clip(start, *bounds, dtype=np.float32), seconds

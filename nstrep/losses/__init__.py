@@ -1,0 +1,1 @@
+"""The objective: loss terms, and their sum over an image computed whole or in tiles."""

@@ -1,0 +1,177 @@
+"""VGG networks: one table of layers, and the MXNet symbol built from it.
+
+The layer names are the field's own: ``conv4_2`` is a convolution's output before the rectifier,
+``relu4_2`` the rectified one, ``pool4`` the pooled last layer of block 4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from nstrep.base.errors import InputError
+
+if TYPE_CHECKING:
+    import mxnet as mx
+
+RGB_MEAN = (123.68, 116.779, 103.939)
+"""The mean of ImageNet's pixels (red, green, blue; 0 to 255) that VGG was trained without."""
+
+POOLINGS = ("avg", "max")
+PADDINGS = ("zero", "replicate")
+
+
+@dataclass(frozen=True)
+class Convolution:
+    """One 3 x 3 convolution: the shapes of its parameters follow from the channel counts."""
+
+    name: str
+    in_channels: int
+    out_channels: int
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Parameter name to shape: weight (out, in, 3, 3) and bias (out,)."""
+        return {
+            f"{self.name}_weight": (self.out_channels, self.in_channels, 3, 3),
+            f"{self.name}_bias": (self.out_channels,),
+        }
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A VGG layout: how many convolutions each block has, and how wide they are."""
+
+    name: str
+    depths: tuple[int, ...]
+    widths: tuple[int, ...]
+    last_pool: bool = True
+
+    @cached_property
+    def convolutions(self) -> tuple[Convolution, ...]:
+        """All convolutions, from the image to the deepest."""
+        found, channels = [], 3
+        for block, (depth, width) in enumerate(zip(self.depths, self.widths), start=1):
+            for index in range(1, depth + 1):
+                found.append(Convolution(f"conv{block}_{index}", channels, width))
+                channels = width
+        return tuple(found)
+
+    @cached_property
+    def layers(self) -> dict[str, int]:
+        """Every layer that can be tapped, in order, with its stride in pixels of the image."""
+        strides = {}
+        for block, depth in enumerate(self.depths, start=1):
+            for index in range(1, depth + 1):
+                for kind in ("conv", "relu"):
+                    strides[f"{kind}{block}_{index}"] = 2 ** (block - 1)
+            if block < len(self.depths) or self.last_pool:
+                strides[f"pool{block}"] = 2**block
+        return strides
+
+    def check_layers(self, names: Iterable[str], key: str) -> None:
+        """Raise :class:`InputError` naming ``key`` if a name is not a layer of this network."""
+        for name in names:
+            if name not in self.layers:
+                raise InputError(
+                    f"{key}: {self.name} has no layer {name!r}; it has {', '.join(self.layers)}"
+                )
+
+    def deepest(self, names: Iterable[str]) -> str:
+        """The one of ``names`` that lies furthest from the image; the first layer if none."""
+        order = list(self.layers)
+        return max(names, key=order.index, default=order[0])
+
+    def stride(self, names: Iterable[str]) -> int:
+        """Pixels of the image for a position of the deepest of ``names``."""
+        return self.layers[self.deepest(names)]
+
+    def reach(self, names: Iterable[str]) -> int:
+        """Pixels around those under a position of ``names`` that its features depend on, at most.
+
+        Where a picture is cut, so far from the cut the features are wrong.
+        """
+        last, wrong = self.deepest(names), 0
+        for name, stride in self.layers.items():
+            if name.startswith("conv"):
+                wrong += 1  # 3 x 3
+            elif name.startswith("pool"):
+                wrong = -(-wrong // 2)
+            if name == last:
+                return wrong * stride
+        raise AssertionError("unreachable: deepest names a layer")
+
+
+ARCHITECTURES = {
+    architecture.name: architecture
+    for architecture in (
+        # Simonyan and Zisserman 2014 (arXiv 1409.1556), table 1, configurations E and D.
+        Architecture("vgg19", depths=(2, 2, 4, 4, 4), widths=(64, 128, 256, 512, 512)),
+        Architecture("vgg16", depths=(2, 2, 3, 3, 3), widths=(64, 128, 256, 512, 512)),
+        # VGG-19 to relu5_1, a quarter to a third as wide: trained by this project, shipped with it.
+        Architecture(
+            "vgg19_slim", depths=(2, 2, 4, 4, 1), widths=(16, 32, 80, 160, 160), last_pool=False
+        ),
+    )
+}
+
+
+def taps(
+    architecture: Architecture,
+    layers: Iterable[str],
+    image: mx.sym.Symbol,
+    *,
+    pooling: str = "avg",
+    padding: str = "zero",
+    after: str | None = None,
+) -> dict[str, mx.sym.Symbol]:
+    """Build the network over ``image`` and return the symbols of the wanted layers.
+
+    Nothing deeper than the deepest wanted layer is built.
+
+    Args:
+        architecture: the table to build from.
+        layers: names of the wanted layers.
+        image: symbol of shape (1, 3, H, W): RGB, 0 to 255, minus :data:`RGB_MEAN`.
+        pooling: ``avg`` (Gatys, Ecker, Bethge 2015, Methods) or ``max`` (as VGG was trained).
+        padding: what lies beyond the border of the first convolution's input: ``zero`` (as VGG
+            was trained: the mean colour) or ``replicate`` (the border pixels repeated, which
+            leaves no fringe along the border of the result).
+        after: ``image`` is not a picture but the features of this layer; the wanted ones are
+            deeper.
+
+    Returns:
+        Layer name to symbol of shape (1, channels, H / stride, W / stride), rounded down.
+
+    """
+    import mxnet as mx
+
+    wanted = set(layers)
+    if not wanted:
+        return {}
+    architecture.check_layers(wanted, "layers")
+    last = architecture.deepest(wanted)
+    found: dict[str, mx.sym.Symbol] = {}
+    x = image
+    names = list(architecture.layers)
+    names = names[names.index(after) + 1 if after else 0 :]
+    if padding == "replicate" and not after:
+        x = mx.sym.pad(x, mode="edge", pad_width=(0, 0, 0, 0, 1, 1, 1, 1), name="border")
+    for name in names:
+        if name.startswith("conv"):
+            width = architecture.widths[int(name[4]) - 1]
+            bordered = padding == "replicate" and name == "conv1_1"
+            x = mx.sym.Convolution(
+                x, num_filter=width, kernel=(3, 3), pad=(0, 0) if bordered else (1, 1), name=name
+            )
+        elif name.startswith("relu"):
+            x = mx.sym.Activation(x, act_type="relu", name=name)
+        else:
+            x = mx.sym.Pooling(x, pool_type=pooling, kernel=(2, 2), stride=(2, 2), name=name)
+        if name in wanted:
+            found[name] = x
+        if name == last:
+            return found
+    raise AssertionError("unreachable: check_layers has passed")

@@ -1,0 +1,58 @@
+"""The objective as an optimiser sees it: a function of a basis's coefficients."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from nstrep.base.errors import DivergedError
+from nstrep.losses.objective import Objective
+from nstrep.optim.basis import Basis
+from nstrep.optim.float32 import norm
+
+
+@dataclass(frozen=True)
+class Point:
+    """Coefficients with the objective's value and gradient there."""
+
+    coefficients: np.ndarray
+    image: np.ndarray
+    losses: Mapping[str, float]
+    gradient: np.ndarray
+    """To the coefficients."""
+    gradient_norm: float
+    """To the image."""
+
+
+class Problem:
+    """The objective as a function of a basis's coefficients; counts and checks evaluations."""
+
+    def __init__(self, objective: Objective, basis: Basis) -> None:
+        self.objective = objective
+        self.basis = basis
+        self.evaluations = 0
+
+    def image(self, coefficients: np.ndarray) -> np.ndarray:
+        """The ``vgg_input`` image of coefficients, both (1, 3, H, W)."""
+        return np.asarray(self.basis.to_image(coefficients), dtype=np.float32)
+
+    def evaluate(self, coefficients: np.ndarray) -> Point:
+        """Losses and gradient at coefficients of shape (1, 3, H, W).
+
+        Raises:
+            DivergedError: a loss or the gradient is not finite.
+
+        """
+        image = self.image(coefficients)
+        evaluation = self.objective(image)
+        gradient = evaluation.gradient.asnumpy()
+        self.evaluations += 1
+        length = norm(gradient)
+        if not (math.isfinite(evaluation.total) and math.isfinite(length)):
+            bad = [name for name, value in evaluation.losses.items() if not math.isfinite(value)]
+            raise DivergedError(f"{', '.join(bad) or 'the gradient'} became NaN or infinite")
+        pulled = self.basis.pull_back(gradient)
+        return Point(coefficients, image, evaluation.losses, pulled, length)

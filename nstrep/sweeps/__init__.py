@@ -1,0 +1,1 @@
+"""Sweeps: many runs of one command, named, tracked and resumed through Hydra."""

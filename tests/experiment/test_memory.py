@@ -1,0 +1,102 @@
+import pytest
+
+from nstrep.base import environment
+from nstrep.config.schema import OptimizerConfig
+from nstrep.experiment import memory_plan
+from nstrep.losses import tiling
+from nstrep.networks.features import Network
+from nstrep.networks.vgg import ARCHITECTURES
+from nstrep.networks.weights import random_weights
+
+GB = 2**30
+LAYERS = {"content": ["relu4_2"], "style": ["relu1_1", "relu5_1"]}
+
+
+@pytest.fixture(scope="module")
+def network():
+    architecture = ARCHITECTURES["vgg19_slim"]
+    return Network(architecture, random_weights(architecture, 0))
+
+
+@pytest.fixture
+def plan(network, config):
+    def make(side, tile="auto", free=4 * GB, paintings=(), optimizer="adam"):
+        settings = config(f"optimizer={optimizer}").optimizer
+        shape, basis = (1, 3, side, side), "pixels"
+        return memory_plan.plan(network, shape, paintings, LAYERS, settings, basis, tile, free)
+
+    return make
+
+
+def test_what_fits_is_computed_whole(plan):
+    assert plan(512).tile is None
+
+
+def test_what_does_not_fit_is_tiled_within_the_budget(plan, network):
+    found = plan(3000)
+    assert tiling.smallest_tile(network, [*LAYERS["content"], *LAYERS["style"]]) < found.tile < 3000
+    assert found.bytes <= memory_plan.SHARE * 4 * GB
+    assert plan(3000, tile=None).bytes > memory_plan.SHARE * 4 * GB
+    assert plan(3000, free=5 * GB).tile > found.tile
+
+
+def test_strips_come_before_tiles(plan):
+    assert plan(1600, tile=tiling.STRIPS).bytes < 0.85 * plan(1600, tile=None).bytes
+    between = (plan(1600, tile=tiling.STRIPS).bytes + plan(1600, tile=None).bytes) / 2
+    assert plan(1600, free=between / memory_plan.SHARE).tile == tiling.STRIPS
+
+
+def test_a_large_painting_counts(plan):
+    assert plan(400, paintings=[(1, 3, 6000, 6000)]).tile is not None
+
+
+def test_a_given_tile_is_taken(plan):
+    assert plan(512, tile=300).tile == 300
+    assert plan(512, tile=300).bytes < plan(512, tile=500).bytes
+
+
+def test_corrections_count(plan):
+    more = plan(2000, tile=512, optimizer="lbfgs_torch").bytes - plan(2000, tile=512).bytes
+    assert more == 4 * 3 * 2000**2 * 2 * (100 - 1)  # Adam has two moments
+
+
+def test_what_cannot_fit_is_said(plan, caplog):
+    assert plan(3000, free=GB / 4, optimizer="lbfgs").tile == 176
+    assert "the run may not fit; take a smaller max_long_edge, fewer" in caplog.text
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_the_limits_of_cgroups(tmp_path, version):
+    names = {
+        1: ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+        2: ("memory.max", "memory.current", "inactive_file"),
+    }[version]
+    top = tmp_path / "memory" if version == 1 else tmp_path
+    for place, limit in ((top / "a" / "b", 700), (top / "a", 500), (top, "max")):
+        place.mkdir(parents=True, exist_ok=True)
+        (place / names[0]).write_text(f"{limit}\n")
+        (place / names[1]).write_text("300\n")
+        (place / "memory.stat").write_text(f"anon 5\n{names[2]} 100\n")
+    line = {1: "3:cpu,cpuacct:/x\n4:memory:/a/b\n", 2: "0::/a/b\n"}[version]
+    assert sorted(memory_plan._headroom(tmp_path, line)) == [300, 500]
+    assert memory_plan._headroom(tmp_path / "none", line) == []
+
+
+def test_there_is_memory():
+    assert 2**24 < memory_plan.available() < 2**45
+
+
+def test_processes_of_a_sweep_share_the_memory(monkeypatch):
+    monkeypatch.setattr(memory_plan, "_headroom", lambda: [800.0])
+    assert memory_plan.available() == 800
+    monkeypatch.setenv(environment.TOGETHER, "1")
+    environment.share_memory(4)
+    assert memory_plan.available() == 200
+
+
+def test_settings_without_corrections():
+    nothing = dict.fromkeys(OptimizerConfig.__dataclass_fields__)
+    assert (
+        memory_plan.picture_arrays(OptimizerConfig(**{**nothing, "name": "sgd"}), "pixels", False)
+        > 0
+    )

@@ -1,0 +1,137 @@
+"""nstrep.stylize, its page, and the log for TensorBoard."""
+
+import re
+from pathlib import Path
+
+import hydra
+import numpy as np
+import pandas as pd
+import pytest
+from hydra.core.global_hydra import GlobalHydra
+from PIL import Image
+
+import nstrep
+from nstrep.base.errors import InputError
+from nstrep.experiment import run
+from nstrep.images import io
+from tests.conftest import SMALL
+
+ROOT = Path(__file__).parents[2]
+
+TINY = {"max_long_edge": 48, "max_num_epochs": 2, "stop_eps": 0, "model": "vgg19_slim"}
+
+
+def test_the_page_runs_and_says_what_happens(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs/python.md").read_text(), re.DOTALL)
+    assert len(blocks) == 5
+    names = {}
+    for block in blocks:
+        exec(compile(block, "docs/python.md", "exec"), names)
+    said = capsys.readouterr().out
+    assert "(43, 64, 3) float32" in said
+    assert "callback" in said
+    assert "content_wieght: there is no such key; did you mean content_weight?" in said
+    assert [path.name for path in tmp_path.iterdir()] == ["halved"]
+    assert names["totals"][-1] < names["totals"][0] / 2 <= names["totals"][-2]
+    assert not GlobalHydra.instance().is_initialized()
+
+
+def test_arrays_files_and_names_are_the_same_pictures(tmp_path):
+    photo = io.builtin("chelsea")
+    io.save_png(tmp_path / "photo.png", photo.rgb)
+    found = [
+        nstrep.stylize(content, "swirls", **TINY)
+        for content in ("chelsea", tmp_path / "photo.png", np.asarray(photo.rgb))
+    ]
+    pixels = (photo.rgb * 255).round().astype(np.uint8)
+    found.append(nstrep.stylize(pixels, "swirls", **TINY))
+    for other in found[1:]:
+        np.testing.assert_array_equal(other.raw, found[0].raw)
+        np.testing.assert_array_equal(other.picture, found[0].picture)
+    assert found[0].metrics["content"]["name"] == "chelsea"
+    assert found[3].metrics["content"] | {"sha256": ""} == {
+        "name": "array", "source": "an array", "sha256": "", "stand_in_for": None,
+    }  # fmt: skip
+    assert found[3].config["content"]["builtin"] is None
+    assert found[0].directory is None
+    assert isinstance(found[0].curve, pd.DataFrame)
+    assert found[0].curve["epoch"].tolist() == [0, 1, 2]
+
+
+def test_it_is_the_run_of_the_command_line(config, tmp_path):
+    run.run(config(*SMALL, "content_weight=7", "optimizer=adam"), tmp_path / "a")
+    again = nstrep.stylize(
+        "chelsea", "swirls", optimizer="adam", content_weight=7, directory=tmp_path / "b",
+        **{**TINY, "max_num_epochs": 3},
+    )  # fmt: skip
+    assert (tmp_path / "b/raw.npz").read_bytes() == (tmp_path / "a/raw.npz").read_bytes()
+    final = np.asarray(Image.open(tmp_path / "a/final.png"))
+    np.testing.assert_array_equal((again.picture * 255).round(), final)
+    assert again.directory == tmp_path / "b"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "settings", "message"),
+    [
+        (("chelse", "swirls"), {}, "content=chelse: must be a file, an array, or one of"),
+        (("chelsea", "no.png"), {}, "no.png"),
+        (("chelsea", "swirls"), {"recipe": "gatys"}, "recipe=gatys: must be one of"),
+        (("chelsea", "swirls"), {"content_weight": -1}, "content_weight=-1: must be at least 0"),
+        (("chelsea", "swirls"), {"seed": "x"}, "seed=x: must be a whole number"),
+        (("chelsea", "swirls"), {"content_image": "a.png"}, "content: is given twice"),
+        (("chelsea", "swirls"), {"logger": "wandb"}, "logger=wandb: must be one of"),
+        ((np.zeros((4, 4)), "swirls"), {}, "picture content: found a float64 array"),
+        ((np.full((40, 40, 3), 2.0), "swirls"), {}, "found values from 2 to 2"),
+    ],
+)
+def test_what_cannot_be_used_is_one_line(arguments, settings, message):
+    with pytest.raises(InputError, match=re.escape(message)) as caught:
+        nstrep.stylize(*arguments, **settings)
+    assert "\n" not in str(caught.value)
+
+
+def test_another_programs_hydra_is_left_alone(tmp_path):
+    from hydra.core.utils import JobRuntime
+    from hydra.version import VersionBase
+
+    (tmp_path / "theirs.yaml").write_text("answer: 42\n")
+    with hydra.initialize_config_dir(
+        version_base="1.2", config_dir=str(tmp_path), job_name="theirs"
+    ):
+        nstrep.stylize("chelsea", "swirls", **TINY)
+        assert hydra.compose("theirs").answer == 42
+        assert JobRuntime.instance().get("name") == "theirs"
+        assert str(VersionBase.instance().getbase()) == "1.2"
+
+
+def test_importing_the_package_loads_neither_mxnet_nor_hydra(run_python):
+    code = "import nstrep, sys; print(sorted({'mxnet', 'hydra', 'pandas'} & set(sys.modules)))"
+    assert run_python(code).strip() == "[]"
+
+
+def test_tensorboard_reads_back_losses_and_pictures(config, tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    overrides = (*SMALL, "logger=tensorboard", "save_epochs=2")
+    run.run(config(*overrides), tmp_path / "a")
+    log = EventAccumulator(str(tmp_path / "a/tensorboard"))
+    log.Reload()
+    curve = pd.read_csv(tmp_path / "a/curve.csv")
+    for name in [column for column in curve if column == "total" or "_loss" in column]:
+        found = log.Scalars(f"loss/{name}")
+        assert [event.step for event in found] == [0, 1, 2, 3]
+        assert [event.value for event in found] == pytest.approx(curve[name].tolist(), rel=1e-6)
+    for name in ("eps", "gradient_norm"):
+        expected = curve[name].dropna().tolist()
+        assert [event.value for event in log.Scalars(name)] == pytest.approx(expected, rel=1e-6)
+    pictures = log.Images("picture")
+    assert [event.step for event in pictures] == [0, 2, 3]
+    (tmp_path / "last.png").write_bytes(pictures[-1].encoded_image_string)
+    shown = np.asarray(Image.open(tmp_path / "last.png"))
+    np.testing.assert_array_equal(shown, np.asarray(Image.open(tmp_path / "a/final.png")))
+
+
+def test_without_a_logger_there_is_no_log(small, tmp_path):
+    run.run(small, tmp_path / "a")
+    assert not (tmp_path / "a/tensorboard").exists()

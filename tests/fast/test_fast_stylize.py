@@ -1,0 +1,176 @@
+"""Trained networks over pictures: whole, in tiles, from the command line and as ONNX."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import nstrep
+from nstrep.base.errors import InputError
+from nstrep.fast import layouts, stylize, tiles
+from nstrep.fast.architectures import NETS
+from nstrep.fast.network import Transformer
+from nstrep.images import io
+from tests.test_fast_nets import drawn, narrow
+
+
+@pytest.mark.parametrize("tile", [16, 23, 200])
+@pytest.mark.parametrize("name", NETS)
+def test_tiles_leave_no_trace(name, tile, rng):
+    transformer = Transformer(narrow(name), drawn(narrow(name), rng))
+    picture = rng.random((47, 58, 3)).astype(np.float32)
+    shares = []
+    found = tiles.stylize(transformer, picture, tile, shares.append)
+    np.testing.assert_allclose(found, transformer(picture), rtol=1e-4, atol=1e-4)
+    assert shares == sorted(shares)
+    assert shares[-1] == 1
+
+
+def test_statistics_over_tiles_are_those_of_the_whole(rng):
+    values = rng.normal(1000, 1, (3, 20, 30)).astype(np.float32)
+    statistics = tiles.Statistics(3)
+    for top, bottom, left, right in tiles.squares((20, 30), 7):
+        statistics.add(values[:, top:bottom, left:right])
+    exact = values.astype(np.float64)
+    np.testing.assert_allclose(statistics.mean, exact.mean((1, 2)), rtol=1e-12)
+    np.testing.assert_allclose(statistics.variance, exact.var((1, 2)), rtol=1e-9)
+
+
+@pytest.fixture
+def model(rng, tmp_path):
+    net = NETS["small"]
+    layouts.save(tmp_path / "net.npz", net, drawn(net, rng))
+    return tmp_path
+
+
+@pytest.fixture
+def photos(rng, tmp_path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for name, size in (("a.png", (40, 30)), ("b.jpg", (33, 35)), ("a.jpg", (30, 30))):
+        pixels = (rng.random((*size, 3)) * 255).astype(np.uint8)
+        Image.fromarray(pixels).save(folder / name)
+    return folder
+
+
+def command(*arguments, cwd):
+    return subprocess.run(
+        [sys.executable, "-m", "nstrep.fast.stylize", *arguments],
+        cwd=cwd, capture_output=True, text=True,
+        env={"PYTHONPATH": str(Path(nstrep.__file__).parents[1]), "PATH": ""},
+    )  # fmt: skip
+
+
+def test_a_folder_from_the_command_line(model, photos, tmp_path):
+    (photos / "broken.jpg").write_bytes(b"\xff\xd8\xff nothing more")
+    done = command(f"model={model}", f"image={photos}", "out=made", "tile=20", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "skipped: image=" in done.stderr
+    made = sorted(path.name for path in (tmp_path / "made").iterdir())
+    assert made == ["a.jpg.png", "a.png.png", "b.png"]
+    found = io.load_picture(tmp_path / "made" / "b.png").rgb
+    net, parameters = layouts.load(model / "net.npz")
+    photo = io.load_picture(photos / "b.jpg").rgb
+    expected = Transformer(net, parameters)(photo).clip(0, 1)
+    assert np.abs(found - expected).max() < 1 / 255
+
+
+def test_patterns_sizes_and_names(model, photos, tmp_path):
+    config = stylize.configured(
+        [f"model={model / 'net.npz'}", f"image={photos}/*.jpg", f"out={tmp_path / 'o'}",
+         "long_edge=50"]
+    )  # fmt: skip
+    written = stylize.stylize(config)
+    assert [path.name for path in written] == ["a.png", "b.png"]
+    assert io.load_picture(written[1]).rgb.shape == (47, 50, 3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["image=x.jpg"], "model: no value is given"),
+        (["model=x", "image=missing.jpg"], "image=missing.jpg: there is no such"),
+        (["model=missing.npz", "image=photos"], "model=missing.npz: there is no such file"),
+        (["model=photos", "image=photos"], "model=photos: holds no net.npz"),
+        (["model=x", "image=x", "tiles=3"], "tiles: there is no such key"),
+        (["model=x", "image=x", "tile=many"], "tile=many: must be auto or a whole number"),
+        (["model=x", "image=x", "tile=-1"], "tile=-1: must be auto or a whole number"),
+        (["model"], "model: must be KEY=VALUE"),
+        (["model=x", "image="], "image=: no value is given"),
+        (["model=x", "imgae=x"], "imgae: there is no such key; did you mean image?"),
+        (["model=x", "image=empty"], "image=empty: holds no picture (.jpg"),
+        (["model=x", "image=photos/*.gif"], "image=photos/*.gif: there is no such"),
+    ],
+)
+def test_bad_input_is_one_line(arguments, said, photos, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty" / "folder.jpg").mkdir(parents=True)
+    with pytest.raises(InputError) as caught:
+        stylize.stylize(stylize.configured(arguments))
+    assert str(caught.value).startswith(said)
+    assert "\n" not in str(caught.value)
+
+
+def test_originals_are_not_written_over(model, photos):
+    before = (photos / "a.png").read_bytes()
+    config = stylize.configured([f"model={model}", f"image={photos}/a.png", f"out={photos}"])
+    with pytest.raises(InputError, match=r"a.png is one of the pictures"):
+        stylize.stylize(config)
+    assert (photos / "a.png").read_bytes() == before
+    config = stylize.configured([f"model={model}", f"image={photos}/b.jpg", f"out={photos}"])
+    assert stylize.stylize(config) == [photos / "b.png"]
+
+
+def test_transparent_grey_and_odd_pictures(model, photos, rng, tmp_path):
+    alpha = (rng.random((31, 45, 4)) * 255).astype(np.uint8)
+    Image.fromarray(alpha, "RGBA").save(photos / "b.png")
+    Image.fromarray(alpha[..., 0], "L").save(photos / "grey.png")
+    transformer = Transformer(*layouts.load(model / "net.npz"))
+    for path in (photos / "b.png", photos / "grey.png"):
+        given = [f"model={model}", f"image={path}", f"out={tmp_path / 'made'}"]
+        (written,) = stylize.stylize(stylize.configured(given))
+        found = io.load_picture(written).rgb
+        rgb01 = io.load_picture(path).rgb  # over white, three channels
+        assert found.shape == (31, 45, 3)
+        assert np.abs(found - transformer(rgb01).clip(0, 1)).max() < 1 / 255
+
+
+def test_tiles_where_the_whole_does_not_fit(model, photos, tmp_path, monkeypatch):
+    from nstrep.experiment import memory_plan
+
+    config = stylize.configured([f"model={model}", f"image={photos}/a.jpg", f"out={tmp_path}/o"])
+    assert stylize.tile_of(config, 30, 30) == 0
+    monkeypatch.setattr(memory_plan, "available", lambda: 30 * 30 * stylize.BYTES)
+    assert stylize.tile_of(config, 30, 30) == stylize.TILE
+    config.tile = 0
+    assert stylize.tile_of(config, 30, 30) == 0
+
+
+def test_too_small_pictures_are_named(model, tmp_path):
+    Image.fromarray(np.zeros((9, 60, 3), np.uint8)).save(tmp_path / "thin.png")
+    given = [f"model={model}", f"image={tmp_path / 'thin.png'}", f"out={tmp_path / 'made'}"]
+    with pytest.raises(InputError, match=r"thin.png: net=small needs at least 11 x 11 pixels"):
+        stylize.stylize(stylize.configured(given))
+    assert not (tmp_path / "made").exists()
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_onnx_gives_what_nstrep_gives(name, rng, tmp_path, monkeypatch):
+    pytest.importorskip("onnx", reason="needs  pip install -e '.[onnx]'")
+    runtime = pytest.importorskip("onnxruntime", reason="needs  pip install -e '.[onnx]'")
+    from nstrep.fast import export
+    from nstrep.fast.network import to_pixels, to_rgb01
+
+    net = narrow(name)
+    monkeypatch.setattr(export.layouts, "load", lambda path: (net, parameters))
+    parameters = drawn(net, rng)
+    picture = rng.random((45, 54, 3)).astype(np.float32)
+    path = export.export(tmp_path / "net.npz", tmp_path / "net.onnx", 45, 54)
+    session = runtime.InferenceSession(str(path))
+    given = {session.get_inputs()[0].name: to_pixels(picture)}
+    found = to_rgb01(session.run(None, given)[0])
+    expected = Transformer(net, parameters)(picture)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)

@@ -17,7 +17,7 @@ from hydra import compose, initialize_config_dir
 import nstrep  # noqa: F401  first of all
 from benchmarks import harness
 from nstrep import cli
-from nstrep.base import environment
+from nstrep.base import process_memory
 from nstrep.config.schema import ExperimentConfig, check, layer_weights
 from nstrep.experiment import memory_plan, multiscale
 from nstrep.losses import tiling
@@ -84,11 +84,11 @@ def objective(problem, network: Network, config: ExperimentConfig, tile: int | s
 def iterate(problem, network: Network, start: str, count: str, tile: str = "0") -> dict:
     """Time evaluations after one to warm up."""
     image = problem[start]
-    before = environment.memory_mb()["now"]
+    before = process_memory.memory_mb()["now"]
     side = tiling.STRIPS if tile == tiling.STRIPS else int(tile) or None
     memory_plan.settle_malloc(side, image.nbytes)
     found = gatys(problem, network, side)
-    environment.give_memory_back()
+    process_memory.give_memory_back()
     first = found(image)
     first.gradient.asnumpy()
     seconds, cpu = [], []

@@ -24,7 +24,7 @@ from omegaconf.errors import OmegaConfBaseException
 from nstrep import cli
 from nstrep.analysis import run_reader
 from nstrep.base.errors import InputError
-from nstrep.base.files import shown
+from nstrep.base.text import shown
 from nstrep.config.schema import (
     GROUPS,
     ExperimentConfig,

@@ -29,7 +29,7 @@ from nstrep.base.errors import (
     StoppedError,
     WorkerError,
 )
-from nstrep.base.files import reason
+from nstrep.base.text import reason
 from nstrep.config.schema import (
     ExperimentConfig,
     check,

@@ -14,7 +14,8 @@ import pandas as pd
 
 from nstrep.analysis.run_reader import Sweep, load_sweep
 from nstrep.base.command_line import plain_errors
-from nstrep.base.files import atomic_write, remove_unfinished, shown
+from nstrep.base.files import atomic_write, remove_unfinished
+from nstrep.base.text import shown
 
 SUMMARY = "summary"
 

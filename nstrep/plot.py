@@ -18,7 +18,7 @@ from nstrep import plots
 from nstrep.analysis.run_reader import Run, Sweep, load_sweep
 from nstrep.base.command_line import plain_errors
 from nstrep.base.errors import InputError, ResultsError
-from nstrep.base.files import reason, shown
+from nstrep.base.text import reason, shown
 from nstrep.experiment import results
 from nstrep.plots import NothingToDraw
 from nstrep.plots.curves import mixed

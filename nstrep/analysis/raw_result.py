@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from nstrep.base.errors import InputError
-from nstrep.base.files import reason
 from nstrep.base.npz import FormatError, Stored, open_npz
+from nstrep.base.text import reason
 from nstrep.images.decoding import MAX_PIXELS
 
 HARMLESS, UNFOLDS = 2**26, 100

@@ -24,7 +24,7 @@ from nstrep.analysis import summary
 from nstrep.analysis import swept_keys as swept
 from nstrep.analysis.raw_result import load_raw
 from nstrep.base.errors import InputError
-from nstrep.base.files import one_line, reason, shown
+from nstrep.base.text import one_line, reason, shown
 from nstrep.base.untrusted import read_json, read_text, read_yaml
 from nstrep.experiment import results, run_directory
 from nstrep.images import io as images

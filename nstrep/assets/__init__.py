@@ -22,7 +22,7 @@ from nstrep.assets.catalogue import Asset, Source, home, named
 from nstrep.assets.checksums import RefusedError, check, lock, record
 from nstrep.assets.transfer import Limits, TransferError, transfer
 from nstrep.base.errors import InputError, NstrepError
-from nstrep.base.files import reason, shown
+from nstrep.base.text import reason, shown
 
 log = logging.getLogger(__name__)
 

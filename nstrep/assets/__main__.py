@@ -11,7 +11,7 @@ from nstrep.assets import obtain
 from nstrep.assets.catalogue import CATALOGUE, Asset, home
 from nstrep.assets.checksums import RefusedError, check
 from nstrep.base.errors import NstrepError
-from nstrep.base.files import shown
+from nstrep.base.text import shown
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from nstrep.assets.catalogue import Asset, Source, home
 from nstrep.base.errors import InputError
-from nstrep.base.files import atomic_write, sha256_of, shown
+from nstrep.base.files import atomic_write, sha256_of
+from nstrep.base.text import shown
 
 log = logging.getLogger(__name__)
 

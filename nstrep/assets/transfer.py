@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from nstrep import __version__
-from nstrep.base.files import reason
+from nstrep.base.text import reason
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 MISSING = (401, 403, 404, 410)

@@ -1,4 +1,4 @@
-"""What the small commands share: errors as one plain line with their exit code, logs as lines."""
+"""For the commands: errors as one plain line with their exit code, and one-line log records."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ import logging
 import sys
 from collections.abc import Iterator
 
-from nstrep.base.errors import NstrepError, ResultsError, printable
-from nstrep.base.files import reason
+from nstrep.base.errors import NstrepError, ResultsError
+from nstrep.base.text import printable, reason
 
 
 class LineFormatter(logging.Formatter):
-    """One line for each message, whatever the names of files and pictures in it hold."""
+    """Writes one line for each message, whatever the names of files and pictures in it hold."""
 
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - its name there
-        """The message with escapes for what would break or colour the line."""
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
+        """The message with escapes for characters that would break or colour the line."""
         record.message = printable(record.message)
         return super().formatMessage(record)
 
 
 @contextlib.contextmanager
 def plain_errors() -> Iterator[None]:
-    """Print what goes wrong in the block as one line on stderr, and end the process."""
+    """Print an error raised in the block as one line on stderr, and exit with its code."""
     handler = logging.StreamHandler()
     handler.setFormatter(LineFormatter())
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
@@ -40,10 +40,7 @@ def plain_errors() -> Iterator[None]:
 
 
 class LogFile(logging.FileHandler):
-    """A run's log, which must not be what ends the run: on a full disk its lines are dropped.
-
-    The results meet the same disk, and say so in one plain line.
-    """
+    """A run's log file. On a full disk its lines are dropped: the log must not end the run."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a line if that is possible."""

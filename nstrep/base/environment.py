@@ -1,7 +1,7 @@
-"""What must be settled before MXNet loads: threads, a NumPy that it can use, system libraries.
+"""Prepare a process for MXNet 1.9.1: environment variables, threads, NumPy, system libraries.
 
-``import nstrep`` calls :func:`prepare` first of all. Nothing here imports NumPy or MXNet eagerly,
-so that a machine that cannot work learns so in one line.
+``import nstrep`` calls :func:`prepare` before anything loads NumPy or MXNet, so that a machine
+that cannot run MXNet gets a one-line error. Variables that the user has set are kept.
 """
 
 from __future__ import annotations
@@ -9,47 +9,38 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import logging
-import math
 import os
-import re
 import sys
 from importlib import metadata
+
+from nstrep.base import process_memory
 
 log = logging.getLogger(__name__)
 
 SYSTEM_LIBRARIES = ("libgomp.so.1", "libquadmath.so.0")
-"""What the MXNet wheel needs from the system and slim container images do not have."""
+"""Libraries that the MXNet wheel needs and that slim container images lack."""
 
 THREAD_VARIABLE = "OMP_NUM_THREADS"
 
 CHOSEN = "NSTREP_CHOSE_THREADS"
-"""Holds what nstrep itself put into THREAD_VARIABLE; absent where the user did."""
-
-TOGETHER = "NSTREP_PROCESSES"
-"""Holds how many processes of a sweep share this machine's memory; absent for one."""
+"""Variable with the value that nstrep gave THREAD_VARIABLE; absent if the user has set that."""
 
 REQUIRED = {
-    # MXNet fuses a convolution with its rectifier in forward-only graphs, and computes the
-    # rectified layer wrongly where both are asked for (conv1_1 and relu1_1, say).
+    # In graphs without a gradient MXNet fuses a convolution with its rectifier, and computes the
+    # rectified layer wrongly if both outputs are used (conv1_1 and relu1_1, say).
     "MXNET_DISABLE_MKLDNN_FUSE_CONV_RELU": "1",
 }
-"""Set whatever the user says: results are wrong otherwise."""
-
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX = -1, -3, -4, -8
-"""Of glibc's malloc.h."""
-
-LARGE = 4 * 2**20, 32 * 2**20
-"""Bytes: from where on freed blocks are handed back, at least; and the most that glibc takes."""
+"""Set in any case: results are wrong otherwise."""
 
 DEFAULTS = {
-    # Sums over a picture's positions lose digits in float32: MXNet then accumulates in float64.
+    # Sums over a picture's positions lose digits in float32; this accumulates them in float64.
     "MXNET_SAFE_ACCUMULATION": "1",
     # For the short vector products of L-BFGS, starting threads takes longer than computing; on a
-    # busy machine thirty times as long. MXNet's large products go through oneDNN, not OpenBLAS.
+    # busy machine thirty times as long. MXNet's large products use oneDNN, not OpenBLAS.
     "OPENBLAS_NUM_THREADS": "1",
-    # Operators take turns: one space for their intermediate results is enough, not four.
+    # Operators run one after the other: one scratch space is enough, not four.
     "MXNET_CPU_TEMP_COPY": "1",
-    # MXNet and oneDNN keep compiled operators by shape, MXNet without a limit: a sweep over sizes
+    # MXNet and oneDNN cache compiled operators by shape, MXNet without a limit: a sweep over sizes
     # would grow by a megabyte a run. VGG-19 has 16 of a kind; tiles of many shapes have more, and
     # take far longer to compute than to compile.
     "MXNET_MKLDNN_CACHE_NUM": "64",
@@ -60,34 +51,35 @@ DEFAULTS = {
 
 
 def prepare() -> None:
-    """Make this process fit for MXNet 1.9.1, or say in one plain line why it cannot be.
-
-    What the user has set in the environment is left alone.
+    """Check Python, NumPy and the system, and set the environment for MXNet 1.9.1.
 
     Raises:
-        ImportError: Python, NumPy or the system cannot run MXNet 1.9.1. Under ``python -m
-            nstrep...`` the process ends with the same line instead of a traceback.
+        ImportError: one of them cannot run MXNet 1.9.1. Under ``python -m nstrep...`` the process
+            ends with the message instead of a traceback.
 
     """
     try:
         _check_python()
         _check_numpy()
         _set_defaults()
-        # Of several arenas, only the first can keep blocks of more than 32 MiB.
-        _mallopt(M_ARENA_MAX, 1)
+        process_memory.use_one_arena()
         _check_libraries()
     except ImportError as problem:
         if sys.argv[:1] == ["-m"]:
             raise SystemExit(f"nstrep: error: {problem}") from None
         raise
-    _restore_numpy_bool()
+    import numpy as np
+
+    # MXNet 1.9.1 uses np.bool, which NumPy 1.24 removed; hasattr would raise a FutureWarning.
+    if "bool" not in np.__dict__:
+        np.bool = bool
 
 
 def _check_python() -> None:
-    if not (3, 10) <= sys.version_info[:2] <= (3, 12):
+    major, minor = sys.version_info[:2]
+    if not (3, 10) <= (major, minor) <= (3, 12):
         raise ImportError(
-            f"Python {sys.version_info.major}.{sys.version_info.minor} cannot run MXNet 1.9.1:"
-            " use Python 3.10, 3.11 or 3.12"
+            f"Python {major}.{minor} cannot run MXNet 1.9.1: use Python 3.10, 3.11 or 3.12"
         )
     if not sys.platform.startswith("linux"):
         raise ImportError(f"MXNet 1.9.1 has no wheel that works on {sys.platform}: use Linux")
@@ -104,55 +96,6 @@ def _check_numpy() -> None:
         )
 
 
-def _set_defaults() -> None:
-    os.environ.update(REQUIRED)
-    for name, value in DEFAULTS.items():
-        os.environ.setdefault(name, value)
-    if THREAD_VARIABLE in os.environ or "MXNET_OMP_MAX_THREADS" in os.environ:
-        return
-    if _is_loaded("libgomp"):
-        log.warning(
-            "OpenMP was loaded before nstrep, so that MXNet will use half of the processors:"
-            " import nstrep first, or set %s in the shell",
-            THREAD_VARIABLE,
-        )
-        return
-    os.environ[THREAD_VARIABLE] = os.environ[CHOSEN] = str(physical_cores())
-
-
-def share_threads(each: int) -> None:
-    """Give processes that are started from now on so many threads, unless the user has chosen."""
-    if os.environ.get(CHOSEN) == os.environ.get(THREAD_VARIABLE):
-        os.environ[THREAD_VARIABLE] = os.environ[CHOSEN] = str(each)
-
-
-def share_memory(processes: int) -> None:
-    """Let so many processes, started from now on, plan with their part of the free memory each."""
-    os.environ[TOGETHER] = str(processes)
-
-
-def memory_share() -> float:
-    """What part of the free memory this process may plan with, above 0, at most 1."""
-    return 1 / int(os.environ.get(TOGETHER, "1"))
-
-
-def physical_cores() -> int:
-    """Count the cores that this process may use: affinity and container limits obeyed.
-
-    MXNet on x86 takes half of the visible processors, which is right only where each core shows
-    twice (hyper-threads) and halves the speed everywhere else.
-    """
-    from joblib import cpu_count
-
-    return max(1, cpu_count(only_physical_cores=True))
-
-
-def _is_loaded(library: str) -> bool:
-    with contextlib.suppress(OSError), open("/proc/self/maps") as maps:
-        return any(library in line for line in maps)
-    return False
-
-
 def _check_libraries() -> None:
     for library in SYSTEM_LIBRARIES:
         try:
@@ -160,78 +103,67 @@ def _check_libraries() -> None:
         except OSError:
             raise ImportError(
                 f"the system library {library} is missing, which MXNet 1.9.1 needs:"
-                " run  apt-get install -y libgomp1 libquadmath0  (Debian, Ubuntu) or its like"
+                " run  apt-get install -y libgomp1 libquadmath0  (on Debian or Ubuntu)"
             ) from None
 
 
-def _restore_numpy_bool() -> None:
-    """Give NumPy 1.24 and later the alias ``np.bool`` back, which MXNet 1.9.1 uses."""
-    import numpy as np
+def _set_defaults() -> None:
+    os.environ.update(REQUIRED)
+    for name, value in DEFAULTS.items():
+        os.environ.setdefault(name, value)
+    if THREAD_VARIABLE in os.environ or "MXNET_OMP_MAX_THREADS" in os.environ:
+        return
+    with contextlib.suppress(OSError), open("/proc/self/maps") as maps:
+        if any("libgomp" in line for line in maps):
+            log.warning(
+                "OpenMP was loaded before nstrep, so MXNet will use half of the processors:"
+                " import nstrep first, or set %s in the shell",
+                THREAD_VARIABLE,
+            )
+            return
+    os.environ[THREAD_VARIABLE] = os.environ[CHOSEN] = str(physical_cores())
 
-    if "bool" not in np.__dict__:  # hasattr() would raise NumPy's FutureWarning
-        np.bool = bool
+
+def share_threads(each: int) -> None:
+    """Give processes that are started from now on ``each`` threads, unless the user has chosen."""
+    if os.environ.get(CHOSEN) == os.environ.get(THREAD_VARIABLE):
+        os.environ[THREAD_VARIABLE] = os.environ[CHOSEN] = str(each)
 
 
-def memory_mb() -> dict[str, float]:
-    """Resident memory of this process in MiB: ``now``, and its ``peak`` since the last reset."""
-    with open("/proc/self/status") as status:
-        kib = dict(re.findall(r"^Vm(RSS|HWM):\s+(\d+) kB", status.read(), re.MULTILINE))
-    return {"now": int(kib["RSS"]) / 1024, "peak": int(kib["HWM"]) / 1024}
+def physical_cores() -> int:
+    """Count the cores that this process may use, within its affinity and container limits.
 
-
-def settle_malloc(keep: float) -> None:
-    """Choose from what size on malloc hands freed blocks back; what the user has set stays.
-
-    Args:
-        keep: bytes; smaller blocks stay for the next one, infinity for all: fresh pages take a
-            tenth of an iteration of VGG-19. Handing larger ones back at once saves memory.
-
+    MXNet takes half of the visible processors, which is right only with hyper-threading.
     """
-    if math.isinf(keep):
-        _mallopt(M_MMAP_MAX, 0)
-        _mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
-        return
-    least, most = LARGE
-    _mallopt(M_MMAP_MAX, 2**16)
-    _mallopt(M_TRIM_THRESHOLD, least)
-    _mallopt(M_MMAP_THRESHOLD, int(min(max(least, keep), most)))
+    from joblib import cpu_count
+
+    return max(1, cpu_count(only_physical_cores=True))
 
 
-def _mallopt(option: int, value: int) -> None:
-    if any(name.startswith("MALLOC_") for name in os.environ):
-        return
-    with contextlib.suppress(OSError, AttributeError):  # another C library than glibc
-        ctypes.CDLL(None).mallopt(option, value)
-
-
-def give_memory_back() -> None:
-    """Return to the system what this process has freed: runs of many sizes leave gaps otherwise."""
-    with contextlib.suppress(OSError, AttributeError):  # another C library than glibc
-        ctypes.CDLL(None).malloc_trim(0)
-
-
-def reset_peak_memory() -> None:
-    """Let the peak of :func:`memory_mb` begin anew, where the kernel allows it."""
-    with contextlib.suppress(OSError), open("/proc/self/clear_refs", "w") as clear:
-        clear.write("5")
+def threads() -> int | None:
+    """The number of threads that MXNet computes with, if the environment sets it."""
+    for name in ("MXNET_OMP_MAX_THREADS", THREAD_VARIABLE):
+        value = os.environ.get(name, "")
+        if value.isdigit():
+            return int(value)
+    return None
 
 
 def versions() -> dict[str, str]:
     """Name and version of Python and of every package that can change a result."""
-    names = ("nstrep", "mxnet", "numpy", "scipy", "scikit-image", "pillow", "hydra-core")
-    found = {"python": ".".join(map(str, sys.version_info[:3]))}
-    for name in names:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:  # a checkout that was not installed
-            import nstrep
+    import nstrep
 
-            found[name] = nstrep.__version__ if name == "nstrep" else "missing"
-    return found
+    result = {"python": ".".join(map(str, sys.version_info[:3])), "nstrep": nstrep.__version__}
+    for name in ("mxnet", "numpy", "scipy", "scikit-image", "pillow", "hydra-core"):
+        try:
+            result[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            result[name] = "missing"
+    return result
 
 
 def changed_versions(then: object) -> list[str]:
-    """Say which of :func:`versions` differ from those of an earlier run, as it recorded them."""
+    """Describe where :func:`versions` differs from ``then``, the record of an earlier run."""
     if not isinstance(then, dict):
         return []
     return [
@@ -242,15 +174,6 @@ def changed_versions(then: object) -> list[str]:
 
 
 def changed_threads(then: int | None) -> list[str]:
-    """Say whether :func:`threads` differs from that of an earlier run, as it recorded it."""
+    """Describe whether :func:`threads` differs from ``then``, the record of an earlier run."""
     now = threads()
     return [] if then == now else [f"threads {then} then, {now} now"]
-
-
-def threads() -> int | None:
-    """How many threads MXNet computes with, as far as the environment says."""
-    for name in ("MXNET_OMP_MAX_THREADS", THREAD_VARIABLE):
-        value = os.environ.get(name, "")
-        if value.isdigit():
-            return int(value)
-    return None

@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-LONGEST = 4000
-"""Letters of a message: enough for a path of any length and what is said about it."""
+from nstrep.base.text import printable
 
-
-def printable(text: object) -> str:
-    """Text with escapes for what would break or colour a line."""
-    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in str(text))
+MAX_LENGTH = 4000
+"""Characters of a message: enough for a path of any length and the problem with it."""
 
 
 class NstrepError(Exception):
     """Base of every error whose message is written for the user, not for a debugger.
 
-    The message is one line that names the thing that is wrong (a key, a file, a layer), what was
+    The message is one line that names what is wrong (a key, a file, a layer), the value that was
     found, and what is allowed or what to do. The command line prints it without a traceback.
-    Values of users and files stand in it: what they hold cannot begin another line.
+    Unprintable characters are escaped, so a quoted value cannot begin another line.
     """
 
     exit_code = 1
 
     def __init__(self, message: object = "") -> None:
         line = printable(message)
-        if len(line) > LONGEST:  # what is wrong stands before a long value, or behind it
-            line = f"{line[: LONGEST // 2]} ... {line[5 - LONGEST // 2 :]}"
+        if len(line) > MAX_LENGTH:  # the problem is named before or after a long value
+            line = f"{line[: MAX_LENGTH // 2]} ... {line[5 - MAX_LENGTH // 2 :]}"
         super().__init__(line)
 
 
@@ -41,19 +38,19 @@ class DivergedError(NstrepError):
 
 
 class ResultsError(NstrepError):
-    """The results cannot be written: no permission, no space, or a folder that went away."""
+    """The results cannot be written: no permission, no space, or the folder was removed."""
 
     exit_code = 4
 
 
 class BusyError(NstrepError):
-    """Another process is at work in the same run directory. It was not touched."""
+    """Another process is using the same run directory. It was not touched."""
 
     exit_code = 5
 
 
 class WorkerError(NstrepError):
-    """A process of a sweep ended without a word, killed by hand or for want of memory."""
+    """A process of a sweep was killed, by hand or for lack of memory."""
 
     exit_code = 6
 

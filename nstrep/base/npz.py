@@ -1,67 +1,65 @@
-"""Arrays in ``.npz`` files, listed before any is loaded, so that a file cannot lie about its size.
+"""Arrays in ``.npz`` files: written atomically, and read with their sizes checked first.
 
-NumPy's own reader believes a header and unpacks what a member holds, which may be gigabytes. Here
-the sizes are compared first, nothing is unpickled, and an array is loaded when it is asked for.
+``np.load`` trusts an array's header and unpacks the whole member, which may be gigabytes. Here the
+arrays are listed with shape and type, a caller checks these, and only then loads an array. Pickled
+objects are refused.
 """
 
 from __future__ import annotations
 
+import contextlib
 import io
-import lzma
 import math
+import os
 import stat
-import struct
 import warnings
 import zipfile
-import zlib
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
-from nstrep.base.files import reason
-
-MAX_NPY_HEADER_BYTES = 1_024  # NumPy writes 118 for an array of any shape met here
-
-# What the standard library raises for damaged zip members, beside its own BadZipFile.
-ZIP_ERRORS = (
-    zipfile.BadZipFile,
-    zlib.error,
-    lzma.LZMAError,
-    EOFError,
-    LookupError,
-    NotImplementedError,
-    OverflowError,
-    RuntimeError,
-    ValueError,
-    struct.error,
-)
+from nstrep.base.files import atomic_write
+from nstrep.base.text import reason
 
 
 class FormatError(Exception):
-    """A file is not what its reader can use. The message is the rest of a line about the file."""
+    """A file cannot be used. The message continues a line that begins with the file's name."""
 
 
 @dataclass(frozen=True)
 class Stored:
-    """An array that lies in a file: its shape, its type, and how to load it."""
+    """An array in a file: its shape, its type, and a function that loads it."""
 
     shape: tuple[int, ...]
     dtype: str
-    """NumPy's name of the type, or the file's own name of a type that NumPy does not have."""
+    """NumPy's name of the type, or the file's name of a type that NumPy does not have."""
     read: Callable[[], np.ndarray]
 
 
-def check_file(path: Path, expected: str) -> None:
-    """Refuse what is no file; a pipe or a device would keep the reader waiting.
+def save_npz(path: str | os.PathLike[str], /, **arrays: np.ndarray) -> None:
+    """Write named arrays as a compressed ``.npz``, atomically. Equal arrays give equal bytes.
 
     Raises:
-        FormatError: it is missing, a folder, or no regular file.
+        ResultsError: the file cannot be written.
+        ValueError: an array holds Python objects, which would have to be pickled.
 
     """
-    if not str(path) or not path.exists():
+    for name, array in arrays.items():
+        if np.asarray(array).dtype.hasobject:
+            raise ValueError(f"array {name!r} holds Python objects")
+    # In memory first: on a full disk the destructor of a zip archive prints a traceback.
+    packed = io.BytesIO()
+    np.savez_compressed(packed, **arrays)
+    with atomic_write(path) as temporary:
+        temporary.write_bytes(packed.getbuffer())
+
+
+def check_file(path: Path, expected: str) -> None:
+    """Raise FormatError unless a path is a regular file; opening a pipe or device could block."""
+    if not path.exists():
         raise FormatError("there is no such file")
     if path.is_dir():
         raise FormatError(f"is a folder, expected {expected}")
@@ -69,9 +67,9 @@ def check_file(path: Path, expected: str) -> None:
         raise FormatError(f"is not a regular file, expected {expected}")
 
 
-@contextmanager
-def open_npz(path: Path) -> Iterator[Mapping[str, Stored]]:
-    """List the arrays of an ``.npz`` file; each is loaded by its ``read``, once it is known to fit.
+@contextlib.contextmanager
+def open_npz(path: Path) -> Iterator[dict[str, Stored]]:
+    """List the arrays of an ``.npz`` file; each can be loaded inside the block.
 
     Raises:
         FormatError: the file is missing, damaged or no ``.npz``.
@@ -79,74 +77,75 @@ def open_npz(path: Path) -> Iterator[Mapping[str, Stored]]:
 
     """
     check_file(path, "an .npz file")
-    with path.open("rb") as file:
-        try:
-            archive = zipfile.ZipFile(file)
-        except ZIP_ERRORS as error:
-            raise FormatError(f"is a damaged or cut zip archive ({reason(error)})") from None
-        with archive:
-            yield read_npz(archive)
+    with open_zip(path) as archive:
+        yield read_npz(archive)
 
 
-def read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, size: int) -> bytes:
-    """Return a zip member that must unpack to ``size`` bytes; its checksum is checked."""
-    try:
-        with archive.open(info) as member:
-            # One byte more than is due: it would show a member that is too long, and only a read
-            # up to the member's end compares the checksum.
-            data = member.read(size + 1)
-    except ZIP_ERRORS as error:
-        raise FormatError(f"has a damaged member {info.filename!r} ({reason(error)})") from None
-    if len(data) != size:
-        raise FormatError(f"has a damaged member {info.filename!r}: it is not {size} bytes long")
-    return data
+def open_zip(path: Path) -> zipfile.ZipFile:
+    """Open a zip archive, or raise FormatError if it is damaged."""
+    with _damage_as_format_error("is a damaged or cut zip archive"):
+        return zipfile.ZipFile(path)
 
 
 def read_npz(archive: zipfile.ZipFile) -> dict[str, Stored]:
-    """List a file of ``np.savez`` or ``np.savez_compressed``. Pickled objects are refused."""
-    found = {}
-    for info in archive.infolist():
-        if info.filename.endswith(".npy"):
-            found[info.filename.removesuffix(".npy")] = _npy_array(archive, info)
-    if not found:
+    """List the arrays of an open archive, as :func:`open_npz` does."""
+    arrays = {
+        info.filename.removesuffix(".npy"): _stored(archive, info)
+        for info in archive.infolist()
+        if info.filename.endswith(".npy")
+    }
+    if not arrays:
         names = ", ".join(repr(name) for name in archive.namelist()[:3])
         raise FormatError(f"is a zip archive of {names or 'nothing'}, expected .npy arrays")
-    return found
+    return arrays
 
 
-def _npy_array(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Stored:
-    try:
-        with archive.open(info) as member:
-            prelude = member.read(10)
-            if prelude[:8] != b"\x93NUMPY\x01\x00" or len(prelude) < 10:
-                raise FormatError(f"has a member {info.filename!r} that is no NumPy 1.0 array")
-            (length,) = struct.unpack("<H", prelude[8:])
-            if length > MAX_NPY_HEADER_BYTES:
-                raise FormatError(f"has a member {info.filename!r} with a header of {length} bytes")
-            header = prelude[8:] + member.read(length)
-    except ZIP_ERRORS as error:
-        raise FormatError(f"has a damaged member {info.filename!r} ({reason(error)})") from None
-    # NumPy takes the header through Python's tokenizer and parser: damage comes out as whatever
-    # these ran into, or as their warnings.
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            shape, fortran, dtype = np.lib.format.read_array_header_1_0(io.BytesIO(header))
-    except Exception:
-        raise FormatError(f"has a damaged header in {info.filename!r}") from None
-    start, size = 10 + length, math.prod(shape) * dtype.itemsize
+def read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
+    """The bytes of a member, whose checksum and length (``info.file_size``) are checked."""
+    with _open_member(archive, info) as member:
+        data = member.read()
+        if len(data) != info.file_size:
+            raise EOFError("it is too short")
+    return data
+
+
+def _stored(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Stored:
+    with _open_member(archive, info) as member:
+        if np.lib.format.read_magic(member) != (1, 0):
+            raise ValueError("not in version 1.0 of NumPy's format")
+        shape, _, dtype = np.lib.format.read_array_header_1_0(member)
+        data_bytes = info.file_size - member.tell()
     if dtype.hasobject:
         raise FormatError(f"holds Python objects in {info.filename!r}, expected floats")
-    if min(shape, default=0) < 0 or info.file_size != start + size:
+    due = math.prod(shape) * dtype.itemsize
+    if min(shape, default=0) < 0 or data_bytes != due:
         raise FormatError(
-            f"is damaged: {info.filename!r} has {info.file_size - start} bytes of data, "
-            f"its shape {shape} and type {dtype} need {size}"
+            f"is damaged: {info.filename!r} has {data_bytes} bytes of data, "
+            f"its shape {shape} and type {dtype} need {due}"
         )
 
     def read() -> np.ndarray:
-        data = read_member(archive, info, start + size)
-        return np.frombuffer(data, dtype, offset=start).reshape(
-            shape, order="F" if fortran else "C"
-        )
+        with _open_member(archive, info) as member:
+            return np.lib.format.read_array(member, allow_pickle=False)
 
     return Stored(shape, dtype.name, read)
+
+
+@contextlib.contextmanager
+def _open_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[IO[bytes]]:
+    message = f"has a damaged member {info.filename!r}"
+    with _damage_as_format_error(message), archive.open(info) as member:
+        yield member
+
+
+@contextlib.contextmanager
+def _damage_as_format_error(message: str) -> Iterator[None]:
+    """Turn the many exceptions of ``zipfile`` and ``numpy`` for damaged files into one."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # NumPy parses a header as Python code, which may warn
+            yield
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:
+        raise FormatError(f"{message} ({reason(error)})") from None

@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 
 from nstrep.base.errors import InputError
-from nstrep.base.files import atomic_write, reason, shown
+from nstrep.base.files import atomic_write
 from nstrep.base.npz import FormatError, Stored, open_npz
+from nstrep.base.text import reason, shown
 from nstrep.base.untrusted import read_json
 from nstrep.optim.state import State
 

@@ -22,7 +22,8 @@ from omegaconf.errors import OmegaConfBaseException
 from nstrep.assets.catalogue import home
 from nstrep.base import environment
 from nstrep.base.errors import InputError
-from nstrep.base.files import reason, sha256_of, shown
+from nstrep.base.files import sha256_of
+from nstrep.base.text import reason, shown
 from nstrep.base.untrusted import MOST_YAML, leaves, read_text, read_yaml
 from nstrep.config.schema import INITS, NOT_STORED, explain, group_options
 

@@ -9,7 +9,7 @@ from typing import TypeVar
 import numpy as np
 
 from nstrep.base.errors import InputError
-from nstrep.base.files import shown
+from nstrep.base.text import shown
 from nstrep.config.schema import ExperimentConfig
 from nstrep.images import io
 from nstrep.images.io import Picture

@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from nstrep.base import environment
+from nstrep.base import process_memory
 from nstrep.config.schema import OptimizerConfig
 from nstrep.losses import tiling
 from nstrep.networks.features import Network
@@ -49,8 +47,6 @@ weights in the convolutions' own layout. Measured."""
 
 HOW = {None: "", tiling.STRIPS: "; its first block in strips"}
 
-CGROUPS = Path("/sys/fs/cgroup")
-
 
 @dataclass(frozen=True)
 class Plan:
@@ -74,7 +70,7 @@ def settle_malloc(tile: int | str | None, picture: int) -> None:
 
     """
     keep = {None: math.inf, tiling.STRIPS: picture + 2**20}
-    environment.settle_malloc(keep.get(tile, 0))
+    process_memory.settle_malloc(keep.get(tile, 0))
 
 
 def graph_bytes(
@@ -152,10 +148,10 @@ def plan(
         basis: its coordinates.
         tile: pixels, or strips; None for the whole picture; auto for the whole picture if it fits
             into the memory, else strips, else the largest tile that does.
-        free: bytes; what :func:`available` says when None.
+        free: bytes; None for :func:`nstrep.base.process_memory.available`.
 
     """
-    free = available() if free is None else free
+    free = process_memory.available() if free is None else free
     names, styles = [*layers["content"], *layers["style"]], layers["style"]
     height, width = shape[2:]
 
@@ -196,51 +192,3 @@ def _advice(optimizer: OptimizerConfig, found: Plan, tile: int | str | None) -> 
     if optimizer.name == "lbfgs":
         ways.append("fewer optimizer.corrections or optimizer=adam")
     return f"the run may not fit; take {', '.join(ways)}"
-
-
-def available() -> float:
-    """Bytes that this process can still take: its share of what is free, within its cgroups."""
-    return min([_meminfo("MemAvailable"), *_headroom()]) * environment.memory_share()
-
-
-def _meminfo(name: str) -> float:
-    with open("/proc/meminfo") as lines:
-        found = dict(line.split(":") for line in lines)
-    return float(found[name].split()[0]) * 1024
-
-
-def _headroom(root: Path = CGROUPS, membership: str | None = None) -> list[float]:
-    """What each limit on this process's cgroups leaves; page cache counts as free."""
-    if membership is None:
-        try:
-            membership = Path("/proc/self/cgroup").read_text()
-        except OSError:
-            return []
-    found = []
-    for line in membership.splitlines():
-        _, controllers, path = line.split(":", 2)
-        if controllers == "":  # version 2
-            top, names = root, ("memory.max", "memory.current", "inactive_file")
-        elif "memory" in controllers.split(","):
-            top = root / "memory"
-            names = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
-        else:
-            continue
-        folder = Path(os.path.normpath(f"{top}/{path}"))
-        # In a container the path is often that of the host, and the limit lies at the top.
-        for place in {top, folder, *(up for up in folder.parents if top in up.parents)}:
-            left = _left(place, *names)
-            found += [] if left is None else [left]
-    return found
-
-
-def _left(folder: Path, limit: str, usage: str, cache: str) -> float | None:
-    try:
-        most = (folder / limit).read_text().strip()
-        used = float((folder / usage).read_text())
-        stat = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
-    except (OSError, ValueError):
-        return None
-    if not most.isdigit():  # max: no limit
-        return None
-    return max(0.0, float(most) - used + float(stat.get(cache, 0)))

@@ -14,7 +14,8 @@ import numpy as np
 from tqdm import tqdm
 
 from nstrep.base.errors import ResultsError
-from nstrep.base.files import atomic_write, reason
+from nstrep.base.files import atomic_write
+from nstrep.base.text import reason
 from nstrep.config.schema import ExperimentConfig
 from nstrep.images import io
 from nstrep.optim.minimize import Step

@@ -20,9 +20,11 @@ from omegaconf import OmegaConf
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from nstrep import plots
-from nstrep.base import environment
+from nstrep.base import environment, process_memory
 from nstrep.base.errors import InputError
-from nstrep.base.files import atomic_write, reason, save_npz
+from nstrep.base.files import atomic_write
+from nstrep.base.npz import save_npz
+from nstrep.base.text import reason
 from nstrep.base.untrusted import read_json, read_yaml
 from nstrep.config.schema import NOT_STORED, ExperimentConfig
 from nstrep.experiment import run_directory
@@ -133,7 +135,7 @@ def save(
         **_measured(outcome),
         **(compare(filtered, photo) if filtered is not None else {}),
         # Of the process since the network was bound.
-        "peak_memory_mb": environment.memory_mb()["peak"],
+        "peak_memory_mb": process_memory.memory_mb()["peak"],
         "memory_before_mb": outcome.memory_before_mb,
         "threads": environment.threads(),
         "resumed_at": list(outcome.resumed),

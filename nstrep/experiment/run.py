@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from nstrep.base import environment
+from nstrep.base import environment, process_memory
 from nstrep.base.errors import DivergedError, InputError, ResultsError
-from nstrep.base.files import reason, remove_unfinished
+from nstrep.base.files import remove_unfinished
+from nstrep.base.text import reason
 from nstrep.config.schema import ExperimentConfig, layer_weights
 from nstrep.experiment import (
     checkpoint,
@@ -276,9 +277,9 @@ def _optimize(
     config: ExperimentConfig, prepared: Prepared, watch: _Watch, kept: State | None
 ) -> Outcome:
     height, width = prepared.photo.shape[:2]
-    environment.give_memory_back()
-    environment.reset_peak_memory()
-    before = environment.memory_mb()["now"]
+    process_memory.give_memory_back()
+    process_memory.reset_peak_memory()
+    before = process_memory.memory_mb()["now"]
     log.info(
         "%s in the style of %s: %d x %d pixels, %s, %s, recipe %s",
         prepared.content.name,
@@ -297,7 +298,7 @@ def _optimize(
                 start, seconds = multiscale.start(config, prepared, problem)
             made = problem(config, prepared)
             tile = made.objective.tile
-            environment.give_memory_back()  # what computing the targets took
+            process_memory.give_memory_back()  # what computing the targets took
             said = minimize(
                 made,
                 start,

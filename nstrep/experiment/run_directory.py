@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from nstrep.base.errors import BusyError, NstrepError, ResultsError
-from nstrep.base.files import atomic_write, reason, remove_unfinished
+from nstrep.base.files import atomic_write, remove_unfinished
+from nstrep.base.text import reason
 from nstrep.base.untrusted import MOST_JSON, read_json, read_text
 from nstrep.config.schema import INITS, ExperimentConfig, walk
 from nstrep.experiment.checkpoint import CHECKPOINT

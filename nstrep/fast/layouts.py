@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from nstrep.base.errors import InputError
-from nstrep.base.files import reason, save_npz, shown
-from nstrep.base.npz import FormatError, Stored
+from nstrep.base.npz import FormatError, Stored, save_npz
+from nstrep.base.text import reason, shown
 from nstrep.base.untrusted import read_json
 from nstrep.fast.architectures import NETS, TransformNet, choose
 from nstrep.networks.weights.containers import open_arrays

@@ -19,7 +19,8 @@ from omegaconf import OmegaConf
 
 from nstrep.base import environment
 from nstrep.base.errors import ResultsError
-from nstrep.base.files import atomic_write, reason
+from nstrep.base.files import atomic_write
+from nstrep.base.text import reason
 from nstrep.config.schema import ExperimentConfig
 from nstrep.experiment import image_inputs, recorders, results, run, run_directory
 from nstrep.experiment.run import Prepared, prepare

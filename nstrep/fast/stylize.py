@@ -24,9 +24,10 @@ from omegaconf import OmegaConf
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
+from nstrep.base import process_memory
 from nstrep.base.command_line import plain_errors
 from nstrep.base.errors import InputError, ResultsError
-from nstrep.base.files import reason, shown
+from nstrep.base.text import reason, shown
 from nstrep.config.schema import config_folder, typed, unknown_key
 from nstrep.fast.config import StylizeConfig
 from nstrep.fast.data import SUFFIXES
@@ -153,7 +154,7 @@ def tile_of(config: StylizeConfig, height: int, width: int) -> int:
 
     if config.tile != "auto":
         return config.tile
-    return TILE if BYTES * height * width > memory_plan.SHARE * memory_plan.available() else 0
+    return TILE if BYTES * height * width > memory_plan.SHARE * process_memory.available() else 0
 
 
 def model_file(model: str) -> Path:

@@ -20,9 +20,10 @@ import numpy as np
 from omegaconf import OmegaConf
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from nstrep.base import environment
+from nstrep.base import environment, process_memory
 from nstrep.base.errors import DivergedError, InputError, ResultsError
-from nstrep.base.files import atomic_write, reason, remove_unfinished
+from nstrep.base.files import atomic_write, remove_unfinished
+from nstrep.base.text import reason
 from nstrep.config.schema import layer_weights, walk
 from nstrep.experiment import (
     checkpoint,
@@ -491,7 +492,7 @@ def _metrics(training: Training, directory: Path) -> dict[str, Any]:
             name.removeprefix("validation."): float(first[name]) for name in held
         },
         "validation_of_identity": training.validate_identity(),
-        "peak_memory_mb": environment.memory_mb()["peak"],
+        "peak_memory_mb": process_memory.memory_mb()["peak"],
         "threads": environment.threads(),
         "versions": environment.versions(),
         "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),

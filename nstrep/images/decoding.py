@@ -18,7 +18,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, ImageCms, ImageOps, TiffImagePlugin
 
-from nstrep.base.files import reason
+from nstrep.base.text import reason
 
 log = logging.getLogger(__name__)
 

@@ -20,7 +20,8 @@ import numpy as np
 from PIL import Image, PngImagePlugin
 
 from nstrep.base.errors import InputError
-from nstrep.base.files import atomic_write, reason, sha256_of_stream, shown
+from nstrep.base.files import atomic_write, sha256_of_stream
+from nstrep.base.text import reason, shown
 from nstrep.images import INTERPOLATIONS
 from nstrep.images.decoding import (
     FORMATS,
@@ -50,6 +51,12 @@ BUILTIN = {
     "retina": "retina.jpg",
     "rocket": "rocket.jpg",
 }
+
+PHOTOGRAPHS = (
+    "astronaut", "chelsea", "coffee", "hubble_deep_field", "immunohistochemistry",
+    "motorcycle_left", "retina", "rocket",
+)  # fmt: skip
+"""Photographs of BUILTIN with different subjects, for statistics over many kinds of picture."""
 
 STAND_INS = {
     name: Path(__file__).with_name("stand_ins") / f"{name}.webp"
@@ -122,12 +129,24 @@ def builtin(name: str, *, key: str = "picture") -> Picture:
     if name not in BUILTIN:
         allowed = ", ".join([*BUILTIN, *STAND_INS])
         raise InputError(f"{key}={shown(name)}: no such built-in picture; allowed: {allowed}")
-    spec = importlib.util.find_spec("skimage")
-    if spec is None or not spec.submodule_search_locations:
-        raise InputError(f"{key}={name}: scikit-image, which holds this picture, is not installed")
-    path = Path(spec.submodule_search_locations[0], "data", BUILTIN[name])
-    picture = load_picture(path, key=key)
+    picture = load_picture(builtin_file(name, key=key), key=key)
     return Picture(name, picture.rgb, picture.sha256, f"skimage.data.{name}")
+
+
+def builtin_file(name: str, *, key: str = "picture") -> Path:
+    """The file inside scikit-image of a picture of BUILTIN.
+
+    Raises InputError if scikit-image is not installed, or without its pictures.
+    """
+    spec = importlib.util.find_spec("skimage")
+    folders = spec.submodule_search_locations if spec else None
+    path = Path(*(folders or ["scikit-image"])[:1], "data", BUILTIN[name])
+    if not path.is_file():
+        raise InputError(
+            f"{key}={name}: {shown(path)} is missing, install scikit-image's wheel from PyPI:"
+            " pip install --force-reinstall scikit-image"
+        )
+    return path
 
 
 def load_picture(

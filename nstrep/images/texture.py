@@ -35,12 +35,6 @@ where a picture has nothing in it."""
 
 QUANTILES = np.linspace(0.05, 0.95, 19)
 
-YARDSTICK = (
-    "astronaut", "chelsea", "coffee", "hubble_deep_field", "immunohistochemistry",
-    "motorcycle_left", "retina", "rocket",
-)  # fmt: skip
-"""The unlike pictures inside scikit-image whose differences are the units of :func:`distance`."""
-
 YARDSTICK_EDGE = 256  # pixels
 
 FINE = 0.7 * 0.5
@@ -119,7 +113,7 @@ def differences(a: np.ndarray, b: np.ndarray) -> dict[str, float]:
     """What :func:`distance` is the mean of, group by group.
 
     The difference of a group is the mean absolute difference of its entries, divided by the median
-    of the same over all pairs of :data:`YARDSTICK`. So the groups count alike whatever their units.
+    of this difference over all pairs of ``io.PHOTOGRAPHS``. So all groups have the same weight.
 
     Args:
         a: ``rgb01``, as for :func:`statistics`; the two may differ in size, not in how large a
@@ -316,6 +310,6 @@ def _gaps(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> dict[str, float
 @lru_cache(maxsize=1)
 def _units() -> dict[str, float]:
     """What each group typically differs by between unrelated photographs."""
-    pictures = [io.resize_long_edge(io.builtin(n).rgb, YARDSTICK_EDGE) for n in YARDSTICK]
+    pictures = [io.resize_long_edge(io.builtin(n).rgb, YARDSTICK_EDGE) for n in io.PHOTOGRAPHS]
     gaps = [_gaps(a, b) for a, b in combinations(map(statistics, pictures), 2)]
     return {name: float(np.median([gap[name] for gap in gaps])) for name in gaps[0]}

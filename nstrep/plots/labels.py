@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
-from nstrep.base.files import one_line
+from nstrep.base.text import one_line
 
 if TYPE_CHECKING:
     from nstrep.analysis.run_reader import Run

@@ -11,7 +11,7 @@ from pathlib import Path
 from nstrep import collect, report
 from nstrep.analysis.run_reader import load_sweep
 from nstrep.base.command_line import plain_errors
-from nstrep.base.files import shown
+from nstrep.base.text import shown
 
 
 def main(arguments: list[str] | None = None) -> None:

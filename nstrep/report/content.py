@@ -19,7 +19,7 @@ from PIL import Image
 
 from nstrep.analysis.run_reader import Run, Sweep
 from nstrep.base.errors import InputError
-from nstrep.base.files import one_line
+from nstrep.base.text import one_line
 from nstrep.config.schema import PictureConfig
 from nstrep.experiment import image_inputs, results
 from nstrep.images import io as images

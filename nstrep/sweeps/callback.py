@@ -19,9 +19,9 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, read_write
 
-from nstrep.base import environment
+from nstrep.base import environment, process_memory
 from nstrep.base.errors import BusyError, NstrepError, ResultsError
-from nstrep.base.files import reason
+from nstrep.base.text import reason
 from nstrep.experiment import run_directory
 from nstrep.sweeps import directory_names, progress
 
@@ -216,7 +216,7 @@ def share_machine(launcher: DictConfig, overrides: list[Override], runs: int) ->
     if plugin == "joblib":
         if launcher.n_jobs < 1:
             launcher.n_jobs = 1 if _on_a_gpu(overrides) else max(1, min(cores, runs))
-        environment.share_memory(launcher.n_jobs)
+        process_memory.share_memory(launcher.n_jobs)
         _hide_what_joblib_warns_of()
     asked = {
         "joblib": lambda: cores // launcher.n_jobs,

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from nstrep.base.errors import InputError, ResultsError
-from nstrep.base.files import atomic_write, reason, remove_unfinished, save_npz, sha256_of, shown
+from nstrep.base.files import atomic_write, remove_unfinished, sha256_of
+from nstrep.base.npz import save_npz
+from nstrep.base.text import reason, shown
 
 
 def test_sha256_equals_hashlib_over_several_blocks(tmp_path):

@@ -1,6 +1,6 @@
 import pytest
 
-from nstrep.base import environment
+from nstrep.base import process_memory
 from nstrep.config.schema import OptimizerConfig
 from nstrep.experiment import memory_plan
 from nstrep.losses import tiling
@@ -78,20 +78,20 @@ def test_the_limits_of_cgroups(tmp_path, version):
         (place / names[1]).write_text("300\n")
         (place / "memory.stat").write_text(f"anon 5\n{names[2]} 100\n")
     line = {1: "3:cpu,cpuacct:/x\n4:memory:/a/b\n", 2: "0::/a/b\n"}[version]
-    assert sorted(memory_plan._headroom(tmp_path, line)) == [300, 500]
-    assert memory_plan._headroom(tmp_path / "none", line) == []
+    assert sorted(process_memory._cgroup_headroom(tmp_path, line)) == [300, 500]
+    assert process_memory._cgroup_headroom(tmp_path / "none", line) == []
 
 
 def test_there_is_memory():
-    assert 2**24 < memory_plan.available() < 2**45
+    assert 2**24 < process_memory.available() < 2**45
 
 
 def test_processes_of_a_sweep_share_the_memory(monkeypatch):
-    monkeypatch.setattr(memory_plan, "_headroom", lambda: [800.0])
-    assert memory_plan.available() == 800
-    monkeypatch.setenv(environment.TOGETHER, "1")
-    environment.share_memory(4)
-    assert memory_plan.available() == 200
+    monkeypatch.setattr(process_memory, "_cgroup_headroom", lambda: [800.0])
+    assert process_memory.available() == 800
+    monkeypatch.setenv(process_memory.PROCESSES_VARIABLE, "1")
+    process_memory.share_memory(4)
+    assert process_memory.available() == 200
 
 
 def test_settings_without_corrections():

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 import nstrep
+from nstrep.base import process_memory
 from nstrep.base.errors import InputError
 from nstrep.fast import layouts, stylize, tiles
 from nstrep.fast.architectures import NETS
@@ -139,11 +140,9 @@ def test_transparent_grey_and_odd_pictures(model, photos, rng, tmp_path):
 
 
 def test_tiles_where_the_whole_does_not_fit(model, photos, tmp_path, monkeypatch):
-    from nstrep.experiment import memory_plan
-
     config = stylize.configured([f"model={model}", f"image={photos}/a.jpg", f"out={tmp_path}/o"])
     assert stylize.tile_of(config, 30, 30) == 0
-    monkeypatch.setattr(memory_plan, "available", lambda: 30 * 30 * stylize.BYTES)
+    monkeypatch.setattr(process_memory, "available", lambda: 30 * 30 * stylize.BYTES)
     assert stylize.tile_of(config, 30, 30) == stylize.TILE
     config.tile = 0
     assert stylize.tile_of(config, 30, 30) == 0

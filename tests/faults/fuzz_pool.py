@@ -232,15 +232,15 @@ def _alarm(number: int, frame: object) -> None:
 
 def carry_out(fuzz_kinds: object, bench: object, job: Job, lines: Lines) -> Outcome:
     """Make a case, let it be read, and say how that ended."""
-    from nstrep.base import environment
+    from nstrep.base import process_memory
     from nstrep.base.errors import NstrepError
 
     kind = fuzz_kinds.KINDS[job.kind]
     rng = random.Random(f"{job.seed}/{job.kind}/{job.number}")
     argument = kind.make(bench, rng, job.number)
     bench.allowed_mb = 0.0
-    environment.reset_peak_memory()
-    before = environment.memory_mb()["now"]
+    process_memory.reset_peak_memory()
+    before = process_memory.memory_mb()["now"]
     clock = time.perf_counter if job.kind == "command lines" else time.process_time
     began = clock()
     signal.setitimer(signal.ITIMER_REAL, WAITING)
@@ -261,7 +261,7 @@ def carry_out(fuzz_kinds: object, bench: object, job: Job, lines: Lines) -> Outc
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.setitimer(signal.ITIMER_PROF, 0)
     seconds = clock() - began
-    mb = max(0.0, environment.memory_mb()["peak"] - before)
+    mb = max(0.0, process_memory.memory_mb()["peak"] - before)
     if end != "wrong":
         odd = [line for line in lines.said if not fuzz_kinds.one_line(line)]
         if mb > MEMORY_MB + bench.allowed_mb:

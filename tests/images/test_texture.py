@@ -100,7 +100,7 @@ def test_distance_is_symmetric_and_the_mean_of_its_groups():
 
 
 def test_unrelated_photographs_are_about_1_apart():
-    pictures = [io.resize_long_edge(io.builtin(name).rgb, 160) for name in texture.YARDSTICK]
+    pictures = [io.resize_long_edge(io.builtin(name).rgb, 160) for name in io.PHOTOGRAPHS]
     found = [distance(a, b) for a, b in zip(pictures, pictures[1:])]
     assert np.median(found) == pytest.approx(1, abs=0.25)
 

@@ -17,7 +17,7 @@ from omegaconf import OmegaConf
 from PIL import Image
 
 from nstrep import cli
-from nstrep.base import environment
+from nstrep.base import environment, process_memory
 from nstrep.base.errors import InputError, ResultsError
 from nstrep.config.schema import check
 from nstrep.experiment import results
@@ -91,13 +91,13 @@ def test_runs_share_the_machine(monkeypatch, n_jobs, typed, runs, processes, thr
     monkeypatch.setattr(environment, "physical_cores", lambda: 4)
     for name in (environment.THREAD_VARIABLE, environment.CHOSEN):
         monkeypatch.setenv(name, "4")
-    monkeypatch.setenv(environment.TOGETHER, "1")
+    monkeypatch.setenv(process_memory.PROCESSES_VARIABLE, "1")
     launcher = OmegaConf.create({"_target_": JOBLIB, "n_jobs": n_jobs})
     overrides = OverridesParser.create().parse_overrides(typed)
     sweep.share_machine(launcher, overrides, runs)
     assert launcher.n_jobs == processes
     assert os.environ[environment.THREAD_VARIABLE] == str(threads)
-    assert environment.memory_share() == 1 / processes
+    assert process_memory.memory_share() == 1 / processes
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_a_sweeper_may_hand_over_fewer(sweeper, together):
 def test_threads_that_the_user_has_chosen_stay(monkeypatch):
     monkeypatch.setenv(environment.THREAD_VARIABLE, "3")
     monkeypatch.delenv(environment.CHOSEN, raising=False)
-    monkeypatch.setenv(environment.TOGETHER, "1")
+    monkeypatch.setenv(process_memory.PROCESSES_VARIABLE, "1")
     launcher = OmegaConf.create({"_target_": JOBLIB, "n_jobs": -1})
     sweep.share_machine(launcher, [], 100)
     assert os.environ[environment.THREAD_VARIABLE] == "3"

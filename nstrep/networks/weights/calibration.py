@@ -1,110 +1,144 @@
-"""A fixed set of photographs, and a walk through a VGG over them, convolution by convolution.
+"""Networks whose scales are set by statistics over a fixed set of photographs.
 
-The pictures lie inside scikit-image's wheel, so the same statistics come out everywhere and
-nothing is fetched.
+The photographs are part of scikit-image's wheel, so the statistics are the same everywhere and
+nothing is downloaded.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from importlib.resources import as_file, files
+import math
+from collections.abc import Callable, Mapping
 
 import numpy as np
+from PIL import Image
 
-from nstrep.base.errors import InputError
+from nstrep.images.io import PHOTOGRAPHS, builtin_file
 from nstrep.networks.vgg import RGB_MEAN, Architecture, Convolution
 
-PICTURES = (
-    "astronaut.png",
-    "chelsea.png",
-    "coffee.png",
-    "hubble_deep_field.jpg",
-    "ihc.png",
-    "motorcycle_left.png",
-    "retina.jpg",
-    "rocket.jpg",
-)
+RANDOM_LONG_EDGE = 128  # pixels of the photographs
+NORMALIZE_LONG_EDGE = 256
+DEAD_SHARE = 1e-6
+"""A filter whose mean activation is below this share of its layer's mean never fires."""
+
+
+def random_arrays(architecture: Architecture, seed: int) -> dict[str, np.ndarray]:
+    """The arrays of :func:`nstrep.networks.weights.random_weights`."""
+    generator = np.random.Generator(np.random.PCG64(seed))
+    arrays: dict[str, np.ndarray] = {}
+
+    def convolve(convolution: Convolution, apply: Apply) -> list[np.ndarray]:
+        weight_name, bias_name = convolution.shapes
+        shape = convolution.shapes[weight_name]
+        deviation = math.sqrt(2 / math.prod(shape[1:]))
+        weight = (generator.standard_normal(shape) * deviation).astype(np.float32)
+        outputs = apply(weight, np.zeros(shape[0], np.float32))
+        mean = channel_means(outputs)
+        centred = [output - _per_channel(mean) for output in outputs]
+        spread = np.sqrt(channel_means([output**2 for output in centred]))
+        spread[spread == 0] = 1
+        arrays[weight_name] = _float32(weight / spread[:, None, None, None])
+        arrays[bias_name] = _float32(-mean / spread)
+        return [output / _per_channel(spread) for output in centred]
+
+    walk(architecture, pictures(RANDOM_LONG_EDGE), convolve)
+    return arrays
+
+
+def normalized_arrays(
+    stored: Mapping[str, np.ndarray], architecture: Architecture
+) -> dict[str, np.ndarray]:
+    """The arrays of :func:`nstrep.networks.weights.normalized`."""
+    arrays: dict[str, np.ndarray] = {}
+    incoming = np.ones(3)
+
+    def convolve(convolution: Convolution, apply: Apply) -> list[np.ndarray]:
+        nonlocal incoming
+        weight_name, bias_name = convolution.shapes
+        weight = stored[weight_name] * incoming[None, :, None, None]
+        bias = stored[bias_name]
+        outputs = apply(weight, bias)
+        means = channel_means([np.maximum(output, 0) for output in outputs])
+        incoming = np.where(means > DEAD_SHARE * means.mean(), means, 1.0)
+        arrays[weight_name] = _float32(weight / incoming[:, None, None, None])
+        arrays[bias_name] = _float32(bias / incoming)
+        return [output / _per_channel(incoming) for output in outputs]
+
+    walk(architecture, pictures(NORMALIZE_LONG_EDGE, all_hues=True), convolve)
+    return arrays
 
 
 def pictures(long_edge: int, *, all_hues: bool = False) -> list[np.ndarray]:
-    """Return the set as ``vgg_input`` images, each (1, 3, H, W) with this longer side in pixels.
+    """The photographs as ``vgg_input`` images, each (1, 3, H, W).
 
     Args:
-        long_edge: in pixels.
-        all_hues: give each picture three times, its colour channels rotated. The set holds little
-            blue and violet, to which a filter for them would otherwise be scaled up.
+        long_edge: of each picture, in pixels.
+        all_hues: give each picture three times, with its colour channels rotated. The set has
+            little blue and violet; filters for these would otherwise be scaled up too far.
 
     Raises:
         InputError: scikit-image is installed without its pictures.
 
     """
-    from PIL import Image
-
-    found = []
-    for name in PICTURES:
-        try:
-            # Read as a file and not through skimage.data, which may go to the network.
-            with as_file(files("skimage") / "data" / name) as path, Image.open(path) as opened:
-                picture = opened.convert("RGB")
-        except OSError as error:
-            raise InputError(
-                f"weights: scikit-image has no picture {name} ({type(error).__name__}), "
-                "install its wheel from PyPI: pip install --force-reinstall scikit-image"
-            ) from error
+    images = []
+    for name in PHOTOGRAPHS:
+        with Image.open(builtin_file(name, key="weights")) as opened:
+            picture = opened.convert("RGB")
         scale = long_edge / max(picture.size)
         size = tuple(max(1, round(side * scale)) for side in picture.size)
         pixels = np.asarray(picture.resize(size, Image.Resampling.BICUBIC), np.float32)
         for turn in range(3 if all_hues else 1):
             turned = np.roll(pixels, turn, axis=2) - np.float32(RGB_MEAN)
-            found.append(turned.transpose(2, 0, 1)[None].copy())
-    return found
+            images.append(turned.transpose(2, 0, 1)[None].copy())
+    return images
+
+
+Apply = Callable[[np.ndarray, np.ndarray], list[np.ndarray]]
+"""Weight and bias of a convolution to its outputs, (1, channels, h, w) for each picture."""
 
 
 def walk(
     architecture: Architecture,
     images: list[np.ndarray],
-    convolve: Callable[[Convolution, Callable[..., list[np.ndarray]]], list[np.ndarray]],
+    convolve: Callable[[Convolution, Apply], list[np.ndarray]],
 ) -> None:
-    """Go through the network over ``images``: rectified, average pooled.
+    """Pass ``images`` through the network, with rectifiers and average pooling.
 
     Args:
         architecture: the network.
         images: ``vgg_input`` images, each (1, 3, H, W).
-        convolve: called for each convolution in order with the convolution and a function
-            ``apply(weight, bias)``, which returns its outputs, each (1, channels, h, w); returns
-            the outputs to go on with.
+        convolve: called for each convolution in order; returns the outputs to go on with.
 
     """
     import mxnet as mx
 
+    def apply(weight: np.ndarray, bias: np.ndarray) -> list[np.ndarray]:
+        parameters = mx.nd.array(weight), mx.nd.array(bias)
+        size = {"num_filter": len(bias), "kernel": (3, 3), "pad": (1, 1)}
+        return [mx.nd.Convolution(x, *parameters, **size).asnumpy() for x in inputs]
+
     inputs = [mx.nd.array(image) for image in images]
-    for block, depth in enumerate(architecture.depths, start=1):
-        for index in range(1, depth + 1):
-            name = f"conv{block}_{index}"
-            convolution = next(c for c in architecture.convolutions if c.name == name)
-
-            def apply(
-                weight: np.ndarray, bias: np.ndarray, inputs: list = inputs
-            ) -> list[np.ndarray]:
-                parameters = (mx.nd.array(weight), mx.nd.array(bias))
-                return [
-                    mx.nd.Convolution(
-                        x, *parameters, num_filter=len(bias), kernel=(3, 3), pad=(1, 1)
-                    ).asnumpy()
-                    for x in inputs
-                ]
-
-            inputs = [mx.nd.relu(mx.nd.array(x)) for x in convolve(convolution, apply)]
-        inputs = [
-            mx.nd.Pooling(x, pool_type="avg", kernel=(2, 2), stride=(2, 2))
-            for x in inputs
-            if block < len(architecture.depths)
-        ]
+    convolutions = iter(architecture.convolutions)
+    for layer in architecture.layers:
+        if layer.startswith("conv"):
+            inputs = [mx.nd.array(x) for x in convolve(next(convolutions), apply)]
+        elif layer.startswith("relu"):
+            inputs = [mx.nd.relu(x) for x in inputs]
+        else:
+            pooling = {"pool_type": "avg", "kernel": (2, 2), "stride": (2, 2)}
+            inputs = [mx.nd.Pooling(x, **pooling) for x in inputs]
 
 
 def channel_means(arrays: list[np.ndarray]) -> np.ndarray:
-    """Return the mean (channels,) over positions, then over pictures, of (1, channels, h, w).
+    """The mean (channels,) over positions, then over pictures, of (1, channels, h, w), in float64.
 
-    Each picture counts the same, whatever its shape. In float64.
+    So each picture counts the same, whatever its size.
     """
     return np.mean([array.mean(axis=(0, 2, 3), dtype=np.float64) for array in arrays], axis=0)
+
+
+def _per_channel(values: np.ndarray) -> np.ndarray:
+    return values.astype(np.float32)[None, :, None, None]
+
+
+def _float32(array: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(array, np.float32)

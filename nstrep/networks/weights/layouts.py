@@ -1,8 +1,8 @@
-"""The layouts in which VGG networks are published, and how each becomes this project's own.
+"""The layouts in which VGG networks are published, and their conversion to this project's own.
 
 The canonical network takes RGB, 0 to 255, minus :data:`nstrep.networks.vgg.RGB_MEAN`, and calls its
 parameters ``conv1_1_weight`` (out, in, 3, 3) and ``conv1_1_bias`` (out,). The others differ in
-names, in the order of the axes and in what the first convolution expects.
+names, in the order of the axes and in the input of the first convolution.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nstrep.base.npz import FormatError, Stored
+from nstrep.base.text import printable
 from nstrep.networks.vgg import RGB_MEAN, Architecture
 
 # torchvision and Gluon: pixels from 0 to 1, minus the mean, over the standard deviation.
@@ -27,7 +28,6 @@ FLOATS = ("float16", "float32", "float64")
 class Layout:
     """Where a file keeps the parameters of an architecture."""
 
-    title: str
     names: Mapping[str, str]
     """Canonical name to the name in the file."""
     kernel_axes: tuple[int, int, int, int] = (0, 1, 2, 3)
@@ -37,16 +37,15 @@ class Layout:
 
 
 def canonical(stored: Mapping[str, Stored], architecture: Architecture) -> dict[str, np.ndarray]:
-    """Find the convolutions of ``architecture`` in a file and return them in the canonical form.
+    """Load the convolutions of ``architecture`` from a file, in the canonical form.
 
-    Recognised by the names in the file: this project's and MXNet's own, torchvision, Keras
-    (without the top), Gluon's model zoo. Fully connected layers are ignored.
+    The layout is recognised by the names of the arrays: this project's and MXNet's own,
+    torchvision's, Keras' (without the top) or Gluon's model zoo. Dense layers are ignored.
 
     The ``imagenet`` input is folded into conv1_1: its scale exactly, and the difference of the
-    means (at most 0.5 of 255) through the bias. Zero padding stands for the mean colour, so along
-    the one-pixel border of conv1_1, where the kernel reaches beyond the picture, the difference
-    is counted for the padded pixels too: the activations there differ by the weight of these
-    pixels times at most 0.5.
+    means (at most 0.5 of 255) through the bias. At the border the folded difference also counts
+    for the padded pixels, which stand for the mean colour; so the activations of conv1_1 within
+    one pixel of the border differ by at most 0.5 times the weights of these pixels.
 
     Raises:
         FormatError: an array is missing, or has another shape or type, NaN or infinity, or the
@@ -54,10 +53,11 @@ def canonical(stored: Mapping[str, Stored], architecture: Architecture) -> dict[
 
     """
     layout = _recognise(stored, architecture)
-    arrays = {}
-    for convolution in architecture.convolutions:
-        for name, shape in convolution.shapes.items():
-            arrays[name] = _load(stored, layout, name, shape, architecture)
+    arrays = {
+        name: _load(stored, layout, name, shape, architecture)
+        for convolution in architecture.convolutions
+        for name, shape in convolution.shapes.items()
+    }
     if layout.input == "bgr":
         arrays["conv1_1_weight"] = arrays["conv1_1_weight"][:, ::-1]
     elif layout.input == "imagenet":
@@ -71,67 +71,64 @@ def canonical(stored: Mapping[str, Stored], architecture: Architecture) -> dict[
 
 
 def _recognise(stored: Mapping[str, Stored], architecture: Architecture) -> Layout:
-    normalised = [name for name in stored if re.search(r"batchnorm|running_mean|moving_mean", name)]
-    if normalised:
-        raise FormatError(
-            f"is a network with batch normalisation (it has {normalised[0]!r}), "
-            f"expected a plain {architecture.name}"
-        )
-    for layout in (_own, _torchvision, _keras, _gluon):
-        found = layout(stored, architecture)
-        if found is not None:
-            return found
+    for name in stored:
+        if re.search(r"batchnorm|running_mean|moving_mean", name):
+            raise FormatError(
+                f"is a network with batch normalisation (it has {name!r}), "
+                f"expected a plain {architecture.name}"
+            )
+    for recognise in (_own, _torchvision, _keras, _gluon):
+        layout = recognise(stored, architecture)
+        if layout is not None:
+            return layout
     names = ", ".join(repr(name[:60]) for name in list(stored)[:3])
-    first = next(iter(architecture.convolutions[0].shapes))
     raise FormatError(
-        f"has no VGG layers: it holds {names or 'no arrays'}, expected {first} and so on"
+        f"has no VGG layers: it holds {names or 'no arrays'}, expected conv1_1_weight and so on"
     )
 
 
 def _parameters(architecture: Architecture) -> list[tuple[str, str]]:
-    """Return (name of the convolution, ``weight`` or ``bias``) in order."""
+    """(name of the convolution, ``weight`` or ``bias``) of each parameter, in order."""
     return [(c.name, kind) for c in architecture.convolutions for kind in ("weight", "bias")]
 
 
 def _own(stored: Mapping[str, Stored], architecture: Architecture) -> Layout | None:
-    found = {name.rsplit("_", 1)[0] for name in stored if re.fullmatch(r"conv\d_\d_\w+", name)}
-    if not found:
+    layers = {name[:7] for name in stored if re.fullmatch(r"conv\d_\d_\w+", name)}
+    if not layers:
         return None
+    _refuse_other_network(layers, architecture)
+    return Layout({name: name for c in architecture.convolutions for name in c.shapes})
+
+
+def _refuse_other_network(layers: set[str], architecture: Architecture) -> None:
     # VGG-19 has every layer that VGG-16 has, with the same shapes, and more between them.
     known = [convolution.name for convolution in architecture.convolutions]
-    extra = sorted(name for name in found - set(known) if name < known[-1])
+    extra = sorted(name for name in layers - set(known) if name < known[-1])
     if extra:
         raise FormatError(f"has {extra[0]}, which {architecture.name} has not: another network")
-    names = [f"{name}_{kind}" for name, kind in _parameters(architecture)]
-    return Layout("MXNet", {name: name for name in names})
 
 
 def _torchvision(stored: Mapping[str, Stored], architecture: Architecture) -> Layout | None:
     # Also what Gluon's save_parameters writes. The index counts convolutions, rectifiers and
     # poolings; a prefix comes from wrappers such as DataParallel.
-    prefixes = {
-        match[1] for name in stored if (match := re.fullmatch(r"(.*\.)?features\.\d+\.\w+", name))
-    }
+    matches = [re.fullmatch(r"(.*\.)?features\.\d+\.\w+", name) for name in stored]
+    prefixes = {match[1] or "" for match in matches if match}
     if not prefixes:
         return None
-    prefix = min(prefixes, key=lambda found: found or "") or ""
-    steps = list(architecture.layers)
+    index = list(architecture.layers).index
     names = {
-        f"{name}_{kind}": f"{prefix}features.{steps.index(name)}.{kind}"
+        f"{name}_{kind}": f"{min(prefixes)}features.{index(name)}.{kind}"
         for name, kind in _parameters(architecture)
     }
-    return Layout("torchvision", names, input="imagenet")
+    return Layout(names, input="imagenet")
 
 
 def _gluon(stored: Mapping[str, Stored], architecture: Architecture) -> Layout | None:
-    prefixes = {
-        match[1]
-        for name in stored
-        if (match := re.fullmatch(r"(?:\w+:)?(\w+_)?conv\d+_(?:weight|bias)", name))
-    }
+    matches = [re.fullmatch(r"(?:\w+:)?(\w+_)?conv\d+_(?:weight|bias)", name) for name in stored]
+    prefixes = {match[1] or "" for match in matches if match}
     if len(prefixes) != 1:
         return None
-    prefix = prefixes.pop() or ""
+    (prefix,) = prefixes
     order = [convolution.name for convolution in architecture.convolutions]
     if f"{prefix}conv{len(order)}_weight" in stored:
         raise FormatError(
@@ -141,27 +138,26 @@ def _gluon(stored: Mapping[str, Stored], architecture: Architecture) -> Layout |
         f"{name}_{kind}": f"{prefix}conv{order.index(name)}_{kind}"
         for name, kind in _parameters(architecture)
     }
-    return Layout("Gluon", names, input="imagenet")
+    return Layout(names, input="imagenet")
 
 
 def _keras(stored: Mapping[str, Stored], architecture: Architecture) -> Layout | None:
     # "block1_conv1/block1_conv1/kernel:0", or ".../block1_conv1_W_1:0" in the files of 2016.
-    found: dict[str, str] = {}
-    for name, array in stored.items():
-        match = re.search(r"(?:^|/)block(\d)_conv(\d)/", name)
+    paths: dict[str, str] = {}
+    for path, array in stored.items():
+        match = re.search(r"(?:^|/)block(\d)_conv(\d)/", path)
         if match:
             kind = {4: "weight", 1: "bias"}.get(len(array.shape))
-            found[f"conv{match[1]}_{match[2]}_{kind}"] = name
-    if not found:
+            paths[f"conv{match[1]}_{match[2]}_{kind}"] = path
+    if not paths:
         return None
-    _own({name: stored[path] for name, path in found.items()}, architecture)
+    _refuse_other_network({name[:7] for name in paths}, architecture)
     names = {
-        f"{name}_{kind}": found.get(
-            f"{name}_{kind}", f"block{name[4]}_conv{name[6]}/{kind}".replace("weight", "kernel")
-        )
-        for name, kind in _parameters(architecture)
+        name: paths.get(name, f"block{name[4]}_conv{name[6]}/{name[8:]}")
+        for convolution in architecture.convolutions
+        for name in convolution.shapes
     }
-    return Layout("Keras", names, kernel_axes=(3, 2, 0, 1), input="bgr")
+    return Layout(names, kernel_axes=(3, 2, 0, 1), input="bgr")
 
 
 def _load(
@@ -172,20 +168,20 @@ def _load(
     architecture: Architecture,
 ) -> np.ndarray:
     """Check one array's shape and type before it is loaded, and its values after."""
-    there = layout.names[name]
-    shown = name if there == name else f"{there if there.isprintable() else ascii(there)} ({name})"
+    file_name = layout.names[name]
+    label = name if file_name == name else f"{printable(file_name)} ({name})"
     axes = layout.kernel_axes if len(shape) == 4 else (0,)
     due = tuple(shape[axes.index(axis)] for axis in range(len(shape)))
-    if there not in stored:
-        raise FormatError(f"{shown} is missing, {architecture.name} needs it with shape {due}")
-    array = stored[there]
+    if file_name not in stored:
+        raise FormatError(f"{label} is missing, {architecture.name} needs it with shape {due}")
+    array = stored[file_name]
     if array.shape != due:
-        raise FormatError(f"{shown} has shape {array.shape}, {architecture.name} needs {due}")
+        raise FormatError(f"{label} has shape {array.shape}, {architecture.name} needs {due}")
     if array.dtype not in FLOATS:
-        raise FormatError(f"{shown} has type {array.dtype}, expected {', '.join(FLOATS)}")
+        raise FormatError(f"{label} has type {array.dtype}, expected {', '.join(FLOATS)}")
     with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinite, and is refused
         values = array.read().astype(np.float32)
     wrong = int(np.count_nonzero(~np.isfinite(values)))
     if wrong:
-        raise FormatError(f"{shown} has {wrong} values that are NaN or infinite, expected none")
+        raise FormatError(f"{label} has {wrong} values that are NaN or infinite, expected none")
     return values.transpose(axes)

@@ -1,52 +1,57 @@
-"""MXNet's ``.params`` files, read without MXNet so that every size is checked before it is used."""
+"""MXNet's ``.params`` files, read without MXNet, which allocates before it checks sizes."""
 
 from __future__ import annotations
 
 import math
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 
 from nstrep.base.npz import FormatError, Stored
-from nstrep.networks.weights.containers import Reader
+from nstrep.networks.weights.reader import Reader
 
 MAGIC = struct.pack("<Q", 0x112)
 MAX_ARRAYS = 10_000
 MAX_DIMENSIONS = 8
 MAX_NAME_BYTES = 1_000
 
-# mshadow's type flags; the others (bfloat16 = 12) have no NumPy type.
-DTYPES = dict(
-    enumerate(("float32", "float64", "float16", "uint8", "int32", "int8", "int64", "bool"))
-)
+DTYPES = ("float32", "float64", "float16", "uint8", "int32", "int8", "int64", "bool")
+"""By mshadow's type flag. Flags above these, such as 12 for bfloat16, have no NumPy type."""
+
 V1, V2, V3 = 0xF993FAC8, 0xF993FAC9, 0xF993FACA
 DENSE = 0
 
 
-def read_params(reader: Reader) -> dict[str, Stored]:
+@contextmanager
+def open_params(path: Path) -> Iterator[dict[str, Stored]]:
     """List a file of ``mx.nd.save``: each version of MXNet's format from 2015 (none) to V3."""
-    reader.skip(len(MAGIC))
-    _reserved, count = reader.unpack("QQ")
-    if count > MAX_ARRAYS:
-        raise FormatError(f"is damaged: its header announces {count} arrays")
-    arrays = [_array(reader) for _ in range(count)]
-    (names,) = reader.unpack("Q")
-    if names != count:
-        raise FormatError(f"has {count} arrays and {names} names, expected a name for each")
-    found = {}
-    for stored in arrays:
-        (size,) = reader.unpack("Q")
-        if size > MAX_NAME_BYTES:
-            raise FormatError(f"is damaged: a name of {size} bytes")
-        name = reader.take(size).decode("utf-8", errors="replace")
-        if stored is not None:
-            found[name.removeprefix("arg:")] = stored
-    return found
+    with path.open("rb") as file:
+        reader = Reader(file)
+        reader.skip(len(MAGIC))
+        _reserved, count = reader.unpack("QQ")
+        if count > MAX_ARRAYS:
+            raise FormatError(f"is damaged: its header announces {count} arrays")
+        arrays = [_array(reader) for _ in range(count)]
+        (names,) = reader.unpack("Q")
+        if names != count:
+            raise FormatError(f"has {count} arrays and {names} names, expected a name for each")
+        named = {_name(reader).removeprefix("arg:"): stored for stored in arrays}
+        yield {name: stored for name, stored in named.items() if stored is not None}
+
+
+def _name(reader: Reader) -> str:
+    (size,) = reader.unpack("Q")
+    if size > MAX_NAME_BYTES:
+        raise FormatError(f"is damaged: a name of {size} bytes")
+    return reader.take(size).decode("utf-8", errors="replace")
 
 
 def _array(reader: Reader) -> Stored | None:
     # src/ndarray/ndarray.cc of MXNet 1.9.1: NDArray::Load and, for the two oldest layouts,
-    # NDArray::LegacyLoad. In the oldest the first word is no magic but the number of dimensions.
+    # NDArray::LegacyLoad. In the oldest the first word is the number of dimensions.
     (magic,) = reader.unpack("I")
     if magic in (V2, V3):
         (storage,) = reader.unpack("i")
@@ -65,13 +70,10 @@ def _array(reader: Reader) -> Stored | None:
     if min(shape, default=0) < 0:
         raise FormatError(f"is damaged: an array of shape {shape}")
     _device, _device_id, flag = reader.unpack("iii")
-    if flag not in DTYPES:
+    if not 0 <= flag < len(DTYPES):
         raise FormatError(f"has an array of MXNet type {flag}, expected 0 (float32)")
-    dtype = np.dtype(DTYPES[flag])
+    dtype = np.dtype(DTYPES[flag]).newbyteorder("<")
     size = math.prod(shape) * dtype.itemsize
     start = reader.skip(size)
-    return Stored(
-        shape,
-        dtype.name,
-        lambda: np.frombuffer(reader.at(start, size), dtype.newbyteorder("<")).reshape(shape),
-    )
+    read = lambda: np.frombuffer(reader.at(start, size), dtype).reshape(shape)  # noqa: E731
+    return Stored(shape, DTYPES[flag], read)

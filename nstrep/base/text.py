@@ -1,0 +1,28 @@
+"""Values of users, files and exceptions as one printable line of text."""
+
+from __future__ import annotations
+
+import os
+
+
+def printable(text: object) -> str:
+    """Text with escapes in place of characters that would break or colour a line."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in str(text))
+
+
+def one_line(text: object, length: int = 500) -> str:
+    """Any value as one line of printable text, cut to ``length`` characters."""
+    line = printable(" ".join(str(text).split()))
+    return line if len(line) <= length else line[: length - 3] + "..."
+
+
+def shown(path: str | os.PathLike[str]) -> str:
+    """A path for a one-line message: as given, or quoted and escaped if it is not printable."""
+    text = os.fspath(path)
+    return text if text and text.isprintable() else ascii(text)
+
+
+def reason(error: BaseException) -> str:
+    """The message of an exception on one line of at most 200 characters; never empty."""
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return printable(" ".join(text.split()))[:200] or type(error).__name__

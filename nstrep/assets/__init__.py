@@ -1,8 +1,8 @@
-"""Networks and paintings: found on the disk, or fetched and verified.
+"""Networks and pictures of others: found on the disk, or downloaded and verified.
 
-Files go to ``models/`` and ``inputs/`` under NSTREP_HOME (default: the current folder). A file
-gets its name there only after its checksum has been compared, so what has the name is whole. With
-NSTREP_MIRROR, a folder or an http(s) or file address, files are looked for there first.
+Files are stored in ``models/`` and ``inputs/`` under NSTREP_HOME (default: the current folder). A
+file gets its name there only after its checksum has been compared. NSTREP_MIRROR, a folder or an
+http(s) or file address, is tried before the published addresses.
 """
 
 from __future__ import annotations
@@ -13,60 +13,52 @@ import logging
 import os
 import shutil
 import sys
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 from nstrep.assets.catalogue import Asset, Source, home, named
-from nstrep.assets.checksums import RefusedError, check, lock, record
-from nstrep.assets.transfer import Limits, TransferError, transfer
+from nstrep.assets.checksums import RefusedError, check, record
 from nstrep.base.errors import InputError, NstrepError
 from nstrep.base.text import reason, shown
 
 log = logging.getLogger(__name__)
 
-LIMITS = Limits()
-
 
 def find(name: str) -> Path | None:
-    """Return where an asset, or one of its substitutes, lies whole on the disk; None if nowhere.
+    """Return the path of an asset, or of a substitute, if it is on the disk and verified.
 
-    The whole file is hashed, once in a process: a file's size would not show damage, and hashing
-    VGG-19 takes less time than loading it. A file that is not what was published is not returned;
-    the log says so.
+    Files that are not the published ones are skipped with a warning in the log.
 
     Raises:
         InputError: there is no asset of this name.
 
     """
-    for candidate in _with_substitutes(named(name)):
-        path = home() / candidate.path
-        if not path.is_file():
-            continue
-        try:
-            check(candidate, path)
-        except RefusedError as refusal:
-            log.warning("%s %s: move it away and fetch it again", shown(path), refusal)
-        else:
-            return path
+    for asset in _with_substitutes(named(name)):
+        path = home() / asset.path
+        if path.is_file():
+            try:
+                check(asset, path, asset.checksums)
+            except RefusedError as refusal:
+                log.warning("%s %s: move it away and fetch it again", shown(path), refusal)
+            else:
+                return path
     return None
 
 
 def ensure(name: str, policy: str) -> Path | None:
-    """Find an asset, or fetch it if the policy allows.
+    """Find an asset, or download it if the policy allows.
 
     Args:
         name: of the asset.
-        policy: ``always``, ``never``, or ``ask``, which asks on a terminal and is ``never`` where
-            there is none. With CI=true in the environment all are ``never``.
+        policy: ``always``, ``never``, or ``ask``, which asks on a terminal and is ``never``
+            elsewhere. With CI=true in the environment nothing is downloaded.
 
     Returns:
-        The file, or None if it is not there and could not or must not be fetched. A failure is
-        one line of the log.
+        The file, or None if it is missing and was not downloaded. A failure is logged as one line.
 
     Raises:
-        InputError: there is no asset of this name, or no policy of this name.
+        InputError: there is no asset of this name, or no such policy.
 
     """
     if policy not in ("ask", "always", "never"):
@@ -95,10 +87,10 @@ def _may_fetch(asset: Asset, policy: str) -> bool:
 
 
 def obtain(name: str) -> Path:
-    """Fetch an asset or, where it cannot be had, the first of its substitutes that can.
+    """Download an asset, or else the first of its substitutes that is available.
 
     Raises:
-        InputError: none could be fetched. The message says what to do by hand.
+        InputError: none could be downloaded. The message says what to do by hand.
         ResultsError: the file could not be written.
 
     """
@@ -115,16 +107,16 @@ def obtain(name: str) -> Path:
 
 
 def _with_substitutes(asset: Asset) -> list[Asset]:
-    usable = [named(name) for name in asset.substitutes]
+    substitutes = [named(name) for name in asset.substitutes]
     if importlib.util.find_spec("h5py") is None:
-        usable = [substitute for substitute in usable if not substitute.name.endswith(".h5")]
-    return [asset, *usable]
+        substitutes = [one for one in substitutes if not one.name.endswith(".h5")]
+    return [asset, *substitutes]
 
 
 def fetch(name: str) -> Path:
-    """Fetch one asset from the mirror or its published addresses and put it in its place.
+    """Download one asset from the mirror or its published addresses to its place.
 
-    Two processes may fetch at once: the second waits and takes the first one's file.
+    If two processes do so at once, the second waits and takes the file of the first.
 
     Raises:
         InputError: no address has the right file. The message says what to do by hand.
@@ -135,17 +127,16 @@ def fetch(name: str) -> Path:
     failures = []
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with lock(path):
+        with _locked(path):
             if path.is_file():
                 with contextlib.suppress(RefusedError):
-                    check(asset, path)
+                    check(asset, path, asset.checksums)
                     return path
             for source in (*_mirrored(asset), *asset.sources):
                 try:
                     _fetch_from(asset, source, path)
-                except (TransferError, RefusedError) as failure:
-                    where = urlsplit(source.url).hostname or source.url
-                    failures.append(f"{where}: {failure}")
+                except RefusedError as failure:
+                    failures.append(f"{urlsplit(source.url).hostname or source.url}: {failure}")
                 else:
                     return path
     except OSError as error:
@@ -159,48 +150,45 @@ def fetch(name: str) -> Path:
     )
 
 
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Be the only process that works on ``path``. The lock ends with its process."""
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(path.with_name(f".{path.name}.lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        log.info("another process fetches %s: waiting for it", path.name)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 def _mirrored(asset: Asset) -> Iterator[Source]:
     mirror = os.environ.get("NSTREP_MIRROR", "").rstrip("/")
     if not mirror:
         return
     if urlsplit(mirror).scheme not in ("http", "https", "file"):
         mirror = Path(mirror).expanduser().absolute().as_uri()
-    for path in dict.fromkeys((asset.path, asset.name)):
+    for path in (asset.path, asset.name):
         yield Source(f"{mirror}/{quote(path)}")
 
 
 def _fetch_from(asset: Asset, source: Source, path: Path) -> None:
-    # Under the lock, so what an interrupted process has left can go.
+    from nstrep.assets.download import download  # loads pooch
+
+    # The lock is held, so an existing folder is the leftover of a killed process.
     scratch = path.with_name(f".{path.name}.partial")
     shutil.rmtree(scratch, ignore_errors=True)
     try:
-        file = transfer(source.url, scratch, title=asset.name, limits=LIMITS)
-        if source.member is not None:
-            file = _extract(file, source.member)
+        file = download(source, scratch)
         # A mirror may have any of the files that the catalogue knows.
-        check(asset, file, (source.checksum,) if source in asset.sources else asset.checksums)
-        if asset.is_picture and not asset.checksums:
+        check(asset, file, (source.checksum,) if source.checksum else asset.checksums)
+        if not asset.checksums:
             record(asset, file, source)
-        mask = os.umask(0)
-        os.umask(mask)
-        file.chmod(0o666 & ~mask)  # it was made as a temporary file, for its owner alone
         os.replace(file, path)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-
-
-def _extract(archive: Path, member: str) -> Path:
-    target = archive.with_name("member")
-    try:
-        with zipfile.ZipFile(archive) as opened:
-            info = opened.getinfo(member)
-            if info.file_size > LIMITS.max_bytes:
-                raise RefusedError(f"has a member of {info.file_size} bytes")
-            with opened.open(info) as inside, target.open("wb") as outside:
-                shutil.copyfileobj(inside, outside, 1 << 20)
-    except (zipfile.BadZipFile, LookupError, EOFError, RuntimeError, ValueError) as error:
-        raise RefusedError(f"is no zip archive with {member} ({reason(error)})") from error
-    return target
-
-
-# --- command line --------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""``python -m nstrep.assets [--list] [--all | NAME ...]``: fetch networks and paintings."""
+"""``python -m nstrep.assets [--list] [--all | NAME ...]``: download networks and pictures."""
 
 from __future__ import annotations
 
@@ -15,49 +15,47 @@ from nstrep.base.text import shown
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Fetch what the command line names. Returns the exit code."""
+    """Download the assets that the command line names. Returns the exit code."""
+    basic = [asset.name for asset in CATALOGUE.values() if asset.basic]
     parser = argparse.ArgumentParser(
         prog="python -m nstrep.assets",
-        description="Fetch networks and pictures into models/ and inputs/ under NSTREP_HOME.",
-        epilog="Without a name: "
-        + ", ".join(asset.name for asset in CATALOGUE.values() if asset.basic)
-        + ". NSTREP_MIRROR names a folder or an address to look in first.",
+        description="Download networks and pictures into models/ and inputs/ under NSTREP_HOME.",
+        epilog=f"Without a name: {', '.join(basic)}. NSTREP_MIRROR names a folder or an address"
+        " that is tried first.",
     )
     choice = parser.add_mutually_exclusive_group()
-    choice.add_argument("--list", action="store_true", help="show what there is, fetch nothing")
+    choice.add_argument("--list", action="store_true", help="show all assets, download nothing")
     choice.add_argument("--all", action="store_true", help="all but the substitutes for a network")
-    parser.add_argument("names", nargs="*", metavar="NAME", help="what to fetch")
-    chosen = parser.parse_args(arguments)
-    if chosen.names and (chosen.list or chosen.all):
+    parser.add_argument("names", nargs="*", metavar="NAME", help="an asset to download")
+    options = parser.parse_args(arguments)
+    if options.names and (options.list or options.all):
         parser.error("--list and --all take no names")
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    if chosen.list:
-        for asset in CATALOGUE.values():
-            print(_line(asset))
-        return 0
-    spare = {name for asset in CATALOGUE.values() for name in asset.substitutes}
-    names = chosen.names or [
-        asset.name
-        for asset in CATALOGUE.values()
-        if asset.basic or (chosen.all and asset.name not in spare)
-    ]
     code = 0
-    for name in names:
-        try:
-            path = obtain(name)
-            print(f"{name}: {shown(path)} ({path.stat().st_size / 1e6:.1f} MB, checked)")
-        except NstrepError as error:
-            print(f"nstrep: error: {error}", file=sys.stderr)
-            code = max(code, error.exit_code)
+    try:
+        if options.list:
+            print("\n".join(map(_description, CATALOGUE.values())))
+            return code
+        substitutes = {name for asset in CATALOGUE.values() for name in asset.substitutes}
+        everything = [name for name in CATALOGUE if name not in substitutes]
+        for name in options.names or (everything if options.all else basic):
+            try:
+                path = obtain(name)
+                print(f"{name}: {shown(path)} ({path.stat().st_size / 1e6:.1f} MB, checked)")
+            except NstrepError as error:
+                print(f"nstrep: error: {error}", file=sys.stderr)
+                code = max(code, error.exit_code)
+    except KeyboardInterrupt:
+        return 130
     return code
 
 
-def _line(asset: Asset) -> str:
+def _description(asset: Asset) -> str:
     path = home() / asset.path
     state = "missing"
     if path.is_file():
         try:
-            check(asset, path)
+            check(asset, path, asset.checksums)
             state = "here"
         except RefusedError as refusal:
             state = f"WRONG, {refusal}"
@@ -68,7 +66,5 @@ def _line(asset: Asset) -> str:
 if __name__ == "__main__":
     try:
         sys.exit(main())
-    except NstrepError as problem:
+    except NstrepError as problem:  # a damaged record of checksums
         sys.exit(f"nstrep: error: {problem}")
-    except KeyboardInterrupt:
-        sys.exit(130)

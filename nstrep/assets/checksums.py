@@ -1,137 +1,109 @@
-"""What a fetched file must be: its published checksum, or what the first fetch has recorded."""
+"""Check that a file is the asset it should be, by published checksums or those of the first fetch.
+
+Nobody publishes checksums of some pictures. The SHA-256 of their first download is recorded in
+``inputs/CHECKSUMS.json``, and they must not change afterwards.
+"""
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import hashlib
 import json
 import logging
-from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 
 from nstrep.assets.catalogue import Asset, Source, home
 from nstrep.base.errors import InputError
-from nstrep.base.files import atomic_write, sha256_of
+from nstrep.base.files import atomic_write, sha256_of, stamp
 from nstrep.base.text import shown
 
 log = logging.getLogger(__name__)
 
-RECORD = "CHECKSUMS.json"
-"""Beside the pictures: the SHA-256 of those that the catalogue does not pin, at first fetch."""
-
 
 class RefusedError(Exception):
-    """A file is not what it should be. The message is the rest of a line about it."""
+    """A download or file cannot be used. The message continues a line that names it."""
 
 
-def check(asset: Asset, file: Path, checksums: Sequence[str | None] | None = None) -> None:
+def check(asset: Asset, file: Path, checksums: tuple[str, ...]) -> None:
     """Check that a file is the asset.
 
     Args:
-        asset: what it must be.
-        file: any name.
-        checksums: what it may be, if not all that the asset may be.
+        asset: what the file must be.
+        file: with any name.
+        checksums: those that the file may have; empty if the asset is not pinned.
 
     Raises:
-        RefusedError: it is not.
-        InputError: the record of first fetches is damaged.
+        RefusedError: the file is something else.
+        InputError: the record of first downloads is damaged.
 
     """
-    due = asset.checksums if checksums is None else tuple(filter(None, checksums))
-    if due:
-        found = [_digest(file, checksum.split(":")[0]) for checksum in due]
-        if not set(found) & set(due):
-            raise RefusedError(f"is not the published file: {found[0]}, expected {due[0]}")
+    published = checksums or tuple(filter(None, (source.checksum for source in asset.sources)))
+    digests = [_digest(file, checksum.split(":")[0]) for checksum in published]
+    if set(digests) & set(published):
         return
-    # Not pinned: either what one of its sources publishes, or what the first fetch has recorded.
-    pins = {source.checksum for source in asset.sources if source.checksum}
-    if any(_digest(file, pin.split(":")[0]) == pin for pin in pins):
-        return
-    recorded = _recorded().get(asset.name)
-    found = _digest(file, "sha256")
-    if recorded is not None and found != f"sha256:{recorded}":
+    if checksums:
+        raise RefusedError(f"is not the published file: {digests[0]}, expected {checksums[0]}")
+    recorded = _read_record().get(asset.name, {}).get("sha256")
+    digest = _digest(file, "sha256")
+    if recorded is not None and digest != f"sha256:{recorded}":
         raise RefusedError(
-            f"is not the file of the first fetch: {found}, expected sha256:{recorded};"
-            f" to accept it, take {asset.name} out of {shown(_record_path())}"
+            f"is not the file of the first download: {digest}, expected sha256:{recorded};"
+            f" to accept it, remove {asset.name} from {shown(_record_path())}"
         )
-    _check_picture(asset.name, file)
-
-
-def _check_picture(name: str, file: Path) -> None:
     from nstrep.images import io
 
     try:
-        io.load_picture(file, key=name)
+        io.load_picture(file, key=asset.name)
     except InputError as error:
         raise RefusedError(f"is no picture that can be read ({error})") from error
 
 
-def _digest(file: Path, algorithm: str) -> str:
-    state = file.stat()
-    return f"{algorithm}:{_hash(file.absolute(), algorithm, state.st_size, state.st_mtime_ns)}"
-
-
-@lru_cache(maxsize=64)
-def _hash(file: Path, algorithm: str, size: int, _changed: int) -> str:
-    if algorithm == "sha256":
-        return sha256_of(file)
-    digest = hashlib.new("sha1" if algorithm == "git" else algorithm, usedforsecurity=False)
-    if algorithm == "git":
-        digest.update(b"blob %d\0" % size)
-    with file.open("rb") as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
-
-
-def _record_path() -> Path:
-    return home() / "inputs" / RECORD
-
-
-def _recorded() -> dict[str, str]:
-    """Name to SHA-256."""
-    path = _record_path()
-    try:
-        entries = json.loads(path.read_text(encoding="utf-8"))
-        return {name: str(entry["sha256"]) for name, entry in entries.items()}
-    except FileNotFoundError:
-        return {}
-    except (ValueError, AttributeError, KeyError, TypeError) as error:
-        raise InputError(f"{shown(path)}: is damaged; repair or remove it") from error
-
-
 def record(asset: Asset, file: Path, source: Source) -> None:
-    """Write down the SHA-256 of a picture that is not pinned, and where it came from.
+    """Record the SHA-256 of a picture that is not pinned, and its address.
 
     Raises:
         InputError: the record is damaged.
         ResultsError: it cannot be written.
 
     """
+    from filelock import FileLock
+
     digest = _digest(file, "sha256").removeprefix("sha256:")
     path = _record_path()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with lock(path):
-        known = _recorded()  # also: refuse to overwrite a damaged record
-        entries = json.loads(path.read_text(encoding="utf-8")) if known else {}
-        entries[asset.name] = {"sha256": digest, "url": source.url}
+    with FileLock(path.with_name(f".{path.name}.lock")):
+        entries = {**_read_record(), asset.name: {"sha256": digest, "url": source.url}}
         with atomic_write(path) as temporary:
             temporary.write_text(json.dumps(entries, indent=2, sort_keys=True) + "\n")
     log.info("%s is not pinned: sha256 %s, recorded in %s", asset.name, digest, shown(path))
 
 
-@contextlib.contextmanager
-def lock(path: Path) -> Iterator[None]:
-    """Be the only process that works on ``path``. The lock goes when its process ends."""
-    with path.with_name(f".{path.name}.lock").open("a") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            log.info("another process fetches %s: waiting for it", path.name)
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        except OSError:
-            # Some network file systems have no locks: both fetch, and the last one's file stays.
-            log.debug("no lock on %s", shown(path))
-        yield
+def _digest(file: Path, algorithm: str) -> str:
+    return f"{algorithm}:{_hash(file.absolute(), algorithm, stamp(file))}"
+
+
+@lru_cache(maxsize=64)
+def _hash(file: Path, algorithm: str, _stamp: tuple[int, ...]) -> str:
+    """A file is hashed once in a process, unless it changes."""
+    if algorithm == "sha256":
+        return sha256_of(file)
+    data = file.read_bytes()
+    if algorithm == "git":
+        data, algorithm = b"blob %d\0" % len(data) + data, "sha1"
+    return hashlib.new(algorithm, data, usedforsecurity=False).hexdigest()
+
+
+def _record_path() -> Path:
+    return home() / "inputs" / "CHECKSUMS.json"
+
+
+def _read_record() -> dict[str, dict[str, str]]:
+    path = _record_path()
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8"))
+        if all(isinstance(entry["sha256"], str) for entry in entries.values()):
+            return entries
+    except FileNotFoundError:
+        return {}
+    except (ValueError, AttributeError, KeyError, TypeError):
+        pass
+    raise InputError(f"{shown(path)}: is damaged; repair or remove it")

@@ -14,7 +14,7 @@ from PIL import Image
 
 from nstrep import cli
 from nstrep.config.schema import GROUPS, check
-from nstrep.images.decoding import to_uint8
+from nstrep.images.io import to_uint8
 
 _DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # the fast one, where it was built
 

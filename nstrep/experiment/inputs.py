@@ -108,8 +108,8 @@ def prepare(
     if config.tile not in (None, "auto"):
         tiling.check(network, layers, *photo.shape[:2], config.tile)
     mode, pixel_scale = MODES[config.color], config.preprocess.pixel_scale
-    paintings = [mode.painting(painting, photo) for painting in paintings]
-    seen = mode.photo(photo)
+    paintings = [mode.style(painting, photo) for painting in paintings]
+    seen = mode.content(photo)
     rng = np.random.Generator(np.random.PCG64(config.seed))
     guess = pictures.first_guess(config)
     start = pictures.start_image(config, seen, paintings[0], guess, rng)

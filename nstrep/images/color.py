@@ -1,11 +1,11 @@
-"""Keeping the photo's colours: Gatys, Bethge, Hertzmann, Shechtman 2016 (arXiv 1606.05897).
+"""Keeping the content's colours: Gatys, Bethge, Hertzmann, Shechtman 2016 (arXiv 1606.05897).
 
-Either the painting gets the photo's colours before the transfer, by a linear map that gives its
-pixels the photo's mean and covariance (their section 3), or the transfer sees the luminances
-alone and the photo's chrominance is put back afterwards (their section 4).
+Either the style image gets the content's colours before the transfer, by a linear map that gives
+its pixels the content's mean and covariance (their section 3), or the luminances alone are
+transferred and the content's chrominance is added afterwards (their section 4).
 
-All pictures are ``rgb01``, (H, W, 3). What comes out may leave [0, 1]: cutting it there would
-change the statistics that were asked for.
+All pictures are ``rgb01``, (H, W, 3). Results may leave [0, 1]: clipping would change the
+statistics.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from skimage.color import rgb2yiq, yiq2rgb
 log = logging.getLogger(__name__)
 
 NO_COLOUR = 5e-3
-"""A deviation, as a share of the largest, at which a direction of colour space counts as absent:
-about the rounding of an 8-bit picture, which must not be blown up to a colour."""
+"""A direction of colour space counts as absent if its deviation is below this share of the largest:
+about the rounding of an 8-bit picture, which must not be amplified to a colour."""
 
 
 def statistics(rgb01: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -44,24 +44,24 @@ def cholesky_root(covariance: np.ndarray) -> np.ndarray:
 
 
 def matched(
-    painting: np.ndarray, photo: np.ndarray, root: Callable[[np.ndarray], np.ndarray]
+    style: np.ndarray, content: np.ndarray, root: Callable[[np.ndarray], np.ndarray]
 ) -> np.ndarray:
-    """The painting with the mean and the covariance of the photo's colours, float32.
+    """The style image with the mean and covariance of the content's colours, float32.
 
-    x becomes A (x - mean of the painting) + mean of the photo, A = R(photo) R(painting)^-1.
-    With :func:`symmetric_root` this is the form of Image Analogies, with :func:`cholesky_root`
-    the other one of the paper (section 3). A painting without colour, such as a drawing in ink,
-    spans fewer directions than the photo: what it lacks cannot be matched and stays absent.
+    x becomes A (x - mean of style) + mean of content, A = R(content) R(style)^-1. R is
+    :func:`symmetric_root` as in Image Analogies, or :func:`cholesky_root`, the paper's other form
+    (section 3). A style image without colour, such as an ink drawing, spans fewer directions of
+    colour space than the content; in the missing ones it stays without colour.
     """
-    photo_mean, photo_covariance = statistics(photo)
-    mean, covariance = statistics(painting)
+    content_mean, content_covariance = statistics(content)
+    mean, covariance = statistics(style)
     inverse = np.linalg.pinv(root(covariance), rcond=NO_COLOUR)
     missing = 3 - np.linalg.matrix_rank(inverse)
     if missing:
         log.warning(
-            "color: the painting has no colour in %d of 3 directions; they stay absent", missing
+            "color: the style image has no colour in %d of 3 directions; they stay absent", missing
         )
-    mapped = (painting - mean) @ (root(photo_covariance) @ inverse).T + photo_mean
+    mapped = (style - mean) @ (root(content_covariance) @ inverse).T + content_mean
     return mapped.astype(np.float32)
 
 
@@ -71,38 +71,38 @@ def grey(rgb01: np.ndarray) -> np.ndarray:
     return np.repeat(luminance, 3, axis=2).astype(np.float32)
 
 
-def grey_matched(painting: np.ndarray, photo: np.ndarray) -> np.ndarray:
-    """The painting's luminance with the mean and deviation of the photo's (section 4, eq. 7)."""
-    luminance, target = (grey(picture).astype(np.float64) for picture in (painting, photo))
+def grey_matched(style: np.ndarray, content: np.ndarray) -> np.ndarray:
+    """The style's luminance with the mean and deviation of the content's (section 4, eq. 7)."""
+    luminance, target = (grey(picture).astype(np.float64) for picture in (style, content))
     spread = luminance.std()
     gain = target.std() / spread if spread > 1e-6 else 0.0
     return ((luminance - luminance.mean()) * gain + target.mean()).astype(np.float32)
 
 
-def with_chrominance(rgb01: np.ndarray, photo: np.ndarray) -> np.ndarray:
-    """The luminance of one picture with the chrominance (I and Q) of another, float32."""
-    yiq = rgb2yiq(photo)
+def with_chrominance(rgb01: np.ndarray, content: np.ndarray) -> np.ndarray:
+    """The luminance of ``rgb01`` with the chrominance (I and Q) of the content, float32."""
+    yiq = rgb2yiq(content)
     yiq[..., 0] = rgb2yiq(rgb01)[..., 0]
     return yiq2rgb(yiq).astype(np.float32)
 
 
 @dataclass(frozen=True)
 class Mode:
-    """What one value of ``color`` does on the way to the network and back."""
+    """How one value of ``color`` changes the network's inputs and the result."""
 
-    painting: Callable[[np.ndarray, np.ndarray], np.ndarray]
-    """Painting and photo to the painting that the network sees."""
-    photo: Callable[[np.ndarray], np.ndarray] = lambda photo: photo
-    """The photo to what the network sees of it."""
-    result: Callable[[np.ndarray, np.ndarray], np.ndarray] = lambda result, photo: result
-    """What the optimisation reached, and the photo, to the picture that is saved."""
+    style: Callable[[np.ndarray, np.ndarray], np.ndarray]
+    """Style and content image to the style image that the network gets."""
+    content: Callable[[np.ndarray], np.ndarray] = lambda content: content
+    """Content image to the content image that the network gets."""
+    result: Callable[[np.ndarray, np.ndarray], np.ndarray] = lambda result, content: result
+    """Result of the optimisation and content image to the picture that is saved."""
     luminance: bool = False
     """Only the luminance is optimised."""
 
 
 MODES = {
-    "style": Mode(lambda painting, photo: painting),
-    "histogram": Mode(lambda painting, photo: matched(painting, photo, symmetric_root)),
-    "cholesky": Mode(lambda painting, photo: matched(painting, photo, cholesky_root)),
+    "style": Mode(lambda style, content: style),
+    "histogram": Mode(lambda style, content: matched(style, content, symmetric_root)),
+    "cholesky": Mode(lambda style, content: matched(style, content, cholesky_root)),
     "luminance": Mode(grey_matched, grey, with_chrominance, luminance=True),
 }

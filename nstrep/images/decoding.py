@@ -1,6 +1,6 @@
-"""Picture files to pixels, with Pillow: every format, colour model and orientation that is read.
+"""Decoding of picture files with Pillow: formats, colour models, profiles and orientations.
 
-:func:`nstrep.images.io.load_picture` is the caller; it puts the file's name before what is refused.
+:func:`nstrep.images.io.load_picture` is the public function; it adds the file's name to a refusal.
 Samples of 16 bits are reduced to their high byte, as Pillow does for colour.
 """
 
@@ -23,32 +23,38 @@ from nstrep.base.text import reason
 log = logging.getLogger(__name__)
 
 MAX_PIXELS = 100_000_000
-"""Largest width x height that is read or made. As float32 RGB that is 1.2 GB."""
+"""Largest width x height of a picture. As float32 RGB that is 1.2 GB."""
 
 FORMATS = "JPEG, PNG, TIFF, WebP, BMP or GIF"
-_PIL_FORMATS = ["JPEG", "PNG", "TIFF", "WEBP", "BMP", "GIF"]  # JPEG brings MPO, of many cameras
+_PIL_FORMATS = ["JPEG", "PNG", "TIFF", "WEBP", "BMP", "GIF"]  # JPEG includes MPO, of many cameras
 
 
 class Refused(Exception):
-    """Why a file is refused: "found ...; allowed: ...", still without its name."""
+    """A file cannot be used. The message is "found ...; allowed: ...", without the file's name."""
 
 
-def too_large(found: str, max_pixels: int) -> str:
-    """Say that a picture of `found` pixels is more than `max_pixels`."""
-    return f"found {found}; allowed: at most {max_pixels} pixels"
+def too_large(pixels: str, max_pixels: int) -> str:
+    """The message for a picture of `pixels`, more than `max_pixels`."""
+    return f"found {pixels}; allowed: at most {max_pixels} pixels"
+
+
+def check_size(width: int, height: int, max_pixels: int) -> None:
+    """Refuse a picture without pixels, or with too many."""
+    if width < 1 or height < 1:
+        raise Refused(f"found a size of {width} x {height}; allowed: at least 1 x 1")
+    if width * height > max_pixels:
+        raise Refused(too_large(f"{width} x {height} = {width * height} pixels", max_pixels))
 
 
 def open_file(path: str | os.PathLike[str]) -> BinaryIO:
-    """Open a regular, non-empty file; opening a pipe would wait for ever."""
+    """Open a regular, non-empty file; opening a pipe would block."""
     try:
         status = os.stat(path)
-        if stat.S_ISDIR(status.st_mode):
-            raise Refused(f"found a folder; allowed: a {FORMATS} file")
-        if not stat.S_ISREG(status.st_mode):
-            raise Refused(f"found a device, pipe or socket; allowed: a {FORMATS} file")
-        if status.st_size == 0:
-            raise Refused(f"found an empty file; allowed: a {FORMATS} file")
-        return open(path, "rb")
+        if stat.S_ISREG(status.st_mode) and status.st_size > 0:
+            return open(path, "rb")
+        folder = "a folder" if stat.S_ISDIR(status.st_mode) else "a device, pipe or socket"
+        found = "an empty file" if stat.S_ISREG(status.st_mode) else folder
+        raise Refused(f"found {found}; allowed: a {FORMATS} file")
     except FileNotFoundError as error:
         raise Refused(f"found no such file; allowed: a {FORMATS} file") from error
     except PermissionError as error:
@@ -59,10 +65,7 @@ def open_file(path: str | os.PathLike[str]) -> BinaryIO:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Keep Pillow's warnings and log lines away: what matters is raised or logged here.
-
-    Not caught: libtiff, in C, prints a line of its own about some damaged compressed TIFFs.
-    """
+    """Suppress Pillow's warnings and log lines; libtiff, in C, may still print one."""
     logger = logging.getLogger("PIL.TiffImagePlugin")
     before = logger.disabled
     logger.disabled = True
@@ -75,17 +78,17 @@ def quiet() -> Iterator[None]:
 
 
 def decode(stream: BinaryIO, max_pixels: int, label: str) -> np.ndarray:
-    """`rgb01` of an open file, upright, in sRGB and over white; `label` names it in the log."""
-    head = stream.read(26)
+    """`rgb01` of an open file, upright, in sRGB and over white; log lines begin with `label`."""
+    header = stream.read(26)
     stream.seek(0)
     image = _open_image(stream, max_pixels)
     image.load()
-    if image.format != "TIFF":  # turned by Pillow itself; older versions keep the tag
+    if image.format != "TIFF":  # Pillow has rotated a TIFF; its older versions keep the tag
         try:
             ImageOps.exif_transpose(image, in_place=True)
         except Exception as error:  # Pillow raises almost anything for broken EXIF
             log.warning("%s: unreadable EXIF data are ignored (%s)", label, reason(error))
-    image = _eight_bits(image, head)
+    image = _eight_bits(image, header)
     icc = image.info.get("icc_profile")
     grey = image.mode in ("1", "L", "LA", "La")
     alpha = None
@@ -98,8 +101,8 @@ def decode(stream: BinaryIO, max_pixels: int, label: str) -> np.ndarray:
         image = image.convert("L" if grey else "RGB")
         image = _to_srgb(image, icc, label) if icc else image
     rgb = np.asarray(image.convert("RGB")).astype(np.float32)
-    rgb /= np.float32(255)
-    if alpha is not None:  # in place: these are the largest arrays of the program
+    rgb /= np.float32(255)  # in place: these are the largest arrays of the program
+    if alpha is not None:
         share = np.asarray(alpha).astype(np.float32)[..., None] / np.float32(255)
         rgb *= share
         rgb += 1 - share
@@ -126,7 +129,7 @@ def _open_image(stream: BinaryIO, max_pixels: int) -> Image.Image:
     if image.format == "TIFF":
         bits = image.tag_v2.get(TiffImagePlugin.BITSPERSAMPLE, (1,))
         planar = image.tag_v2.get(TiffImagePlugin.PLANAR_CONFIGURATION, 1) == 2 and len(bits) > 1
-        # Pillow would mix up planes of 16 bits, and take 12 bits for dark 16.
+        # Pillow would mix up planes of 16 bits, and read 12 bits as dark 16.
         if max(bits) > 8 and (set(bits) != {16} or planar or image.mode in ("I", "F")):
             planes = "separate planes of " if planar else ""
             kind = {"F": "float", "I": "signed or 32-bit"}.get(image.mode, f"{max(bits)}-bit")
@@ -137,17 +140,9 @@ def _open_image(stream: BinaryIO, max_pixels: int) -> Image.Image:
     return image
 
 
-def check_size(width: int, height: int, max_pixels: int) -> None:
-    """Refuse a picture without pixels, or with too many."""
-    if width < 1 or height < 1:
-        raise Refused(f"found a size of {width} x {height}; allowed: at least 1 x 1")
-    if width * height > max_pixels:
-        raise Refused(too_large(f"{width} x {height} = {width * height} pixels", max_pixels))
-
-
-def _eight_bits(image: Image.Image, head: bytes) -> Image.Image:
-    """A picture of 16 bits in 8, which Pillow leaves undone for grey and for a PNG's key colour."""
-    deep_png = image.format == "PNG" and head[24] == 16  # the depth stands in the header chunk
+def _eight_bits(image: Image.Image, header: bytes) -> Image.Image:
+    """Reduce 16 bits to 8 where Pillow does not: in grey, and in the key colour of a PNG."""
+    deep_png = image.format == "PNG" and header[24] == 16
     info = image.info
     if image.mode.startswith("I"):
         high = (np.asarray(image) >> 8).astype(np.uint8)
@@ -155,7 +150,7 @@ def _eight_bits(image: Image.Image, head: bytes) -> Image.Image:
         white_is_zero = tags.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION) == 0
         image = Image.fromarray(255 - high if white_is_zero else high)
         image.info = info
-    elif deep_png and head[25] == 4:  # grey with alpha, which Pillow holds as RGBA
+    elif deep_png and header[25] == 4:  # grey with alpha, which Pillow holds as RGBA
         image = image.convert("LA")
     if deep_png and "transparency" in info:
         key = info["transparency"]
@@ -164,13 +159,13 @@ def _eight_bits(image: Image.Image, head: bytes) -> Image.Image:
 
 
 def _to_srgb(image: Image.Image, icc: bytes, label: str) -> Image.Image:
-    """Convert L or RGB from the profile; unchanged if that is sRGB itself, or is bad."""
+    """Convert L or RGB from its profile; unchanged if that is sRGB or damaged."""
     grey = image.mode == "L"
     steps = np.arange(256) if grey else np.round(np.arange(17) * (255 / 16))
     axes = np.meshgrid(*[steps] * (1 if grey else 3), indexing="ij")
     probe = np.stack(axes, axis=-1).reshape(1, -1, len(axes)).astype(np.uint8)
     after = _converted(Image.fromarray(probe[..., 0] if grey else probe), icc, label)
-    # A profile that moves no colour by more than rounding is sRGB: the pixels stay exact.
+    # A profile that changes no colour by more than rounding is sRGB: the pixels stay exact.
     if after is None or np.abs(np.asarray(after).astype(int) - probe).max() <= 1:
         return image
     if grey:
@@ -179,28 +174,17 @@ def _to_srgb(image: Image.Image, icc: bytes, label: str) -> Image.Image:
 
 
 def _converted(image: Image.Image, icc: bytes, label: str) -> Image.Image | None:
-    """L (a ramp), RGB or CMYK through its profile to 8-bit sRGB; None if the profile is bad."""
+    """L (a ramp), RGB or CMYK through its profile to 8-bit sRGB; None if the profile is damaged."""
     try:
         profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
         grey = image.mode == "L"
         if grey and profile.profile.xcolor_space.strip() == "RGB":
             image = image.convert("RGB")
-        # LittleCMS tabulates grey coarsely, up to 5 levels off in the dark. Grey comes here only
-        # as a ramp of 256 values, so every value can be computed in full.
+        # LittleCMS tabulates grey coarsely, up to 5 levels off in the dark. NOOPTIMIZE computes
+        # every value, which is fast for a ramp of 256.
         flags = ImageCms.Flags.NOOPTIMIZE if grey else ImageCms.Flags.NONE
         srgb = ImageCms.createProfile("sRGB")
         return ImageCms.profileToProfile(image, profile, srgb, outputMode="RGB", flags=flags)
-    except Exception as error:  # PyCMSError, but also OSError and ValueError for odd ones
+    except Exception as error:  # PyCMSError, but also OSError and ValueError for odd profiles
         log.warning("%s: the ICC profile is ignored (%s)", label, reason(error))
         return None
-
-
-def to_uint8(rgb01: np.ndarray) -> np.ndarray:
-    """(H, W, C) floats as uint8: clipped to [0, 1], then floor(255 x + 0.5).
-
-    So 0.5 gives 128, and n / 255 gives n back. Raises ValueError for NaN, which is no colour.
-    """
-    scaled = np.clip(np.asarray(rgb01), 0, 1) * 255 + 0.5
-    if np.isnan(scaled).any():
-        raise ValueError("the picture has NaN values")
-    return np.floor(scaled).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""The filter that takes specks of noise out of what is saved; the optimisation never sees it."""
+"""Noise filters for the saved picture; the optimisation does not use them."""
 
 from __future__ import annotations
 
@@ -15,6 +15,6 @@ FILTERS = {
 
 
 def remove_noise(rgb01: np.ndarray, strength: float, method: str) -> np.ndarray:
-    """Filter an ``rgb01`` picture (H, W, 3), cut to [0, 1] first; strength 0 only cuts."""
+    """Clip an ``rgb01`` picture (H, W, 3) to [0, 1] and filter it; strength 0 only clips."""
     clipped = np.clip(rgb01, 0.0, 1.0)
     return FILTERS[method](clipped, strength) if strength else clipped

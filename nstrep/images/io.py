@@ -1,7 +1,7 @@
-"""Pictures in and out: files to sRGB arrays, resizing, and PNG with text. Nothing about networks.
+"""Reading pictures as sRGB arrays, resizing them, and writing PNG files with text.
 
-Inside the program a picture is `rgb01`: an array (height, width, 3), float32, sRGB-encoded, in
-[0, 1]. `rgb255` is the same times 255. Every problem with a file is one InputError line.
+A picture is `rgb01`: an array (height, width, 3), float32, sRGB-encoded, in [0, 1]. Every problem
+with a file is one InputError line.
 """
 
 from __future__ import annotations
@@ -31,32 +31,26 @@ from nstrep.images.decoding import (
     decode,
     open_file,
     quiet,
-    to_uint8,
     too_large,
 )
 
 log = logging.getLogger(__name__)
 
-# The colour pictures that ship inside the scikit-image wheel, by the name of the function in
-# skimage.data. Read from the wheel: skimage.data itself may download.
-BUILTIN = {
+PHOTOGRAPHS = {
     "astronaut": "astronaut.png",
     "chelsea": "chelsea.png",
     "coffee": "coffee.png",
     "hubble_deep_field": "hubble_deep_field.jpg",
     "immunohistochemistry": "ihc.png",
-    "logo": "logo.png",
     "motorcycle_left": "motorcycle_left.png",
-    "motorcycle_right": "motorcycle_right.png",
     "retina": "retina.jpg",
     "rocket": "rocket.jpg",
 }
+"""Photographs of different subjects inside the scikit-image wheel, by their function in
+`skimage.data`, which itself may download. Statistics over many kinds of picture use them."""
 
-PHOTOGRAPHS = (
-    "astronaut", "chelsea", "coffee", "hubble_deep_field", "immunohistochemistry",
-    "motorcycle_left", "retina", "rocket",
-)  # fmt: skip
-"""Photographs of BUILTIN with different subjects, for statistics over many kinds of picture."""
+BUILTIN = PHOTOGRAPHS | {"logo": "logo.png", "motorcycle_right": "motorcycle_right.png"}
+"""The colour pictures of scikit-image."""
 
 STAND_INS = {
     name: Path(__file__).with_name("stand_ins") / f"{name}.webp"
@@ -64,24 +58,21 @@ STAND_INS = {
 }
 """Paintings inside this package; scripts/paintings/ draws them."""
 
-"""How pictures can be resampled; see resize_to."""
-
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """A picture and where it came from. Two pictures are the same if their `sha256` is.
-
-    name: short name, for file names and tables. rgb: (H, W, 3) float32, sRGB in [0, 1],
-    read-only. sha256: of the file's bytes; of shape and pixels for a stand-in painting and for one
-    made in memory. source: the path as given, or what made it. stand_in_for: the picture it
-    replaces, if any.
-    """
+    """A picture and where it came from. Two pictures are the same if their `sha256` is."""
 
     name: str
+    """Short name, for file names and tables."""
     rgb: np.ndarray
+    """(H, W, 3) float32, sRGB in [0, 1], read-only."""
     sha256: str
+    """Of the file's bytes; of shape and pixels for a stand-in painting or a picture in memory."""
     source: str
+    """The path as given, or what made it."""
     stand_in_for: str | None = None
+    """The picture that this one replaces, if any."""
 
     def __post_init__(self) -> None:
         self.rgb.flags.writeable = False
@@ -109,7 +100,7 @@ def picture_from_array(
         found = f"{rgb.dtype} array of shape {rgb.shape}"
         raise InputError(f"picture {name}: found a {found}; allowed: floats (height, width, 3)")
     low, high = float(rgb.min()), float(rgb.max())
-    if not (low >= 0.0 and high <= 1.0):  # so written that NaN fails too
+    if not (low >= 0.0 and high <= 1.0):  # in this form NaN fails too
         raise InputError(f"picture {name}: found values from {low:g} to {high:g}; allowed: 0 to 1")
     rgb = np.array(rgb, dtype=np.float32, order="C")
     digest = hashlib.sha256(f"rgb01 float32 {rgb.shape[0]}x{rgb.shape[1]}x3\n".encode())
@@ -134,13 +125,10 @@ def builtin(name: str, *, key: str = "picture") -> Picture:
 
 
 def builtin_file(name: str, *, key: str = "picture") -> Path:
-    """The file inside scikit-image of a picture of BUILTIN.
-
-    Raises InputError if scikit-image is not installed, or without its pictures.
-    """
+    """The file of a picture of BUILTIN. Raises InputError if scikit-image does not have it."""
     spec = importlib.util.find_spec("skimage")
-    folders = spec.submodule_search_locations if spec else None
-    path = Path(*(folders or ["scikit-image"])[:1], "data", BUILTIN[name])
+    folder = spec.submodule_search_locations[0] if spec else "skimage"
+    path = Path(folder, "data", BUILTIN[name])
     if not path.is_file():
         raise InputError(
             f"{key}={name}: {shown(path)} is missing, install scikit-image's wheel from PyPI:"
@@ -154,23 +142,22 @@ def load_picture(
 ) -> Picture:
     """Read a picture file as sRGB in [0, 1].
 
-    JPEG, PNG, TIFF, WebP, BMP, GIF (the first frame), with up to 8 bits a sample; PNG and TIFF
-    with 16, of which the high byte is kept. Not read: TIFF of floats, of 32 bits, and of 16 bits
-    in separate planes or as grey with alpha. Alpha is composited over white in the encoded
-    values, as browsers do. EXIF orientation is obeyed. An embedded ICC profile is converted to
-    sRGB by LittleCMS; a bad profile is ignored with a log warning. CMYK without a profile is
-    converted naively. PNG gAMA and cHRM are ignored.
+    Formats are JPEG, PNG, TIFF, WebP, BMP and GIF (the first frame) with up to 8 bits a sample,
+    and PNG and TIFF with 16, of which the high byte is used. Not read are TIFF of floats, of 32
+    bits, and of 16 bits in separate planes or as grey with alpha. Alpha is composited over white
+    in the encoded values, as browsers do. EXIF orientation is applied. An embedded ICC profile is
+    converted to sRGB by LittleCMS; a damaged one is ignored with a log warning. CMYK without a
+    profile is converted naively. PNG gAMA and cHRM are ignored.
 
     `key` names the setting in messages. `max_pixels` is checked against the header, before any
-    pixel is decoded; values above PIL's own error limit (2 x Image.MAX_IMAGE_PIXELS, 179 million
-    unless changed) have no effect.
+    pixel is decoded; PIL's own limit (2 x Image.MAX_IMAGE_PIXELS, 179 million) also applies.
 
     Raises InputError: one line with `key=path`, what was found and what is allowed.
     """
     try:
         with quiet(), open_file(path) as stream:
             rgb = decode(stream, max_pixels, shown(path))
-            sha256 = sha256_of_stream(stream)  # of what was decoded, should the file be replaced
+            sha256 = sha256_of_stream(stream)  # not by path: the file may have been replaced
         return Picture(Path(path).stem, rgb, sha256, os.fspath(path))
     except Refused as error:
         message = str(error)
@@ -183,7 +170,7 @@ def load_picture(
             f"found a damaged or unsupported file ({reason(error)}); "
             f"allowed: a complete {FORMATS} file"
         )
-    # Outside the handlers, so that no decoder's traceback hangs on to it.
+    # Outside the handlers, so that it does not keep the decoder's traceback alive.
     raise InputError(f"{key}={shown(path)}: {message}")
 
 
@@ -195,13 +182,11 @@ def resized_size(
     rounding: Literal["nearest", "truncate"] = "nearest",
     side: int | None = None,
 ) -> tuple[int, int]:
-    """(height, width) for a long edge of `long_edge` pixels, aspect kept, each at least 1.
+    """(height, width) with `side`, by default the longer one, scaled to `long_edge` pixels.
 
-    "nearest" rounds exactly, halves up, so the long edge is as asked. "truncate" is
-    int(side * (long_edge / longest)) in floating point, as some programs do: the short edge may
-    be one less than nearest, and now and then the long edge too.
-
-    `side`, the longer one if not given, is the length that becomes `long_edge` pixels.
+    The aspect ratio is kept, and both are at least 1. "nearest" rounds exactly, halves up.
+    "truncate" is int(length * (long_edge / side)) in floating point, as some programs do: the
+    short edge, and now and then the long one, may be one pixel less than with nearest.
 
     Raises InputError unless `long_edge` is a whole number of at least 1, or if the result has
     more than MAX_PIXELS.
@@ -214,8 +199,7 @@ def resized_size(
     if rounding == "nearest":
         sides = [(2 * old * int(long_edge) + side) // (2 * side) for old in (height, width)]
     else:
-        factor = float(long_edge) / side
-        sides = [int(old * factor) for old in (height, width)]
+        sides = [int(old * (float(long_edge) / side)) for old in (height, width)]
     new_height, new_width = (max(1, new) for new in sides)
     if new_height * new_width > MAX_PIXELS:
         raise InputError(
@@ -247,10 +231,10 @@ def resize_long_edge(
 def resize_to(rgb: np.ndarray, height: int, width: int, *, method: str = "lanczos") -> np.ndarray:
     """`rgb01` (H, W, 3) resampled to (height, width, 3) float32, clipped to [0, 1]; a new array.
 
-    Resampling is done on the encoded sRGB values. "lanczos": PIL's Lanczos (a = 3, widened when
-    shrinking, so without aliasing), in float32; "bicubic" and "bilinear" likewise.
-    "skimage": skimage.transform.resize with its defaults (linear, after a Gaussian when
-    shrinking). The same size gives the same values.
+    The encoded sRGB values are resampled. "lanczos" (a = 3), "bicubic" and "bilinear" are PIL's,
+    in float32; their filters widen when shrinking, so there is no aliasing. "skimage" is
+    skimage.transform.resize with its defaults (linear, after a Gaussian when shrinking). The same
+    size gives the same values.
 
     Raises InputError for a size below 1 x 1 or above MAX_PIXELS, or for an unknown method.
     """
@@ -274,32 +258,36 @@ def resize_to(rgb: np.ndarray, height: int, width: int, *, method: str = "lanczo
     return np.clip(np.stack([np.asarray(plane) for plane in planes], axis=-1), 0, 1)
 
 
+def to_uint8(rgb01: np.ndarray) -> np.ndarray:
+    """(H, W, C) floats as uint8: clipped to [0, 1], then floor(255 x + 0.5).
+
+    So 0.5 gives 128, and n / 255 gives n back. Raises ValueError for NaN, which is no colour.
+    """
+    scaled = np.clip(np.asarray(rgb01), 0, 1) * 255 + 0.5
+    if np.isnan(scaled).any():
+        raise ValueError("the picture has NaN values")
+    return np.floor(scaled).astype(np.uint8)
+
+
 def save_png(
     path: str | os.PathLike[str], rgb: np.ndarray, text: Mapping[str, str] | None = None
 ) -> None:
     """Write an 8-bit RGB PNG, atomically: `rgb01` floats (by to_uint8) or uint8, (H, W, 3).
 
     `text` is stored as compressed iTXt chunks in UTF-8, sorted by key, so that equal input gives
-    equal bytes (with the same versions of PIL and zlib). Keys are 1 to 79 printable Latin-1
-    characters; a value may have up to 1 MiB, which is what PIL reads back. Lone surrogates, as in
-    file names that are not UTF-8, are written as backslash escapes.
+    equal bytes (with the same versions of PIL and zlib). Lone surrogates, from file names that
+    are not UTF-8, are written as backslash escapes.
 
-    Raises ResultsError if it cannot be written, ValueError for a wrong array, key or value.
+    Raises ResultsError if it cannot be written, ValueError for NaN or a text that is longer than
+    the 1 MiB that PIL reads back.
     """
-    rgb = np.asarray(rgb)
-    if rgb.ndim != 3 or rgb.shape[2] != 3 or 0 in rgb.shape:
-        raise ValueError(f"found an array of shape {rgb.shape}, not (height, width, 3)")
-    if rgb.dtype != np.uint8 and rgb.dtype.kind != "f":
-        raise ValueError(f"found an array of {rgb.dtype}, not floats in [0, 1] or uint8")
-    pixels = rgb if rgb.dtype == np.uint8 else to_uint8(rgb)
     info = PngImagePlugin.PngInfo()
     for key, value in sorted((text or {}).items()):
-        if not re.fullmatch(r"[ -~\xa1-\xff]{1,79}", key) or key != key.strip() or "  " in key:
-            raise ValueError(f"PNG text key {key!r} is not 1 to 79 printable Latin-1 characters")
         data = value.encode("utf-8", "backslashreplace")
         if len(data) > PngImagePlugin.MAX_TEXT_CHUNK:
             raise ValueError(f"PNG text {key!r} has {len(data)} bytes, more than 1 MiB")
         info.add_itxt(key, data, zip=True)
+    pixels = rgb if rgb.dtype == np.uint8 else to_uint8(rgb)
     image = Image.fromarray(np.ascontiguousarray(pixels))
     with atomic_write(path) as temporary:
         image.save(temporary, format="PNG", pnginfo=info, compress_level=6)
@@ -308,8 +296,8 @@ def save_png(
 def read_png_text(path: str | os.PathLike[str], *, key: str = "picture") -> dict[str, str]:
     """The text chunks (tEXt, zTXt, iTXt) of a PNG, as {key: text}; empty if there are none.
 
-    PIL bounds the text: 1 MiB a chunk, 64 MiB in all. Raises InputError, and nothing else, for
-    anything that is not a complete, single-frame PNG within these bounds and MAX_PIXELS.
+    PIL limits the text to 1 MiB a chunk, 64 MiB in all. Raises InputError, and nothing else, for
+    anything that is not a complete, single-frame PNG within these limits and MAX_PIXELS.
     """
     try:
         with quiet(), open_file(path) as stream, Image.open(stream, formats=["PNG"]) as image:

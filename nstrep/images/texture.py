@@ -1,11 +1,11 @@
-"""Texture statistics that no network was trained or optimised for: neutral ground to judge on.
+"""Texture measures that are independent of any network.
 
 The statistics follow Portilla and Simoncelli, A Parametric Texture Model Based on Joint
 Statistics of Complex Wavelet Coefficients (IJCV 40, 2000): the marginals of oriented bands and the
 correlations of their magnitudes. The bands come from complex Gabor filters an octave wide, at four
 scales an octave apart and in six orientations, on lightness and two opponent colours (CIE L*a*b*).
-Beside them stand two measures of what a texture statistic forgives: fine noise, and a border that
-looks unlike the rest. All are pure functions of ``rgb01`` pictures, (H, W, 3) sRGB in [0, 1].
+Three more functions measure artefacts that these statistics hardly notice: fine noise, regular
+grids, and a border that differs from the rest. All take ``rgb01`` pictures, (H, W, 3).
 """
 
 from __future__ import annotations
@@ -23,39 +23,38 @@ from nstrep.images import io
 SCALES = 4
 ORIENTATIONS = 6
 FREQUENCY = 0.25
-"""Of the finest filters, in cycles a pixel: their wave is 4 pixels long, the coarsest's 32."""
+"""Of the finest filters, in cycles per pixel: a wavelength of 4 pixels; the coarsest have 32."""
 
 LEAST_SIDE = 4 * 2**SCALES
-"""Pixels: of anything smaller the coarsest band holds less than two of its waves."""
+"""Pixels: a smaller picture has less than two wavelengths of the coarsest band."""
 
 FLOOR = 0.005
-"""A faint wave, about one grey level of 255, as a share of the way from black to white. All bands
-are measured as if independent noise of this deviation lay on them, which decides what a band means
-where a picture has nothing in it."""
+"""About one grey level, on a scale from black 0 to white 1. Bands are measured as if independent
+noise of this deviation was added, which defines the statistics of an empty band."""
 
 QUANTILES = np.linspace(0.05, 0.95, 19)
 
 YARDSTICK_EDGE = 256  # pixels
 
 FINE = 0.7 * 0.5
-"""Cycles a pixel: 0.7 of the Nyquist frequency. Beyond it are grain and speckle, hardly strokes."""
+"""Cycles per pixel: 0.7 of the Nyquist frequency. Higher ones are grain rather than strokes."""
 
 PERIODS = (2, 4, 8, 16)
-"""Pixels between the positions of VGG's layers: where a network draws its own grid."""
+"""Strides of VGG's layers in pixels, at which a network can produce a grid."""
 
 WINDOW, STEP = 64, 16
-"""Of :func:`grid_peaks`, in pixels: side of a window, distance between two."""
+"""Of :func:`grid_peaks`, in pixels: side of a window, distance between two windows."""
 
 BAND, STRIPS = 8, 5
-"""What border_error compares: strips of BAND pixels, so many from the border inwards."""
+"""Of :func:`border_error`: width of a strip in pixels, number of strips at each side."""
 
 
 def statistics(rgb01: np.ndarray) -> dict[str, np.ndarray]:
-    """The texture statistics of a picture, in groups of which each measures one thing.
+    """The texture statistics of a picture, in groups.
 
-    Every entry is in a form whose plain differences mean something, and is a mean over the
-    picture, so that its size hardly matters. In the shapes C = 3 is L*, a*, b*, S = 4 the scales
-    from fine to coarse and K = 6 the orientations.
+    Entries are scaled so that their differences are comparable, and are means over the picture, so
+    that its size hardly matters. In the shapes C = 3 is L*, a*, b*, S = 4 the scales from fine to
+    coarse and K = 6 the orientations.
 
     Args:
         rgb01: (H, W, 3); values beyond [0, 1] are clipped. Each side has at least
@@ -63,14 +62,14 @@ def statistics(rgb01: np.ndarray) -> dict[str, np.ndarray]:
 
     Returns:
         ``palette`` (C, 19): quantiles of the pixels, in hundredths of L*, a* and b*.
-        ``energy`` (S, C, K): log2 of the mean magnitude of a band: a unit is a doubling.
+        ``energy`` (S, C, K): log2 of the mean magnitude of a band.
         ``sparsity`` (S, C, K): deviation over mean of the magnitudes, about 0.5 for noise, more
-        where there are few strokes.
-        ``kurtosis`` (S, C, K): log2 of the real part's kurtosis over the normal one's (3).
+        for sparse strokes.
+        ``kurtosis`` (S, C, K): log2 of the real part's kurtosis over that of a normal one (3).
         ``orientations`` (S, C, K, K), ``scales`` (S - 1, C, K, K) and ``colours`` (S, K, C, C):
         correlations, -1 to 1, of the magnitudes of two orientations, of a band and one at the
-        next coarser scale, and of two channels; in the diagonals, the band's share of its variance
-        with :data:`FLOOR`.
+        next coarser scale, and of two channels; in the diagonals, the band's share of the variance
+        that includes :data:`FLOOR`.
 
     Raises:
         ValueError: the picture is too small.
@@ -79,7 +78,7 @@ def statistics(rgb01: np.ndarray) -> dict[str, np.ndarray]:
     if min(rgb01.shape[:2]) < LEAST_SIDE:
         raise ValueError(f"a side of {min(rgb01.shape[:2])} pixels is below {LEAST_SIDE}")
     level = _lab(rgb01)
-    found: dict[str, list[np.ndarray]] = {}
+    groups: dict[str, list[np.ndarray]] = {}
     finer = None
     for _ in range(SCALES):
         bands = _bands(level)
@@ -92,32 +91,28 @@ def statistics(rgb01: np.ndarray) -> dict[str, np.ndarray]:
         if finer is not None:
             one_scale["scales"] = _correlations(finer[..., ::2, ::2], magnitude)
         for name, values in one_scale.items():
-            found.setdefault(name, []).append(values)
+            groups.setdefault(name, []).append(values)
         level, finer = _half(level), magnitude
     palette = np.quantile(_lab(rgb01), QUANTILES, axis=(1, 2)).T
-    return {"palette": palette, **{name: np.stack(values) for name, values in found.items()}}
+    return {"palette": palette, **{name: np.stack(values) for name, values in groups.items()}}
 
 
 def distance(a: np.ndarray, b: np.ndarray) -> float:
-    """How far apart the textures of two pictures are; see :func:`differences`.
-
-    Returns:
-        The mean of the groups' differences: 0 for equal pictures, about 1 for two unrelated
-        photographs. Symmetric.
-
+    """The mean of the :func:`differences` of two pictures: 0 for equal ones, about 1 for two
+    unrelated photographs. Symmetric.
     """
     return float(np.mean(list(differences(a, b).values())))
 
 
 def differences(a: np.ndarray, b: np.ndarray) -> dict[str, float]:
-    """What :func:`distance` is the mean of, group by group.
+    """The differences of two pictures' :func:`statistics`, by group.
 
     The difference of a group is the mean absolute difference of its entries, divided by the median
     of this difference over all pairs of ``io.PHOTOGRAPHS``. So all groups have the same weight.
 
     Args:
-        a: ``rgb01``, as for :func:`statistics`; the two may differ in size, not in how large a
-            stroke is in pixels.
+        a: ``rgb01``, as for :func:`statistics`. The pictures may differ in size, but their strokes
+            should be of the same size in pixels.
         b: likewise.
 
     """
@@ -128,9 +123,8 @@ def differences(a: np.ndarray, b: np.ndarray) -> dict[str, float]:
 def speckle(rgb01: np.ndarray) -> float:
     """The share, 0 to 1, of a picture's luminance contrast that is finer than strokes.
 
-    It is the spectral power beyond :data:`FINE` over all but the mean's, under a Hann window, so
-    that the jump between opposite borders does not count. White noise has 0.62, a photograph of a
-    few hundred pixels 0.005 to 0.05, an even picture 0.
+    This is the share of :func:`spectrum` above :data:`FINE`. White noise has 0.62, a photograph of
+    a few hundred pixels 0.005 to 0.05, a uniform picture 0.
     """
     power, radius = spectrum(rgb01)
     total = power.sum()
@@ -139,11 +133,9 @@ def speckle(rgb01: np.ndarray) -> float:
 
 
 def spectrum(rgb01: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Power spectrum of a picture's luminance less its mean, under a Hann window.
+    """Power spectrum of a picture's luminance minus its mean, and its frequencies, both (H, W).
 
-    Returns:
-        The power and, in cycles a pixel, the frequency that it belongs to, both (H, W).
-
+    Frequencies are in cycles per pixel. A Hann window removes the jump between opposite borders.
     """
     luminance = color.rgb2gray(np.asarray(rgb01, dtype=np.float64))
     window = filters.window("hann", luminance.shape)
@@ -154,23 +146,22 @@ def spectrum(rgb01: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def grid_peaks(rgb01: np.ndarray, flat_in: np.ndarray | None = None) -> dict[int, float]:
-    """How far a regular grid stands out of the luminance's spectrum, in flat areas.
+    """How far the peaks of a regular grid rise above the luminance's spectrum, in flat areas.
 
     The power spectra of windows (:data:`WINDOW`, Hann) are averaged over the third of the windows
-    in which ``flat_in`` varies least. A grid of period p has its peaks at 1 / p cycles a pixel,
-    along the rows, along the columns or on the diagonals. Each is compared with the power in the
-    same direction just outside the window function's main lobe, on both sides (their geometric
-    mean, so that a spectrum that falls as a power has no peak, and strokes of one direction
-    neither).
+    in which ``flat_in`` varies least. A grid of period p has peaks at 1 / p cycles per pixel, along
+    the rows, the columns or the diagonals. Each is divided by the geometric mean of the power on
+    both sides in the same direction, just outside the window function's main lobe. So neither a
+    spectrum that follows a power law nor strokes of one direction have peaks.
 
     Args:
         rgb01: (H, W, 3), each side of at least :data:`WINDOW` pixels.
-        flat_in: the picture that decides which areas are flat, of the same size: the photo. None
-            takes ``rgb01`` itself.
+        flat_in: the picture that defines the flat areas, of the same size: the content image.
+            None for ``rgb01`` itself.
 
     Returns:
-        For each of :data:`PERIODS` the highest ratio of the three directions: about 1 without a
-        grid, 2 where the grid has twice the power of its surroundings.
+        For each of :data:`PERIODS` the highest ratio of all directions: about 1 without a grid, 2
+        if the grid has twice the power of its surroundings.
 
     Raises:
         ValueError: the picture is too small, or the two differ in size.
@@ -209,12 +200,12 @@ def _grid_peak(power: np.ndarray, index: int) -> float:
 
 
 def border_error(rgb01: np.ndarray, band: int = BAND) -> float:
-    """How much the border differs from what lies just inside, against what is usual further in.
+    """How much the border differs from the picture next to it.
 
     Along each side the picture is cut into strips. The jump between two neighbouring strips is the
     Euclidean distance of their means and deviations of L*, a* and b*. The result is the root mean
-    square of the outermost jump over the four sides, divided by that of the inner jumps: about 1
-    without an artefact, several where a frame is darker, smoother or of another hue.
+    square of the outermost jumps divided by that of the inner jumps: about 1 without an artefact,
+    several if the border is darker, smoother or of another hue.
 
     Args:
         rgb01: (H, W, 3), each side of at least twice :data:`STRIPS` bands.
@@ -233,27 +224,27 @@ def border_error(rgb01: np.ndarray, band: int = BAND) -> float:
 
 
 def _jumps(lab: np.ndarray, band: int) -> np.ndarray:
-    """From the top inwards, (STRIPS - 1,); the corners are left to the other sides."""
+    """Jumps from the top inwards, (STRIPS - 1,), without the corners, which the sides include."""
     strips = lab[:, : STRIPS * band, band:-band].reshape(3, STRIPS, -1)
     look = np.concatenate([strips.mean(axis=2), strips.std(axis=2)])
     return np.linalg.norm(np.diff(look, axis=1), axis=0)
 
 
 def _lab(rgb01: np.ndarray) -> np.ndarray:
-    """(C, H, W), in hundredths of a unit: lightness runs from 0 to 1."""
+    """L*, a*, b* (C, H, W) divided by 100, so that lightness is from 0 to 1."""
     clipped = np.clip(np.asarray(rgb01, dtype=np.float64), 0, 1)
     return color.rgb2lab(clipped).transpose(2, 0, 1) / 100
 
 
 def _bands(level: np.ndarray) -> np.ndarray:
-    """(C, h, w) filtered in every orientation: complex (C, K, h, w).
+    """Filter (C, h, w) in every orientation: complex (C, K, h, w).
 
-    The magnitude is the amplitude of a wave that the filter is tuned to.
+    The magnitude is the amplitude of a wave at the filter's frequency and orientation.
     """
     kernels = _kernels()
-    reach = kernels.shape[-1] // 2
+    margin = kernels.shape[-1] // 2
     # Mirrored, so that the border makes no edge.
-    padded = np.pad(level, ((0, 0), (reach, reach), (reach, reach)), mode="symmetric")
+    padded = np.pad(level, ((0, 0), (margin, margin), (margin, margin)), mode="symmetric")
     return signal.oaconvolve(padded[:, None], kernels[None], mode="valid", axes=(-2, -1))
 
 
@@ -261,21 +252,21 @@ def _bands(level: np.ndarray) -> np.ndarray:
 def _kernels() -> np.ndarray:
     """The Gabor filters of one scale, complex (K, k, k)."""
     angles = np.arange(ORIENTATIONS) * np.pi / ORIENTATIONS
-    drawn = [filters.gabor_kernel(FREQUENCY, theta=angle, bandwidth=1) for angle in angles]
-    side = max(max(kernel.shape) for kernel in drawn)
-    return np.stack([_tuned(kernel, side) for kernel in drawn])
+    kernels = [filters.gabor_kernel(FREQUENCY, theta=angle, bandwidth=1) for angle in angles]
+    side = max(max(kernel.shape) for kernel in kernels)
+    return np.stack([_normalised(kernel, side) for kernel in kernels])
 
 
-def _tuned(kernel: np.ndarray, side: int) -> np.ndarray:
-    """Made blind to even areas, given unit response to its wave, and centred in a square."""
+def _normalised(kernel: np.ndarray, side: int) -> np.ndarray:
+    """Zero response to uniform areas, unit response to the filter's wave; padded to a square."""
     envelope = np.abs(kernel) / np.abs(kernel).sum()
-    blind = kernel - kernel.sum() * envelope
-    scaled = 2 * blind / np.abs(blind).sum()
+    zero_mean = kernel - kernel.sum() * envelope
+    scaled = 2 * zero_mean / np.abs(zero_mean).sum()
     return np.pad(scaled, [((side - length) // 2,) * 2 for length in kernel.shape])
 
 
 def _half(level: np.ndarray) -> np.ndarray:
-    """Every second pixel of (C, h, w), smoothed first: the next level of a Gaussian pyramid."""
+    """The next level of a Gaussian pyramid: (C, h, w) smoothed, then every second pixel."""
     return ndimage.gaussian_filter(level, sigma=(0, 1, 1), mode="reflect")[:, ::2, ::2]
 
 
@@ -294,7 +285,7 @@ def _marginals(real: np.ndarray, magnitude: np.ndarray) -> dict[str, np.ndarray]
 
 
 def _correlations(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Of every one of (G, A, h, w) with every one of (G, B, h, w), group by group: (G, A, B)."""
+    """Correlations of (G, A, h, w) with (G, B, h, w) over positions, in each group: (G, A, B)."""
     a, b = (x.reshape(*x.shape[:2], -1) for x in (a, b))
     a, b = (x - x.mean(axis=-1, keepdims=True) for x in (a, b))
     covariance = a @ b.swapaxes(1, 2) / a.shape[-1]
@@ -309,7 +300,7 @@ def _gaps(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> dict[str, float
 
 @lru_cache(maxsize=1)
 def _units() -> dict[str, float]:
-    """What each group typically differs by between unrelated photographs."""
+    """The median difference of each group between unrelated photographs."""
     pictures = [io.resize_long_edge(io.builtin(n).rgb, YARDSTICK_EDGE) for n in io.PHOTOGRAPHS]
     gaps = [_gaps(a, b) for a, b in combinations(map(statistics, pictures), 2)]
     return {name: float(np.median([gap[name] for gap in gaps])) for name in gaps[0]}

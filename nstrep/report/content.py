@@ -23,7 +23,7 @@ from nstrep.base.text import one_line
 from nstrep.config.schema import PictureConfig
 from nstrep.experiment import image_inputs, results
 from nstrep.images import io as images
-from nstrep.images.decoding import to_uint8
+from nstrep.images.io import to_uint8
 from nstrep.plots.curves import mixed
 from nstrep.plots.labels import MEASURES, axis, levels, numeric, plain, short
 from nstrep.plots.measures import measure

@@ -35,7 +35,7 @@ def test_every_mode_is_in_the_schema():
 @pytest.mark.parametrize("sizes", [((20, 30), (31, 17)), ((7, 5), (64, 48))])
 def test_the_painting_gets_the_photos_mean_and_covariance(picture, mode, sizes):
     photo, painting = picture(*sizes[0]), picture(*sizes[1])
-    found = color.MODES[mode].painting(painting, photo)
+    found = color.MODES[mode].style(painting, photo)
     assert found.dtype == np.float32
     for ours, theirs in zip(moments(found), moments(photo)):
         np.testing.assert_allclose(ours, theirs, atol=1e-6)
@@ -73,7 +73,7 @@ def test_the_triangular_form_is_cholesky(picture):
 @pytest.mark.parametrize("mode", ROOTS)
 def test_a_painting_in_the_photos_colours_stays_itself(picture, mode):
     photo = picture(20, 30)
-    np.testing.assert_allclose(color.MODES[mode].painting(photo, photo), photo, atol=1e-6)
+    np.testing.assert_allclose(color.MODES[mode].style(photo, photo), photo, atol=1e-6)
 
 
 @pytest.mark.parametrize("mode", ROOTS)
@@ -81,13 +81,13 @@ def test_a_drawing_in_ink_gets_the_photos_mean_and_no_false_colours(picture, rng
     photo = picture(20, 30)
     ink = np.repeat(rng.uniform(size=(16, 16, 1)), 3, axis=2)
     ink += rng.uniform(-0.5, 0.5, ink.shape) / 255  # the rounding of a JPEG's colours
-    found = color.MODES[mode].painting(ink.astype(np.float32), photo)
+    found = color.MODES[mode].style(ink.astype(np.float32), photo)
     mean, covariance = moments(found)
     np.testing.assert_allclose(mean, moments(photo)[0], atol=1e-6)
     values = np.linalg.eigvalsh(covariance)
     assert values[1] < 1e-6 < values[2]  # one direction, as in the drawing
     assert "no colour in 2 of 3 directions" in caplog.text
-    flat = color.MODES[mode].painting(np.full((4, 4, 3), 0.3, np.float32), photo)
+    flat = color.MODES[mode].style(np.full((4, 4, 3), 0.3, np.float32), photo)
     np.testing.assert_allclose(flat - moments(photo)[0], 0, atol=1e-6)
 
 
@@ -98,7 +98,7 @@ def luminance(rgb):
 
 def test_the_painting_gets_the_photos_luminance(picture):
     photo, painting = picture(20, 30), picture(31, 17)
-    found = color.MODES["luminance"].painting(painting, photo)
+    found = color.MODES["luminance"].style(painting, photo)
     assert np.ptp(found, axis=2).max() == 0
     y, target = luminance(found), luminance(photo)
     assert y.mean() == pytest.approx(target.mean(), abs=1e-6)
@@ -118,7 +118,7 @@ def test_the_photos_chrominance_is_put_back(picture):
     np.testing.assert_allclose(
         found - luminance(found)[..., None], photo - luminance(photo)[..., None], atol=1e-3
     )
-    np.testing.assert_allclose(mode.result(mode.photo(photo), photo), photo, atol=1e-5)
+    np.testing.assert_allclose(mode.result(mode.content(photo), photo), photo, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["pixels", "dct"])

@@ -43,6 +43,7 @@ from nstrep.images import io as images
 from nstrep.images import texture
 from nstrep.networks.vgg import ARCHITECTURES
 from nstrep.networks.weights import load_weights
+from scripts import texture_distance
 
 Overrides = tuple[str, ...]
 Result = TypeVar("Result")
@@ -261,14 +262,14 @@ def measured_painting(config: ExperimentConfig) -> dict[str, float]:
     halves = np.array_split(painting, 2, axis=int(painting.shape[1] >= painting.shape[0]))
     return {
         "style_speckle": texture.speckle(painting),
-        "halves_distance": large_enough(texture.distance, *halves),
+        "halves_distance": large_enough(texture_distance.distance, *halves),
         "style_grid": large_enough(grid, painting),
     }
 
 
 def grid(rgb01: np.ndarray, flat_in: np.ndarray | None = None) -> float:
     """The highest peak of a regular grid over all periods."""
-    return max(texture.grid_peaks(rgb01, flat_in).values())
+    return max(texture_distance.grid_peaks(rgb01, flat_in).values())
 
 
 def large_enough(measure: Callable[..., float], *rgb01: np.ndarray) -> float:
@@ -328,8 +329,8 @@ def measured(case: Case, directory: Path) -> dict[str, Any]:
         "width": said["width"],
         "height": said["height"],
         "halves_distance": case.baseline["halves_distance"],
-        "photo_distance": texture.distance(photo, painting),
-        "distance": texture.distance(picture, painting),
+        "photo_distance": texture_distance.distance(photo, painting),
+        "distance": texture_distance.distance(picture, painting),
         "style_speckle": case.baseline["style_speckle"],
         "photo_speckle": case.baseline["photo_speckle"],
         "speckle": texture.speckle(picture),
@@ -369,7 +370,8 @@ every run is a row of [networks.csv](networks.csv):
 
 {table(rows)}
 
-No network was trained or optimised for these measures, which `nstrep/images/texture.py` defines:
+No network was trained or optimised for these measures, which `nstrep/images/texture.py` and
+`scripts/texture_distance.py` define:
 
 - texture distance: of oriented-filter statistics (after Portilla and Simoncelli 2000) to the
   painting's. 0 is the same, about 1 what two unrelated photographs differ by.

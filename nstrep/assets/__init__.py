@@ -122,12 +122,14 @@ def fetch(name: str) -> Path:
         InputError: no address has the right file. The message says what to do by hand.
 
     """
+    from filelock import FileLock
+
     asset = named(name)
     path = home() / asset.path
     failures = []
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(path):
+        with FileLock(path.with_name(f".{path.name}.lock")):
             if path.is_file():
                 with contextlib.suppress(RefusedError):
                     check(asset, path, asset.checksums)
@@ -148,23 +150,6 @@ def fetch(name: str) -> Path:
         f"{name} could not be fetched ({'; '.join(failures)}): get {first.url}{inside} on another"
         f" machine and put the file{checksum} at {shown(path.absolute())}"
     )
-
-
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Be the only process that works on ``path``. The lock ends with its process."""
-    from filelock import FileLock, Timeout
-
-    lock = FileLock(path.with_name(f".{path.name}.lock"))
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        log.info("another process fetches %s: waiting for it", path.name)
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _mirrored(asset: Asset) -> Iterator[Source]:

@@ -44,12 +44,8 @@ def save_npz(path: str | os.PathLike[str], /, **arrays: np.ndarray) -> None:
 
     Raises:
         ResultsError: the file cannot be written.
-        ValueError: an array holds Python objects, which would have to be pickled.
 
     """
-    for name, array in arrays.items():
-        if np.asarray(array).dtype.hasobject:
-            raise ValueError(f"array {name!r} holds Python objects")
     # In memory first: on a full disk the destructor of a zip archive prints a traceback.
     packed = io.BytesIO()
     np.savez_compressed(packed, **arrays)
@@ -83,7 +79,7 @@ def open_npz(path: Path) -> Iterator[dict[str, Stored]]:
 
 def open_zip(path: Path) -> zipfile.ZipFile:
     """Open a zip archive, or raise FormatError if it is damaged."""
-    with _damage_as_format_error("is a damaged or cut zip archive"):
+    with damage_as_format_error("is a damaged or cut zip archive"):
         return zipfile.ZipFile(path)
 
 
@@ -134,18 +130,20 @@ def _stored(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Stored:
 @contextlib.contextmanager
 def _open_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[IO[bytes]]:
     message = f"has a damaged member {info.filename!r}"
-    with _damage_as_format_error(message), archive.open(info) as member:
+    with damage_as_format_error(message), archive.open(info) as member:
         yield member
 
 
 @contextlib.contextmanager
-def _damage_as_format_error(message: str) -> Iterator[None]:
-    """Turn the many exceptions of ``zipfile`` and ``numpy`` for damaged files into one."""
+def damage_as_format_error(
+    message: str, passed: tuple[type[Exception], ...] = (OSError,)
+) -> Iterator[None]:
+    """Turn the many exceptions of libraries for damaged files into FormatError, but ``passed``."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # NumPy parses a header as Python code, which may warn
+            warnings.simplefilter("ignore")  # damaged text in a header, parsed as Python, may warn
             yield
-    except (OSError, MemoryError):
+    except (FormatError, MemoryError, *passed):
         raise
     except Exception as error:
         raise FormatError(f"{message} ({reason(error)})") from None

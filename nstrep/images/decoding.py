@@ -33,17 +33,17 @@ class Refused(Exception):
     """A file cannot be used. The message is "found ...; allowed: ...", without the file's name."""
 
 
-def too_large(pixels: str, max_pixels: int) -> str:
-    """The message for a picture of `pixels`, more than `max_pixels`."""
-    return f"found {pixels}; allowed: at most {max_pixels} pixels"
+def too_large(pixels: str) -> str:
+    """The message for a picture of more than MAX_PIXELS."""
+    return f"found {pixels} pixels; allowed: at most {MAX_PIXELS} pixels"
 
 
-def check_size(width: int, height: int, max_pixels: int) -> None:
-    """Refuse a picture without pixels, or with too many."""
+def check_size(width: int, height: int) -> None:
+    """Refuse a picture without pixels, or with more than MAX_PIXELS."""
     if width < 1 or height < 1:
         raise Refused(f"found a size of {width} x {height}; allowed: at least 1 x 1")
-    if width * height > max_pixels:
-        raise Refused(too_large(f"{width} x {height} = {width * height} pixels", max_pixels))
+    if width * height > MAX_PIXELS:
+        raise Refused(too_large(f"{width} x {height} = {width * height}"))
 
 
 def open_file(path: str | os.PathLike[str]) -> BinaryIO:
@@ -77,11 +77,11 @@ def quiet() -> Iterator[None]:
         logger.disabled = before
 
 
-def decode(stream: BinaryIO, max_pixels: int, label: str) -> np.ndarray:
+def decode(stream: BinaryIO, label: str) -> np.ndarray:
     """`rgb01` of an open file, upright, in sRGB and over white; log lines begin with `label`."""
     header = stream.read(26)
     stream.seek(0)
-    image = _open_image(stream, max_pixels)
+    image = _open_image(stream)
     image.load()
     if image.format != "TIFF":  # Pillow has rotated a TIFF; its older versions keep the tag
         try:
@@ -109,7 +109,7 @@ def decode(stream: BinaryIO, max_pixels: int, label: str) -> np.ndarray:
     return np.clip(rgb, 0, 1, out=rgb)
 
 
-def _open_image(stream: BinaryIO, max_pixels: int) -> Image.Image:
+def _open_image(stream: BinaryIO) -> Image.Image:
     """Pillow's picture, header only, of an allowed format, size and depth."""
     try:
         image = Image.open(stream, formats=_PIL_FORMATS)
@@ -125,7 +125,7 @@ def _open_image(stream: BinaryIO, max_pixels: int) -> Image.Image:
             f"found no picture that can be read (it starts with {start!r}); "
             f"allowed: a complete {FORMATS} file"
         ) from error
-    check_size(*image.size, max_pixels)
+    check_size(*image.size)
     if image.format == "TIFF":
         bits = image.tag_v2.get(TiffImagePlugin.BITSPERSAMPLE, (1,))
         planar = image.tag_v2.get(TiffImagePlugin.PLANAR_CONFIGURATION, 1) == 2 and len(bits) > 1

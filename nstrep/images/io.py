@@ -137,9 +137,7 @@ def builtin_file(name: str, *, key: str = "picture") -> Path:
     return path
 
 
-def load_picture(
-    path: str | os.PathLike[str], *, key: str = "picture", max_pixels: int = MAX_PIXELS
-) -> Picture:
+def load_picture(path: str | os.PathLike[str], *, key: str = "picture") -> Picture:
     """Read a picture file as sRGB in [0, 1].
 
     Formats are JPEG, PNG, TIFF, WebP, BMP and GIF (the first frame) with up to 8 bits a sample,
@@ -149,21 +147,21 @@ def load_picture(
     converted to sRGB by LittleCMS; a damaged one is ignored with a log warning. CMYK without a
     profile is converted naively. PNG gAMA and cHRM are ignored.
 
-    `key` names the setting in messages. `max_pixels` is checked against the header, before any
-    pixel is decoded; PIL's own limit (2 x Image.MAX_IMAGE_PIXELS, 179 million) also applies.
+    `key` names the setting in messages. MAX_PIXELS is checked against the header, before any pixel
+    is decoded.
 
     Raises InputError: one line with `key=path`, what was found and what is allowed.
     """
     try:
         with quiet(), open_file(path) as stream:
-            rgb = decode(stream, max_pixels, shown(path))
+            rgb = decode(stream, shown(path))
             sha256 = sha256_of_stream(stream)  # not by path: the file may have been replaced
         return Picture(Path(path).stem, rgb, sha256, os.fspath(path))
     except Refused as error:
         message = str(error)
     except Image.DecompressionBombError as error:
         count = re.search(r"(\d+) pixels", str(error))
-        message = too_large(f"{count[1] if count else 'too many'} pixels", max_pixels)
+        message = too_large(count[1] if count else "too many")
     except Exception as error:  # decoders raise almost anything for a damaged file
         log.debug("decoding failed", exc_info=True)
         message = (
@@ -301,7 +299,7 @@ def read_png_text(path: str | os.PathLike[str], *, key: str = "picture") -> dict
     """
     try:
         with quiet(), open_file(path) as stream, Image.open(stream, formats=["PNG"]) as image:
-            check_size(*image.size, MAX_PIXELS)
+            check_size(*image.size)
             if getattr(image, "is_animated", False):
                 raise Refused("found an animated PNG; allowed: a single picture")
             return {str(name): str(value) for name, value in image.text.items()}

@@ -14,8 +14,14 @@ from pathlib import Path
 
 import numpy as np
 
-from nstrep.base.npz import FormatError, Stored, check_file, open_zip, read_npz
-from nstrep.base.text import reason
+from nstrep.base.npz import (
+    FormatError,
+    Stored,
+    check_file,
+    damage_as_format_error,
+    open_zip,
+    read_npz,
+)
 from nstrep.networks.weights import params, pytorch
 
 
@@ -62,32 +68,25 @@ def _open_hdf5(path: Path) -> Iterator[dict[str, Stored]]:
             "is a Keras .h5 file, which needs h5py: pip install nstrep[keras]"
         ) from None
     arrays: dict[str, Stored] = {}
+    damage = "is a damaged or cut HDF5 file"
 
     def add(name: str | bytes, item: object) -> None:
+        def read() -> np.ndarray:
+            with damage_as_format_error(damage, passed=()):
+                return np.asarray(item[()])
+
         if isinstance(name, bytes):  # not UTF-8
             name = name.decode("utf-8", errors="replace")
         # An external or virtual data set would read another file.
         if isinstance(item, h5py.Dataset) and not (item.external or item.is_virtual):
-            arrays[name] = Stored(item.shape or (), item.dtype.name, lambda: _hdf5_array(item))
+            arrays[name] = Stored(item.shape or (), item.dtype.name, read)
 
-    # h5py raises almost anything for a damaged file: OSError, RuntimeError, KeyError, ...
-    try:
+    with damage_as_format_error(damage, passed=()):
         file = h5py.File(path, "r", locking=False)
-    except Exception as error:
-        raise FormatError(f"is a damaged or cut HDF5 file ({reason(error)})") from None
     with file:
-        try:
+        with damage_as_format_error(damage, passed=()):
             file.visititems(add)
-        except Exception as error:
-            raise FormatError(f"is a damaged HDF5 file ({reason(error)})") from None
         yield arrays
-
-
-def _hdf5_array(dataset: object) -> np.ndarray:
-    try:
-        return np.asarray(dataset[()])
-    except Exception as error:
-        raise FormatError(f"has a damaged data set ({reason(error)})") from None
 
 
 FORMATS = {

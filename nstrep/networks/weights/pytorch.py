@@ -12,7 +12,6 @@ import io
 import math
 import pickle
 import pickletools
-import warnings
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,7 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nstrep.base.npz import FormatError, Stored, read_member
+from nstrep.base.npz import FormatError, Stored, damage_as_format_error, read_member
 from nstrep.networks.weights.reader import Reader
 
 STREAM_MAGIC = b"\x80\x02\x8a\x0a" + (0x1950A86A20F9469CFC6C).to_bytes(10, "little") + b"."
@@ -30,17 +29,10 @@ MAX_TUPLES = 50_000
 """A tensor needs five. Python crashes on the hash of a tuple nested 150,000 deep."""
 
 STORAGES = {
-    "HalfStorage": "<f2",
-    "FloatStorage": "<f4",
-    "DoubleStorage": "<f8",
-    "ByteStorage": "u1",
-    "CharStorage": "i1",
-    "ShortStorage": "<i2",
-    "IntStorage": "<i4",
-    "LongStorage": "<i8",
-    "BoolStorage": "?",
-    "BFloat16Storage": "V2",
-}
+    "HalfStorage": "<f2", "FloatStorage": "<f4", "DoubleStorage": "<f8", "BFloat16Storage": "V2",
+    "ByteStorage": "u1", "CharStorage": "i1", "ShortStorage": "<i2", "IntStorage": "<i4",
+    "LongStorage": "<i8", "BoolStorage": "?",
+}  # fmt: skip
 """Class of a storage to NumPy's type."""
 
 
@@ -155,30 +147,16 @@ def unpickle(stream: io.BytesIO, storages: dict[str, Storage] | None = None) -> 
         FormatError: the pickle is damaged, or holds more than a state dict of tensors.
 
     """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of damaged text in an instruction
-            start = stream.tell()
-            _check_memory(stream)
-            stream.seek(start)
-            return _Unpickler(stream, {} if storages is None else storages).load()
-    except FormatError:
-        raise
-    except Exception:  # pickle raises almost anything for a damaged file
-        raise FormatError("is a damaged or cut PyTorch file") from None
-
-
-def _check_memory(stream: io.BytesIO) -> None:
-    """Refuse what makes `pickle` itself allocate gigabytes or crash.
-
-    It allocates memory for any memo index, and hashes nested tuples by recursion.
-    """
-    tuples = 0
-    for opcode, argument, position in pickletools.genops(stream):
-        tuples += "TUPLE" in opcode.name
-        # Memo indices are consecutive, and each takes at least two bytes to store.
-        if tuples > MAX_TUPLES or (opcode.name.endswith("PUT") and argument > position):
-            raise ValueError
+    with damage_as_format_error("is a damaged or cut PyTorch file"):
+        start, tuples = stream.tell(), 0
+        # pickle itself allocates memory for any memo index, and hashes nested tuples by recursion.
+        for opcode, argument, position in pickletools.genops(stream):
+            tuples += "TUPLE" in opcode.name
+            # Memo indices are consecutive, and each takes at least two bytes to store.
+            if tuples > MAX_TUPLES or (opcode.name.endswith("PUT") and argument > position):
+                raise ValueError("not a state dict of PyTorch")
+        stream.seek(start)
+        return _Unpickler(stream, {} if storages is None else storages).load()
 
 
 class _Dict(dict):
@@ -212,9 +190,9 @@ class _Unpickler(pickle.Unpickler):
         storage = Storage(key, np.dtype(STORAGES[name]), count)
         plain = isinstance(key, str) and isinstance(count, int) and count >= 0
         if kind != "storage" or any(view) or not plain:
-            raise ValueError
+            raise ValueError("not a plain storage")
         if self.storages.setdefault(key, storage) != storage:
-            raise ValueError
+            raise ValueError("a storage of two sizes or types")
         return storage
 
     def parameter(self, tensor: object, *_options: object) -> object:
@@ -226,10 +204,9 @@ class _Unpickler(pickle.Unpickler):
         shape, strides = tuple(shape), tuple(strides)  # copies, in case the file used lists
         numbers = (offset, *shape, *strides)
         if not isinstance(storage, Storage) or not all(isinstance(n, int) for n in numbers):
-            raise TypeError
-        if min(numbers) < 0 or len(shape) != len(strides):
-            raise ValueError
+            raise ValueError("not a tensor")
         last = offset + sum((size - 1) * stride for size, stride in zip(shape, strides))
-        if math.prod(shape) and last >= storage.count:
-            raise ValueError
+        beyond = math.prod(shape) and last >= storage.count
+        if beyond or min(numbers) < 0 or len(shape) != len(strides):
+            raise ValueError("a tensor beyond its storage")
         return Tensor(storage, offset, shape, strides)

@@ -20,15 +20,19 @@ NORMALIZE_LONG_EDGE = 256
 DEAD_SHARE = 1e-6
 """A filter whose mean activation is below this share of its layer's mean never fires."""
 
+Apply = Callable[[np.ndarray, np.ndarray], list[np.ndarray]]
+"""Weight and bias of a convolution to its outputs, (1, channels, h, w) for each photograph."""
+
+Fitted = tuple[np.ndarray, np.ndarray, list[np.ndarray]]
+"""The scaled weight and bias of a convolution, and its scaled outputs."""
+
 
 def random_arrays(architecture: Architecture, seed: int) -> dict[str, np.ndarray]:
     """The arrays of :func:`nstrep.networks.weights.random_weights`."""
     generator = np.random.Generator(np.random.PCG64(seed))
-    arrays: dict[str, np.ndarray] = {}
 
-    def convolve(convolution: Convolution, apply: Apply) -> list[np.ndarray]:
-        weight_name, bias_name = convolution.shapes
-        shape = convolution.shapes[weight_name]
+    def fit(convolution: Convolution, apply: Apply) -> Fitted:
+        shape = next(iter(convolution.shapes.values()))
         deviation = math.sqrt(2 / math.prod(shape[1:]))
         weight = (generator.standard_normal(shape) * deviation).astype(np.float32)
         outputs = apply(weight, np.zeros(shape[0], np.float32))
@@ -36,35 +40,29 @@ def random_arrays(architecture: Architecture, seed: int) -> dict[str, np.ndarray
         centred = [output - _per_channel(mean) for output in outputs]
         spread = np.sqrt(channel_means([output**2 for output in centred]))
         spread[spread == 0] = 1
-        arrays[weight_name] = _float32(weight / spread[:, None, None, None])
-        arrays[bias_name] = _float32(-mean / spread)
-        return [output / _per_channel(spread) for output in centred]
+        scaled = [output / _per_channel(spread) for output in centred]
+        return weight / spread[:, None, None, None], -mean / spread, scaled
 
-    walk(architecture, pictures(RANDOM_LONG_EDGE), convolve)
-    return arrays
+    return _fit_layers(architecture, pictures(RANDOM_LONG_EDGE), fit)
 
 
 def normalized_arrays(
-    stored: Mapping[str, np.ndarray], architecture: Architecture
+    arrays: Mapping[str, np.ndarray], architecture: Architecture
 ) -> dict[str, np.ndarray]:
     """The arrays of :func:`nstrep.networks.weights.normalized`."""
-    arrays: dict[str, np.ndarray] = {}
     incoming = np.ones(3)
 
-    def convolve(convolution: Convolution, apply: Apply) -> list[np.ndarray]:
+    def fit(convolution: Convolution, apply: Apply) -> Fitted:
         nonlocal incoming
-        weight_name, bias_name = convolution.shapes
-        weight = stored[weight_name] * incoming[None, :, None, None]
-        bias = stored[bias_name]
+        weight, bias = (arrays[name] for name in convolution.shapes)
+        weight = weight * incoming[None, :, None, None]
         outputs = apply(weight, bias)
         means = channel_means([np.maximum(output, 0) for output in outputs])
         incoming = np.where(means > DEAD_SHARE * means.mean(), means, 1.0)
-        arrays[weight_name] = _float32(weight / incoming[:, None, None, None])
-        arrays[bias_name] = _float32(bias / incoming)
-        return [output / _per_channel(incoming) for output in outputs]
+        scaled = [output / _per_channel(incoming) for output in outputs]
+        return weight / incoming[:, None, None, None], bias / incoming, scaled
 
-    walk(architecture, pictures(NORMALIZE_LONG_EDGE, all_hues=True), convolve)
-    return arrays
+    return _fit_layers(architecture, pictures(NORMALIZE_LONG_EDGE, all_hues=True), fit)
 
 
 def pictures(long_edge: int, *, all_hues: bool = False) -> list[np.ndarray]:
@@ -92,23 +90,12 @@ def pictures(long_edge: int, *, all_hues: bool = False) -> list[np.ndarray]:
     return images
 
 
-Apply = Callable[[np.ndarray, np.ndarray], list[np.ndarray]]
-"""Weight and bias of a convolution to its outputs, (1, channels, h, w) for each picture."""
-
-
-def walk(
+def _fit_layers(
     architecture: Architecture,
     images: list[np.ndarray],
-    convolve: Callable[[Convolution, Apply], list[np.ndarray]],
-) -> None:
-    """Pass ``images`` through the network, with rectifiers and average pooling.
-
-    Args:
-        architecture: the network.
-        images: ``vgg_input`` images, each (1, 3, H, W).
-        convolve: called for each convolution in order; returns the outputs to go on with.
-
-    """
+    fit: Callable[[Convolution, Apply], Fitted],
+) -> dict[str, np.ndarray]:
+    """Fit one convolution after the other, with rectifiers and average pooling between them."""
     import mxnet as mx
 
     def apply(weight: np.ndarray, bias: np.ndarray) -> list[np.ndarray]:
@@ -116,16 +103,22 @@ def walk(
         size = {"num_filter": len(bias), "kernel": (3, 3), "pad": (1, 1)}
         return [mx.nd.Convolution(x, *parameters, **size).asnumpy() for x in inputs]
 
+    arrays: dict[str, np.ndarray] = {}
     inputs = [mx.nd.array(image) for image in images]
     convolutions = iter(architecture.convolutions)
     for layer in architecture.layers:
         if layer.startswith("conv"):
-            inputs = [mx.nd.array(x) for x in convolve(next(convolutions), apply)]
+            convolution = next(convolutions)
+            *fitted, outputs = fit(convolution, apply)
+            for name, array in zip(convolution.shapes, fitted):
+                arrays[name] = np.ascontiguousarray(array, np.float32)
+            inputs = [mx.nd.array(x) for x in outputs]
         elif layer.startswith("relu"):
             inputs = [mx.nd.relu(x) for x in inputs]
         else:
             pooling = {"pool_type": "avg", "kernel": (2, 2), "stride": (2, 2)}
             inputs = [mx.nd.Pooling(x, **pooling) for x in inputs]
+    return arrays
 
 
 def channel_means(arrays: list[np.ndarray]) -> np.ndarray:
@@ -138,7 +131,3 @@ def channel_means(arrays: list[np.ndarray]) -> np.ndarray:
 
 def _per_channel(values: np.ndarray) -> np.ndarray:
     return values.astype(np.float32)[None, :, None, None]
-
-
-def _float32(array: np.ndarray) -> np.ndarray:
-    return np.ascontiguousarray(array, np.float32)

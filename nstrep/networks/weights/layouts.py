@@ -7,9 +7,11 @@ names, in the order of the axes and in the input of the first convolution.
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -77,27 +79,61 @@ def _recognise(stored: Mapping[str, Stored], architecture: Architecture) -> Layo
                 f"is a network with batch normalisation (it has {name!r}), "
                 f"expected a plain {architecture.name}"
             )
-    for recognise in (_own, _torchvision, _keras, _gluon):
-        layout = recognise(stored, architecture)
-        if layout is not None:
-            return layout
+    order = [convolution.name for convolution in architecture.convolutions]
+
+    def layout(file_name: Callable[[str, str], str], **options: Any) -> Layout:
+        parameters = itertools.product(order, ("weight", "bias"))
+        names = {f"{name}_{kind}": file_name(name, kind) for name, kind in parameters}
+        return Layout(names, **options)
+
+    if layers := _groups(r"(conv\d_\d)_\w+", stored):
+        _refuse_other_network(layers, architecture)
+        return layout("{}_{}".format)
+    # torchvision, and Gluon's save_parameters. The index counts convolutions, rectifiers and
+    # poolings; a prefix comes from wrappers such as DataParallel.
+    if prefixes := _groups(r"(.*\.)?features\.\d+\.\w+", stored):
+        start, index = f"{min(prefixes)}features.", list(architecture.layers).index
+        return layout(lambda name, kind: f"{start}{index(name)}.{kind}", input="imagenet")
+    if paths := _keras_paths(stored):
+        _refuse_other_network({name[:7] for name in paths}, architecture)
+        return layout(
+            lambda name, kind: paths.get(f"{name}_{kind}", f"block{name[4]}_{name[:4]}{name[6]}"),
+            kernel_axes=(3, 2, 0, 1),
+            input="bgr",
+        )
+    prefixes = _groups(r"(?:\w+:)?(\w+_)?conv\d+_(?:weight|bias)", stored)  # Gluon's model zoo
+    if len(prefixes) == 1:
+        start = f"{prefixes.pop()}conv"
+        if f"{start}{len(order)}_weight" in stored:
+            raise FormatError(
+                f"has more than the {len(order)} convolutions of {architecture.name}:"
+                " another network"
+            )
+        return layout(lambda name, kind: f"{start}{order.index(name)}_{kind}", input="imagenet")
     names = ", ".join(repr(name[:60]) for name in list(stored)[:3])
     raise FormatError(
         f"has no VGG layers: it holds {names or 'no arrays'}, expected conv1_1_weight and so on"
     )
 
 
-def _parameters(architecture: Architecture) -> list[tuple[str, str]]:
-    """(name of the convolution, ``weight`` or ``bias``) of each parameter, in order."""
-    return [(c.name, kind) for c in architecture.convolutions for kind in ("weight", "bias")]
+def _groups(pattern: str, names: Iterable[str]) -> set[str]:
+    """The first group of each name that matches the whole pattern."""
+    matches = [re.fullmatch(pattern, name) for name in names]
+    return {match[1] or "" for match in matches if match}
 
 
-def _own(stored: Mapping[str, Stored], architecture: Architecture) -> Layout | None:
-    layers = {name[:7] for name in stored if re.fullmatch(r"conv\d_\d_\w+", name)}
-    if not layers:
-        return None
-    _refuse_other_network(layers, architecture)
-    return Layout({name: name for c in architecture.convolutions for name in c.shapes})
+def _keras_paths(stored: Mapping[str, Stored]) -> dict[str, str]:
+    """Canonical name to a path in Keras' file, whose name for it changed over the years.
+
+    "block1_conv1/block1_conv1/kernel:0", or ".../block1_conv1_W_1:0" in the files of 2016.
+    """
+    paths = {}
+    for path, array in stored.items():
+        match = re.search(r"(?:^|/)block(\d)_conv(\d)/", path)
+        if match:
+            kind = {4: "weight", 1: "bias"}.get(len(array.shape))
+            paths[f"conv{match[1]}_{match[2]}_{kind}"] = path
+    return paths
 
 
 def _refuse_other_network(layers: set[str], architecture: Architecture) -> None:
@@ -106,58 +142,6 @@ def _refuse_other_network(layers: set[str], architecture: Architecture) -> None:
     extra = sorted(name for name in layers - set(known) if name < known[-1])
     if extra:
         raise FormatError(f"has {extra[0]}, which {architecture.name} has not: another network")
-
-
-def _torchvision(stored: Mapping[str, Stored], architecture: Architecture) -> Layout | None:
-    # Also what Gluon's save_parameters writes. The index counts convolutions, rectifiers and
-    # poolings; a prefix comes from wrappers such as DataParallel.
-    matches = [re.fullmatch(r"(.*\.)?features\.\d+\.\w+", name) for name in stored]
-    prefixes = {match[1] or "" for match in matches if match}
-    if not prefixes:
-        return None
-    index = list(architecture.layers).index
-    names = {
-        f"{name}_{kind}": f"{min(prefixes)}features.{index(name)}.{kind}"
-        for name, kind in _parameters(architecture)
-    }
-    return Layout(names, input="imagenet")
-
-
-def _gluon(stored: Mapping[str, Stored], architecture: Architecture) -> Layout | None:
-    matches = [re.fullmatch(r"(?:\w+:)?(\w+_)?conv\d+_(?:weight|bias)", name) for name in stored]
-    prefixes = {match[1] or "" for match in matches if match}
-    if len(prefixes) != 1:
-        return None
-    (prefix,) = prefixes
-    order = [convolution.name for convolution in architecture.convolutions]
-    if f"{prefix}conv{len(order)}_weight" in stored:
-        raise FormatError(
-            f"has more than the {len(order)} convolutions of {architecture.name}: another network"
-        )
-    names = {
-        f"{name}_{kind}": f"{prefix}conv{order.index(name)}_{kind}"
-        for name, kind in _parameters(architecture)
-    }
-    return Layout(names, input="imagenet")
-
-
-def _keras(stored: Mapping[str, Stored], architecture: Architecture) -> Layout | None:
-    # "block1_conv1/block1_conv1/kernel:0", or ".../block1_conv1_W_1:0" in the files of 2016.
-    paths: dict[str, str] = {}
-    for path, array in stored.items():
-        match = re.search(r"(?:^|/)block(\d)_conv(\d)/", path)
-        if match:
-            kind = {4: "weight", 1: "bias"}.get(len(array.shape))
-            paths[f"conv{match[1]}_{match[2]}_{kind}"] = path
-    if not paths:
-        return None
-    _refuse_other_network({name[:7] for name in paths}, architecture)
-    names = {
-        name: paths.get(name, f"block{name[4]}_conv{name[6]}/{name[8:]}")
-        for convolution in architecture.convolutions
-        for name in convolution.shapes
-    }
-    return Layout(names, kernel_axes=(3, 2, 0, 1), input="bgr")
 
 
 def _load(

@@ -1,8 +1,8 @@
 #!/bin/sh
-# Fetch VGG-19 and the two pictures of MXNet's example, or what is named: bash download.sh --list;
-# COCO's photos: bash download.sh train2014
+# Download VGG-19 and the two pictures of MXNet's example, or the files that are named
+# (bash download.sh --list shows them). COCO's photographs: bash download.sh train2014
 cd "$(dirname "$0")" || exit
-if [ "$1" = train2014 ]; then # COCO's photos for nstrep.fast.train, 13.5 GB, and as much unpacked
+if [ "$1" = train2014 ]; then # for nstrep.fast.train: 13.5 GB, and the same again unpacked
     mkdir -p inputs && cd inputs || exit
     curl -fL -C - -O http://images.cocodataset.org/zips/train2014.zip || exit
     echo "0da8c0bd3d6becc4dcb32757491aca88  train2014.zip" | md5sum -c || exit

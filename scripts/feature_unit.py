@@ -1,13 +1,14 @@
-"""How far vgg19_slim's features are from VGG-19's in size: the command behind their unit.
+"""Compare the scale of vgg19_slim's features with that of VGG-19's.
 
     python scripts/feature_unit.py
 
-The weights of the published recipes are meant for VGG-19's features. A style loss goes with the 4th
-power of the features and a content loss with their 2nd, so features of another size balance the
-two elsewhere. One article prints both costs at the start of its run on VGG-19 (the recipe dlai):
-this prints, for pairs of built-in pictures, what vgg19_slim's features would have to be multiplied
-with for the same balance. The network is exported in the power of two next to the median, so 1 is
-what this should find (within a factor of sqrt(2)).
+The weights of the published recipes are meant for VGG-19's features. The style loss grows with the
+4th power of the features and the content loss with their 2nd, so with features of another scale
+the two losses are balanced differently. One article prints both losses at the start of its run on
+VGG-19 (the recipe dlai). This script prints, for pairs of built-in pictures, the factor by which
+vgg19_slim's features would have to be multiplied to reach the same balance. The network was
+exported with its features scaled by the power of two closest to the median, so the median should
+now be 1 within a factor of sqrt(2).
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ PAINTINGS = ("swirls", "lilies", "facets")
 
 
 def start_costs(content: str, style: str) -> dict[str, float]:
-    """Both costs, unweighted, where the recipe dlai starts."""
+    """Both losses, unweighted, at the start of the recipe dlai."""
     pair = (f"content={content}", f"style={style}")
     config = check(compose("config", ["recipe=dlai", "model=vgg19_slim", *pair]))
     prepared = prepare(config)

@@ -116,7 +116,8 @@ def _with_substitutes(asset: Asset) -> list[Asset]:
 def fetch(name: str) -> Path:
     """Download one asset from the mirror or its published addresses to its place.
 
-    If two processes do so at once, the second waits and takes the file of the first.
+    One process at a time downloads to a folder. If two want the same file, the second waits and
+    takes the file of the first.
 
     Raises:
         InputError: no address has the right file. The message says what to do by hand.
@@ -129,7 +130,7 @@ def fetch(name: str) -> Path:
     failures = []
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(path.with_name(f".{path.name}.lock")):
+        with FileLock(path.with_name(".download.lock")):
             if path.is_file():
                 with contextlib.suppress(RefusedError):
                     check(asset, path, asset.checksums)

@@ -59,21 +59,18 @@ def check(asset: Asset, file: Path, checksums: tuple[str, ...]) -> None:
 
 
 def record(asset: Asset, file: Path, source: Source) -> None:
-    """Record the SHA-256 of a picture that is not pinned, and its address.
+    """Record the SHA-256 of a picture that is not pinned, and its address; the caller has a lock.
 
     Raises:
         InputError: the record is damaged.
         ResultsError: it cannot be written.
 
     """
-    from filelock import FileLock
-
     digest = _digest(file, "sha256").removeprefix("sha256:")
     path = _record_path()
-    with FileLock(path.with_name(f".{path.name}.lock")):
-        entries = {**_read_record(), asset.name: {"sha256": digest, "url": source.url}}
-        with atomic_write(path) as temporary:
-            temporary.write_text(json.dumps(entries, indent=2, sort_keys=True) + "\n")
+    entries = {**_read_record(), asset.name: {"sha256": digest, "url": source.url}}
+    with atomic_write(path) as temporary:
+        temporary.write_text(json.dumps(entries, indent=2, sort_keys=True) + "\n")
     log.info("%s is not pinned: sha256 %s, recorded in %s", asset.name, digest, shown(path))
 
 

@@ -18,7 +18,8 @@ import nstrep  # noqa: F401  first of all
 from benchmarks import harness
 from nstrep import cli
 from nstrep.base import process_memory
-from nstrep.config.schema import ExperimentConfig, check, layer_weights
+from nstrep.config.checks import check, layer_weights
+from nstrep.config.schema import ExperimentConfig
 from nstrep.experiment import memory_plan, multiscale
 from nstrep.losses import tiling
 from nstrep.losses.objective import LayerWeights, Objective

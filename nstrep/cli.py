@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import difflib
 import os
 import re
-import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -30,30 +27,22 @@ from nstrep.base.errors import (
     WorkerError,
 )
 from nstrep.base.text import reason
-from nstrep.config.schema import (
-    ExperimentConfig,
-    check,
-    config_folder,
-    explain,
-    group_options,
-    unknown_key,
-)
-from nstrep.experiment.from_image import again, continued
+from nstrep.config.checks import check
+from nstrep.config.fields import absolute_paths, declared
+from nstrep.config.folder import config_folder
+from nstrep.config.messages import did_you_mean, explain, unknown_key
+from nstrep.config.schema import ExperimentConfig
+from nstrep.experiment import run_directory
+from nstrep.experiment.from_image import rerun, resumed
 from nstrep.sweeps import callback, directory_names
 
 WORKER_DEATHS = (
     "TerminatedWorkerError", "BrokenProcessPool", "UncompletedJobError", "WorkerCrashedError",
 )  # fmt: skip
-"""What joblib, submitit and Ray raise for it, by name: the latter two are extras."""
+"""Names of the errors of joblib, submitit and Ray for it; the latter two are extras."""
 
 PLUGINS = {"submitit_local": "slurm", "submitit_slurm": "slurm", "ray": "ray", "optuna": "optuna"}
 """Launchers and sweepers that are extras of this package."""
-
-FILE_KEYS = (
-    "from_image", "from_image_root", "content_image", "style_image", "init", "weights.path",
-    "data.dir",
-)  # fmt: skip
-
 
 # Workers import this module, so that they know these too.
 ConfigStore.instance().store(name="schema", node=ExperimentConfig)
@@ -70,8 +59,8 @@ def job(composed: DictConfig) -> float:
     directory = Path(HydraConfig.get().runtime.output_dir)
     single = HydraConfig.get().mode == RunMode.RUN
     try:
-        composed, made_from = again(composed)
-        config = check(continued(composed, directory) if single else composed)
+        composed, made_from = rerun(composed)
+        config = check(resumed(composed, directory) if single else composed)
         absolute_paths(config)
         # Loads MXNet: only once the configuration is known good.
         from nstrep.experiment import results, run
@@ -87,38 +76,8 @@ def job(composed: DictConfig) -> float:
         if not single:
             raise
         if isinstance(error, InputError):
-            leave_nothing(directory)
+            run_directory.remove_unstarted(directory)
         raise Refused(error) from error
-
-
-def absolute_paths(config: ExperimentConfig) -> None:
-    """Make files absolute, so that a result finds them again from any folder."""
-    for key in ("content_image", "style_image"):
-        value = getattr(config, key)
-        if value is not None:
-            setattr(config, key, _absolute(value))
-    if config.weights.path not in (None, "random"):
-        config.weights.path = _absolute(config.weights.path)
-    for key in ("content_masks", "style_masks"):
-        setattr(config, key, [_absolute(file) for file in getattr(config, key)])
-    named = group_options("style")
-    config.styles = [style if style in named else _absolute(style) for style in config.styles]
-    if config.init not in ("content", "style", "noise"):
-        config.init = _absolute(config.init)
-
-
-def _absolute(file: str) -> str:
-    return str(Path(os.path.expanduser(file)).absolute())
-
-
-def leave_nothing(directory: Path) -> None:
-    """Remove a run directory in which no run began, so that it does not look like a result."""
-    with contextlib.suppress(OSError):
-        if not any((directory / name).exists() for name in ("config.yaml", "curve.csv")):
-            shutil.rmtree(directory / ".hydra", ignore_errors=True)
-            for leftover in directory.glob("*.log"):
-                leftover.unlink()
-            directory.rmdir()
 
 
 def main(
@@ -130,12 +89,12 @@ def main(
 
     Args:
         task: what Hydra calls with the composed configuration.
-        config_name: of the file in configs/ that is at the top of it.
-        schema: whose keys there are.
+        config_name: name of the top file in configs/.
+        schema: dataclass of the keys.
 
     """
     full = os.environ.get("HYDRA_FULL_ERROR") == "1"
-    sys.argv[1:] = map(quoted_file, sys.argv[1:])
+    sys.argv[1:] = [quoted_file(argument, schema) for argument in sys.argv[1:]]
     command = hydra.main(
         version_base="1.3", config_path=str(config_folder()), config_name=config_name
     )(task)
@@ -157,21 +116,23 @@ def main(
         sys.exit(plain.exit_code)
 
 
-def quoted_file(argument: str) -> str:
-    """Quote the path of a file that is there, as Hydra wants where it has = or , in it."""
-    key, _, value = argument.partition("=")
+def quoted_file(argument: str, schema: type = ExperimentConfig) -> str:
+    """Quote the path of an existing file that has characters with a meaning for Hydra."""
+    name, _, value = argument.partition("=")
+    key = declared(schema).get(name)
     special = re.search(r"[=,\s(){}\[\]:]", value) and not re.search(r"['\"]", value)
-    if key in FILE_KEYS and special and os.path.exists(os.path.expanduser(value)):
-        return f"{key}='{value}'"
+    one_file = key is not None and key.file and not key.is_list
+    if one_file and special and os.path.exists(os.path.expanduser(value)):
+        return f"{name}='{value}'"
     return argument
 
 
 def plain_error(error: Exception, schema: type = ExperimentConfig) -> NstrepError:
-    """What to tell the user about an exception, in one line, with its exit code.
+    """The error with a one-line message and an exit code for any exception.
 
     Args:
         error: what was raised.
-        schema: whose keys there are.
+        schema: dataclass of the keys.
 
     """
     if isinstance(error, NstrepError):
@@ -186,7 +147,7 @@ def plain_error(error: Exception, schema: type = ExperimentConfig) -> NstrepErro
         return InputError(explain(error, schema))
     if type(error).__name__ in WORKER_DEATHS:
         return WorkerError(
-            "a worker process was killed, perhaps for want of memory; the same command continues"
+            "a worker process was killed, perhaps for lack of memory; the same command continues"
         )
     if 'Could not detect "srun"' in str(error):
         return InputError("hydra/launcher=slurm: there is no srun here; start it on the cluster")
@@ -202,27 +163,21 @@ def plain_error(error: Exception, schema: type = ExperimentConfig) -> NstrepErro
 
 
 def _unknown_option(error: MissingConfigException) -> str:
-    config = error.missing_cfg_file or ""
-    group, _, name = config.rpartition("/")
+    group, _, name = (error.missing_cfg_file or "").rpartition("/")
     if not group:
         return reason(error)
     if name in PLUGINS:
         extra = PLUGINS[name]
         return f"{group}={name}: is not installed: run  pip install 'nstrep[{extra}]'"
     options = [option for option in (error.options or []) if option != "schema"]
-    near = difflib.get_close_matches(name, options, 1)
-    hint = f" (did you mean {near[0]}?)" if near else ""
-    return f"{group}={name}: must be one of {', '.join(options)}{hint}"
+    return f"{group}={name}: must be one of {', '.join(options)}{did_you_mean(name, options)}"
 
 
 def _unknown_key(error: CompactHydraException, schema: type) -> str:
-    cause = error.__cause__
-    override = re.search(r"Could not override '([^']+)'", str(error))
-    if isinstance(cause, OmegaConfBaseException):
-        return explain(cause, schema)
-    if override:
+    if isinstance(error.__cause__, OmegaConfBaseException):
+        return explain(error.__cause__, schema)
+    if override := re.search(r"Could not override '([^']+)'", str(error)):
         return unknown_key(override.group(1), schema)
-    several = re.search(r"Ambiguous value for argument '([^']+)'", str(error))
-    if several:
+    if several := re.search(r"Ambiguous value for argument '([^']+)'", str(error)):
         return f"{several.group(1)}: several values need --multirun"
     return reason(error)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from nstrep.analysis.raw_result import load_raw
 from nstrep.base.errors import InputError, NstrepError
+from nstrep.experiment import run_directory
 from nstrep.images import io
 from nstrep.images.filters import FILTERS, remove_noise
 
@@ -28,7 +29,7 @@ def main(arguments: list[str] | None = None) -> None:
         if not wanted or any(not 0 <= strength < float("inf") for _, strength in wanted):
             raise InputError("name a filter with strengths of at least 0, such as --tv 0.1 0.2")
         rgb01 = load_raw(options.run)
-        folder = options.run / "denoised"
+        folder = options.run / run_directory.DENOISED
         folder.mkdir(exist_ok=True)
         for name, strength in wanted:
             path = folder / f"{name}_{strength:g}.png"

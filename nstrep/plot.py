@@ -19,7 +19,7 @@ from nstrep.analysis.run_reader import Run, Sweep, load_sweep
 from nstrep.base.command_line import plain_errors
 from nstrep.base.errors import InputError, ResultsError
 from nstrep.base.text import reason, shown
-from nstrep.experiment import results
+from nstrep.experiment import run_directory
 from nstrep.plots import NothingToDraw
 from nstrep.plots.curves import mixed
 from nstrep.plots.labels import plain, settings
@@ -114,7 +114,7 @@ def cost(sweep: Sweep, asked: Asked) -> Named:
 def denoise(sweep: Sweep, asked: Asked) -> Named:
     """The first result that has its raw.npz, under several filters."""
     for run in sweep.runs:
-        if os.path.isfile(run.path / results.RAW):
+        if os.path.isfile(run.path / run_directory.RAW):
             yield "denoise", plots.denoise_strip(run)
             return
     raise NothingToDraw("denoise: no run has a raw.npz")

@@ -37,8 +37,10 @@ from nstrep import cli
 from nstrep.base import environment
 from nstrep.base.errors import DivergedError, InputError, NstrepError
 from nstrep.base.files import atomic_write
-from nstrep.config.schema import ExperimentConfig, check
-from nstrep.experiment import image_inputs, network_input, results, run
+from nstrep.config.checks import check
+from nstrep.config.fields import absolute_paths
+from nstrep.config.schema import ExperimentConfig
+from nstrep.experiment import image_inputs, network_input, run, run_directory
 from nstrep.images import io as images
 from nstrep.images import texture
 from nstrep.networks.vgg import ARCHITECTURES
@@ -209,7 +211,7 @@ def configured(*overrides: str) -> ExperimentConfig:
         config = check(compose("config", overrides=list(overrides)))
     except Exception as error:
         raise cli.plain_error(error) from None
-    cli.absolute_paths(config)
+    absolute_paths(config)
     return config
 
 
@@ -305,17 +307,19 @@ def run_all(cases: list[Case], runs: Path) -> dict[Case, Path]:
 
 def is_finished(directory: Path) -> bool:
     """Whether a run came to its end there."""
-    return (directory / results.METRICS).is_file() and metrics(directory)["status"] == "finished"
+    return (directory / run_directory.METRICS).is_file() and metrics(directory)[
+        "status"
+    ] == "finished"
 
 
 def metrics(directory: Path) -> dict[str, Any]:
     """What a run says of itself."""
-    return json.loads((directory / results.METRICS).read_text())
+    return json.loads((directory / run_directory.METRICS).read_text())
 
 
 def result(directory: Path) -> np.ndarray:
     """The picture that a run saved, ``rgb01``."""
-    return images.load_picture(directory / results.FINAL).rgb
+    return images.load_picture(directory / run_directory.FINAL).rgb
 
 
 def measured(case: Case, directory: Path) -> dict[str, Any]:

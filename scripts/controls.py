@@ -15,7 +15,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from nstrep import cli
 from nstrep.base.files import atomic_write
-from nstrep.config.schema import ExperimentConfig, check
+from nstrep.config.checks import check
+from nstrep.config.schema import ExperimentConfig
 from nstrep.experiment import run as experiment
 from nstrep.images import io
 

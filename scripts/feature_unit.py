@@ -20,7 +20,7 @@ import statistics
 from hydra import compose, initialize_config_dir
 
 from nstrep import cli
-from nstrep.config.schema import check, layer_weights
+from nstrep.config.checks import check, layer_weights
 from nstrep.experiment import image_inputs
 from nstrep.experiment.inputs import prepare
 from nstrep.losses.objective import LayerWeights, Objective

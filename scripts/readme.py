@@ -21,7 +21,8 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from nstrep import cli
-from nstrep.config.schema import check, typed, walk
+from nstrep.config.checks import check, typed
+from nstrep.config.fields import walk
 from nstrep.experiment import results
 from nstrep.fast.config import StylizeConfig, TrainConfig
 from nstrep.images import io

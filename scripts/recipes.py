@@ -13,7 +13,8 @@ import numpy as np
 from hydra import compose, initialize_config_dir
 
 from nstrep import cli
-from nstrep.config.schema import ExperimentConfig, LossForm, check, layer_weights
+from nstrep.config.checks import check, layer_weights
+from nstrep.config.schema import ExperimentConfig, LossForm
 from nstrep.experiment.image_inputs import working_size
 from nstrep.images.io import picture_from_array
 from nstrep.losses import terms

@@ -11,7 +11,8 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from nstrep import cli
-from nstrep.config.schema import ExperimentConfig, check
+from nstrep.config.checks import check
+from nstrep.config.schema import ExperimentConfig
 from nstrep.networks.vgg import Architecture
 from nstrep.networks.weights import Weights
 

@@ -6,7 +6,7 @@ held constant. The tuned graph is tested against it, and profiled beside it.
 
 import mxnet as mx
 
-from nstrep.config.schema import layer_weights
+from nstrep.config.checks import layer_weights
 from nstrep.losses import terms
 
 

@@ -13,7 +13,8 @@ from omegaconf import OmegaConf
 from PIL import Image
 
 from nstrep import cli
-from nstrep.config.schema import GROUPS, check
+from nstrep.config.checks import check
+from nstrep.config.schema import GROUPS
 from nstrep.images.io import to_uint8
 
 _DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # the fast one, where it was built

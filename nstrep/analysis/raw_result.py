@@ -9,6 +9,7 @@ import numpy as np
 from nstrep.base.errors import InputError
 from nstrep.base.npz import FormatError, Stored, open_npz
 from nstrep.base.text import reason
+from nstrep.experiment import run_directory
 from nstrep.images.decoding import MAX_PIXELS
 
 HARMLESS, UNFOLDS = 2**26, 100
@@ -24,7 +25,7 @@ def load_raw(run: Path) -> np.ndarray:
         InputError: the folder holds no whole raw.npz.
 
     """
-    path = run / "raw.npz"
+    path = run / run_directory.RAW
     try:
         with open_npz(path) as stored:
             rgb01 = _picture(stored, path.stat().st_size)

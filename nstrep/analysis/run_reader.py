@@ -26,7 +26,7 @@ from nstrep.analysis.raw_result import load_raw
 from nstrep.base.errors import InputError
 from nstrep.base.text import one_line, reason, shown
 from nstrep.base.untrusted import read_json, read_text, read_yaml
-from nstrep.experiment import results, run_directory
+from nstrep.experiment import run_directory
 from nstrep.images import io as images
 
 log = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ ENDS = ("finished", "diverged", "interrupted")
 DEPTH = 3
 """A run lies directly in the folder, or below at most two more."""
 
-_LARGEST = {results.CURVE: 16 * 2**20}
+_LARGEST = {run_directory.CURVE: 16 * 2**20}
 """Bytes of a text file that is read: a curve of 10,000 epochs and 40 layers has 5 MB."""
 
 _LARGEST_OTHER = 2**20
@@ -70,7 +70,7 @@ class Run:
     @property
     def picture_path(self) -> Path | None:
         """final.png, or last_good.png of a run that did not get there; None without either."""
-        names = (results.FINAL, results.LAST_GOOD)
+        names = (run_directory.FINAL, run_directory.LAST_GOOD)
         return next((self.path / name for name in names if _is_file(self.path / name)), None)
 
     @property
@@ -93,7 +93,7 @@ class Run:
             InputError: there is no raw.npz, or it is damaged.
 
         """
-        _own(self.path / results.RAW, self.path)
+        _own(self.path / run_directory.RAW, self.path)
         return load_raw(self.path)
 
     def value(self, key: str) -> Any:
@@ -134,7 +134,9 @@ def load_run(path: str | os.PathLike[str]) -> Run:
     """
     directory = Path(path)
     if not _is_run(directory):
-        raise InputError(f"{shown(directory)}: holds no run; name a folder with a {results.CONFIG}")
+        raise InputError(
+            f"{shown(directory)}: holds no run; name a folder with a {run_directory.CONFIG}"
+        )
     return _load(directory, directory.absolute().name)
 
 
@@ -159,7 +161,7 @@ def load_sweep(path: str | os.PathLike[str]) -> Sweep:
 
 
 def _is_run(directory: Path) -> bool:
-    names = (results.CONFIG, results.METRICS, run_directory.FAILED)
+    names = (run_directory.CONFIG, run_directory.METRICS, run_directory.FAILED)
     return any(_is_file(directory / name) for name in names)
 
 
@@ -219,11 +221,13 @@ def _load(directory: Path, name: str) -> Run:
             problems.append(f"{file} is damaged ({reason(error)})")
             return kind()
 
-    config = read(results.CONFIG, read_yaml, dict) or read(".hydra/config.yaml", read_yaml, dict)
-    overrides = read(".hydra/overrides.yaml", read_yaml, list)
-    metrics = read(results.METRICS, read_json, dict)
+    hydra = run_directory.HYDRA
+    config = read(run_directory.CONFIG, read_yaml, dict)
+    config = config or read(f"{hydra}/config.yaml", read_yaml, dict)
+    overrides = read(f"{hydra}/overrides.yaml", read_yaml, list)
+    metrics = read(run_directory.METRICS, read_json, dict)
     failed = read(run_directory.FAILED, read_json, dict)
-    curve = read(results.CURVE, _curve, pd.DataFrame)
+    curve = read(run_directory.CURVE, _curve, pd.DataFrame)
     for problem in problems:
         log.warning("%s: %s", shown(directory), problem)
     status, why = "unfinished", "; ".join(problems)
@@ -232,7 +236,7 @@ def _load(directory: Path, name: str) -> Run:
     elif failed:
         status, why = "failed", failed.get("reason") or failed.get("error") or why
     elif not why:
-        why = f"there is no {results.METRICS}"
+        why = f"there is no {run_directory.METRICS}"
     typed = tuple(override for override in overrides if isinstance(override, str))
     return Run(directory, name, status, one_line(why), config, metrics, curve, typed)
 

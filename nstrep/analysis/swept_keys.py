@@ -1,26 +1,31 @@
-"""Which keys were swept: those in which runs differ, without what merely follows from a group.
+"""Which keys were swept: those in which runs differ, without those that follow from a group.
 
-``recipe=a,b`` changes fifty leaves of the configuration; what was swept is ``recipe``.
+``recipe=a,b`` changes fifty keys of the configuration; the key that was swept is ``recipe``.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nstrep.config.schema import GROUPS
+from nstrep.config.fields import declared, flatten, split_override
+from nstrep.config.schema import GROUPS, PRESETS, ExperimentConfig
 from nstrep.plots.labels import plain
 
 if TYPE_CHECKING:
     from nstrep.analysis.run_reader import Run
 
-SETTING = ("recipe", "experiment", "optimizer")
-"""Groups whose options set keys outside themselves."""
+KEYS = declared(ExperimentConfig)
 
-PICTURES = {"content_image": "content", "style_image": "style", "styles": "style"}
-"""Keys that name a file, or several, in place of a group's choice."""
+PICTURES = {
+    name: group.name
+    for group in KEYS.values()
+    for name in group.replaces
+    if group.is_group and KEYS[name].file
+}
+"""Keys that name files instead of an option of a group, and the group."""
 
 
 def swept_keys(runs: Iterable[Run]) -> list[str]:
@@ -31,65 +36,58 @@ def swept_keys(runs: Iterable[Run]) -> list[str]:
     a configuration do not count.
     """
     runs = [run for run in runs if run.config]
-    leaves = [dict(_leaves(run.config)) for run in runs]
-    typed = _typed(runs)
+    leaves = [{key: _comparable(v) for key, v in flatten(run.config)} for run in runs]
+    overrides = (override for run in runs for override in run.overrides)
+    keys = [split_override(override)[0] for override in overrides]
+    typed = list(dict.fromkeys(PICTURES.get(key, key) for key in keys))
+
+    @cache
+    def column(key: str) -> tuple[str | None, ...]:
+        if key in GROUPS:
+            return tuple(choice(run, key) for run in runs)
+        return tuple(leaf.get(key) for leaf in leaves)
 
     def differs(key: str) -> bool:
-        return len(set(_column(key, runs, leaves))) > 1
+        return len(set(column(key))) > 1
 
     def follows(key: str, groups: Sequence[str]) -> bool:
-        """Whether the groups' choices decide the key's value."""
-        choices = zip(*(_column(group, runs, leaves) for group in groups))
-        pairs = set(zip(choices, _column(key, runs, leaves)))
-        return len(pairs) == len({choice for choice, _ in pairs})
+        """Whether the choices in the groups decide the key's value."""
+        choices = list(zip(*map(column, groups)))
+        return bool(groups) and len(set(zip(choices, column(key)))) == len(set(choices))
 
-    chosen: list[str] = []
-    for group in (*SETTING, *GROUPS):
-        if group in chosen or not differs(group):
-            continue
-        by = [other for other in chosen if other in SETTING]
-        if group in typed or not (by and follows(group, by)):
-            chosen.append(group)
-    found = list(chosen)
+    swept: list[str] = []
+    for group in dict.fromkeys((*PRESETS, *GROUPS)):
+        presets = [other for other in swept if other in PRESETS]
+        if differs(group) and (group in typed or not follows(group, presets)):
+            swept.append(group)
+    chosen = list(swept)
     for key in dict.fromkeys(key for leaf in leaves for key in leaf):
         owner = PICTURES.get(key, key.partition(".")[0])
-        if key in typed and key not in PICTURES and differs(key):
-            found.append(key)
-            continue
-        by = [group for group in chosen if group in SETTING or group == owner]
-        if differs(key) and not (by and follows(key, by)):
-            found.append(key)
+        by = [group for group in chosen if group in PRESETS or group == owner]
+        is_typed = key in typed and key not in PICTURES
+        if differs(key) and (is_typed or not follows(key, by)):
+            swept.append(key)
     order = {key: place for place, key in enumerate(typed)}
-    return sorted(found, key=lambda key: order.get(key, len(order)))
+    return sorted(swept, key=lambda key: order.get(key, len(order)))
 
 
 def choice(run: Run, group: str) -> str | None:
-    """What a run took from a group: the option typed, a file's name, or the option's name; several
-    paintings as ``vangogh+lilies``.
+    """The option of a group that a run used: as typed, or the names of its files or of the option.
 
-    ``model=auto`` is the network that it came to, once the run knows it.
+    Several style images become ``vangogh+lilies``; ``model=auto`` becomes the network used.
     """
-    name = _choice(run, group)
-    if group == "model" and name == "auto":
-        used = run.metrics.get("model")
-        return _name(used) or name
-    return name
-
-
-def _choice(run: Run, group: str) -> str | None:
     for key, owner in PICTURES.items():
         given = run.config.get(key)
-        files = [file for file in ([given] if isinstance(given, str) else _list(given)) if file]
-        if owner == group and files:
-            return "+".join(Path(str(file)).stem for file in files)
-    typed = [value for key, value in map(_split, run.overrides) if key == group]
+        files = [given] if isinstance(given, str) else given if isinstance(given, list) else []
+        if owner == group and any(files):
+            return "+".join(Path(str(file)).stem for file in files if file)
+    typed = [value for key, value in map(split_override, run.overrides) if key == group]
+    name = _name(run.config.get(group))
     if typed and typed[-1] not in ("", "null"):
-        return typed[-1]
-    return _name(run.config.get(group))
-
-
-def _list(value: Any) -> list:
-    return value if isinstance(value, list) else []
+        name = typed[-1]
+    if group == "model" and name == "auto":
+        return _name(run.metrics.get("model")) or name
+    return name
 
 
 def _name(node: Any) -> str | None:
@@ -97,28 +95,7 @@ def _name(node: Any) -> str | None:
     return name if isinstance(name, str) else None
 
 
-def _split(override: str) -> tuple[str, str]:
-    """``+experiment=preview`` as its key and its value."""
-    key, _, value = override.lstrip("+~").partition("=")
-    return re.split("@", key)[0], value.strip("'\"")
-
-
-def _typed(runs: Iterable[Run]) -> list[str]:
-    keys = (_split(override)[0] for run in runs for override in run.overrides)
-    return list(dict.fromkeys(PICTURES.get(key, key) for key in keys))
-
-
-def _leaves(node: dict, prefix: str = "") -> Iterable[tuple[str, str]]:
-    """Dotted keys and values as text, so that lists can be compared; 10 is the same as 10.0."""
-    for key, value in node.items():
-        if isinstance(value, dict) and value:
-            yield from _leaves(value, f"{prefix}{key}.")
-        else:
-            value = plain(value)
-            yield f"{prefix}{key}", repr(float(value) if type(value) is int else value)
-
-
-def _column(key: str, runs: Sequence[Run], leaves: Sequence[dict[str, str]]) -> list[str | None]:
-    if key in GROUPS:
-        return [_choice(run, key) for run in runs]
-    return [leaf.get(key) for leaf in leaves]
+def _comparable(value: Any) -> str:
+    """A value as text, so that lists can be compared; 10 is equal to 10.0."""
+    value = plain(value)
+    return repr(float(value) if type(value) is int else value)

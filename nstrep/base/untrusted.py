@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -91,15 +90,3 @@ def _check_depth(node: Any, levels: int = MAX_DEPTH) -> None:
     if isinstance(node, (dict, list)):
         for item in node.values() if isinstance(node, dict) else node:
             _check_depth(item, levels - 1)
-
-
-def leaves(node: Any, key: str = "") -> Iterator[tuple[str, Any]]:
-    """All values inside nested dicts and lists, each with the dotted key of its dict."""
-    if isinstance(node, dict):
-        for name, item in node.items():
-            yield from leaves(item, f"{key}.{name}" if key else str(name))
-    elif isinstance(node, list):
-        for item in node:
-            yield from leaves(item, key)
-    else:
-        yield key, node

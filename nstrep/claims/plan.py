@@ -23,7 +23,9 @@ from omegaconf import OmegaConf
 from nstrep.analysis.run_reader import Run, load_run
 from nstrep.base.errors import BusyError, NstrepError, ResultsError
 from nstrep.claims.schema import Claim, RunSet, Training, Variation
-from nstrep.config.schema import ExperimentConfig, check
+from nstrep.config.checks import check
+from nstrep.config.fields import split_override
+from nstrep.config.schema import ExperimentConfig
 from nstrep.experiment import image_inputs
 from nstrep.experiment import run as experiment
 from nstrep.fast import one_pass
@@ -170,7 +172,9 @@ def _combined(
     values = {key: _values(key, str(text)) for key, text in params.items()}
     for combination in itertools.product(*values.values()):
         swept = dict(zip(values, combination))
-        typed = {_key(override): override for override in fixed}  # what comes later wins
+        typed = {
+            split_override(override)[0]: override for override in fixed
+        }  # what comes later wins
         typed |= {key: f"{key}={value}" for key, value in swept.items()}
         yield tuple(typed.values()), swept
 
@@ -181,10 +185,6 @@ def _yaml(config: ExperimentConfig | TrainConfig) -> str:
 
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def _key(override: str) -> str:
-    return override.split("=", 1)[0].lstrip("+~")
 
 
 def _values(key: str, text: str) -> list[str]:

@@ -11,7 +11,8 @@ from omegaconf import MISSING, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from nstrep.base.errors import InputError
-from nstrep.config.schema import config_folder, explain, group_options
+from nstrep.config.folder import config_folder, group_options
+from nstrep.config.messages import explain
 
 SCALES = ("smoke", "quick", "paper")
 

@@ -1,7 +1,7 @@
-"""What a run or a training has to know to go on elsewhere as if nothing had happened.
+"""Checkpoints: the state that a run or a training needs to be resumed bit for bit.
 
-A checkpoint is an .npz: facts as JSON, and arrays of single precision. It is written whole or not
-at all, and nothing in it is believed before it has been measured.
+A checkpoint is an .npz with facts as JSON and arrays of single precision. It is written completely
+or not at all, and everything in it is checked before it is used.
 """
 
 from __future__ import annotations
@@ -22,8 +22,6 @@ from nstrep.base.npz import FormatError, Stored, open_npz
 from nstrep.base.text import reason, shown
 from nstrep.base.untrusted import read_json
 from nstrep.optim.state import State
-
-CHECKPOINT = "checkpoint.npz"
 
 MOST_FACTS = 2**24
 """Bytes: a training names all pictures that it could not read."""

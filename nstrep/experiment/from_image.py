@@ -1,16 +1,16 @@
-"""from_image: an experiment run again, from the configuration inside its picture.
+"""Configurations that earlier runs stored: in their images (from_image) and folders (resume).
 
-A picture may come from anybody. What it holds is data: values for the keys of the schema, texts in
-which ``${...}`` is refused, and names of files. Such a file is read only where the user is at home
-anyway (the current folder, the picture's own, NSTREP_HOME, from_image_root), and only if it has the
-hash that the picture recorded. What is typed beside from_image is the user's own word.
+An image may come from anybody. Its content is data: values for the keys of the schema, texts
+without ``${...}``, and paths of files. Such a file is only read if it lies in the current folder,
+the image's, NSTREP_HOME or from_image_root, and has the hash that the image recorded. What the user
+types beside from_image is not restricted.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import os
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,150 +24,161 @@ from nstrep.base import environment
 from nstrep.base.errors import InputError
 from nstrep.base.files import sha256_of
 from nstrep.base.text import reason, shown
-from nstrep.base.untrusted import MOST_YAML, leaves, read_text, read_yaml
-from nstrep.config.schema import INITS, NOT_STORED, explain, group_options
+from nstrep.base.untrusted import MOST_YAML, read_json, read_text, read_yaml
+from nstrep.config.fields import Key, declared, flatten, split_override
+from nstrep.config.messages import as_typed, explain
+from nstrep.config.schema import PRESETS, ExperimentConfig
+from nstrep.experiment import run_directory
+from nstrep.images import io
 
 log = logging.getLogger(__name__)
 
-INSTEAD_OF = {
-    "content": ("content_image",),
-    "style": ("style_image", "styles", "style_blend"),
-    "style_image": ("styles", "style_blend"),
-    "styles": ("style_image", "style_blend"),
-}
-"""What a key that is typed beside from_image takes the place of."""
+CONFIG_TEXT, INPUTS_TEXT = "nstrep.config", "nstrep.inputs"
+"""Keys of the texts inside final.png."""
 
-FILES = (
-    "content_image", "style_image", "styles", "content_masks", "style_masks", "init",
-    "weights.path",
-)  # fmt: skip
-"""Keys that name files, or lists of them."""
-
-WORDS = {"init": INITS, "weights.path": ("random",)}
-"""What these keys can hold that is no file; ``styles`` also takes names of the style group."""
+KEYS = declared(ExperimentConfig)
 
 
-def continued(composed: DictConfig, directory: Path) -> DictConfig:
-    """With resume=true: the configuration of the run that is in the directory.
+def texts(config: ExperimentConfig, inputs: dict[str, Any]) -> dict[str, str]:
+    """The texts that final.png stores: the configuration, and what the run read."""
+    settings = OmegaConf.structured(config)
+    kept = {name for name in settings if KEYS[name].stored}
+    return {
+        CONFIG_TEXT: OmegaConf.to_yaml(OmegaConf.masked_copy(settings, kept)),
+        INPUTS_TEXT: json.dumps(inputs, sort_keys=True),
+    }
 
-    What the user typed beside it may only repeat what that run was told.
+
+def read_texts(path: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The configuration inside a final.png, and what its run read.
 
     Raises:
-        InputError: there is no run, its config.yaml cannot be read, or something typed is not what
-            it holds.
+        InputError: not a PNG of this project.
+
+    """
+    text = io.read_png_text(path, key="from_image")
+    if CONFIG_TEXT not in text:
+        raise InputError(f"from_image={path}: holds no nstrep configuration; take a final.png")
+    try:
+        config = read_yaml(text[CONFIG_TEXT])
+        inputs = read_json(text.get(INPUTS_TEXT, "{}"))
+    except ValueError as error:
+        raise InputError(
+            f"from_image={path}: its configuration is damaged ({reason(error)})"
+        ) from None
+    if not isinstance(config, dict) or not isinstance(inputs, dict):
+        raise InputError(f"from_image={path}: its configuration is damaged (not a mapping)")
+    return config, inputs
+
+
+def resumed(composed: DictConfig, directory: Path) -> DictConfig:
+    """With resume=true: the configuration of the run in the directory.
+
+    What the user types beside it may only repeat the run's settings.
+
+    Raises:
+        InputError: there is no run, its config.yaml cannot be read, or a typed value differs.
 
     """
     if not composed.resume:
         return composed
-    from nstrep.experiment import results
-
-    path = directory / results.CONFIG
+    path = directory / run_directory.CONFIG
     if not path.exists():
         raise InputError(
             f"resume=true: {shown(directory)} holds no run; name it: hydra.run.dir=..."
         )
     try:
         stored = read_yaml(read_text(path, MOST_YAML))
-        config = OmegaConf.merge(composed, _data(stored, shown(path)))
-    except OmegaConfBaseException as error:
-        raise InputError(f"{shown(path)}: {explain(error)}") from None
     except (OSError, ValueError) as error:
         raise InputError(f"{shown(path)}: cannot be read ({reason(error)})") from None
+    config = _merged(composed, stored, shown(path))
     for override, key in _typed().items():
-        told, now = (OmegaConf.select(each, key) for each in (config, composed))
-        if key in FILES and isinstance(told, str) and isinstance(now, str):
-            told, now = _real(told), _real(now)
-        if told != now:
-            raise InputError(f"{override}: cannot be changed with resume=true, the run has {told}")
+        then, now = (OmegaConf.select(each, key) for each in (config, composed))
+        if key in KEYS and KEYS[key].is_path(then) and KEYS[key].is_path(now):
+            then, now = _real(then), _real(now)
+        if then != now:
+            raise InputError(f"{override}: cannot be changed with resume=true, the run has {then}")
     return config
 
 
-def _data(stored: Any, where: str) -> dict[str, Any]:
-    """What a stored configuration may set."""
-    if not isinstance(stored, dict):
-        raise InputError(f"{where}: its configuration is damaged (not a mapping)")
-    for key, value in leaves(stored):
-        if isinstance(value, str) and "${" in value:
-            raise InputError(f"{where}: {key}={value}: ${{...}} is not taken from a result")
-    return {key: value for key, value in stored.items() if key not in NOT_STORED}
-
-
-def _typed() -> dict[str, str]:
-    """What the user typed, and the key in it."""
-    return {
-        override: re.split("[=@]", override.lstrip("+~"))[0]
-        for override in HydraConfig.get().overrides.task
-    }
-
-
-def again(composed: DictConfig) -> tuple[DictConfig, dict | None]:
-    """With from_image: the configuration inside that picture, under what the user typed beside it.
+def rerun(composed: DictConfig) -> tuple[DictConfig, dict | None]:
+    """With from_image: the configuration inside that image, and above it what the user typed.
 
     Returns:
-        The configuration, and what the picture's run read; None without from_image.
+        The configuration, and what the image's run read; None without from_image.
 
     Raises:
-        InputError: the picture holds no configuration, something in it is not taken from a
-            picture, or a group cannot be combined with it.
+        InputError: the image holds no configuration, something in it is not accepted from an
+            image, or a group cannot be combined with it.
 
     """
-    path = composed.from_image
-    if path is None:
+    if composed.from_image is None:
         return composed, None
-    from nstrep.experiment import results
-
-    stored, inputs = results.from_image(path)
-    try:
-        # Keys that are newer than the picture take their defaults.
-        config = OmegaConf.merge(composed, _data(stored, f"from_image={shown(path)}"))
-    except OmegaConfBaseException as error:
-        raise InputError(f"from_image={shown(path)}: {explain(error)}") from None
+    stored, inputs = read_texts(composed.from_image)
+    config = _merged(composed, stored, f"from_image={shown(composed.from_image)}")
     typed = _typed()
     for override, key in typed.items():
-        for other in INSTEAD_OF.get(key, ()):
-            if other not in typed.values():
-                config[other] = composed[other]
-        if key in ("recipe", "experiment", "optimizer"):
+        declaration = KEYS.get(key, Key(key, Any))
+        for other in set(declaration.replaces) - set(typed.values()):
+            config[other] = composed[other]
+        if key in PRESETS:
             raise InputError(
                 f"{override}: cannot be combined with from_image, which holds these settings;"
                 " set single keys instead"
             )
-        if key.partition(".")[0] not in NOT_STORED:
+        if declaration.stored:
             OmegaConf.update(config, key, OmegaConf.select(composed, key), merge=False)
     named = set(typed.values())
-    for key in FILES:
-        if not named & {key, key.partition(".")[0]}:
+    for key in KEYS.values():
+        if key.file and key.stored and not named & {key.name, key.name.partition(".")[0]}:
             _check_files(config, key, inputs)
-    _warn_of_versions(inputs)
+    changed = environment.changed_versions(inputs.get("versions"))
+    if changed:
+        log.warning("from_image: made with other versions: %s", "; ".join(changed))
     return config, inputs
 
 
-def _check_files(config: DictConfig, key: str, inputs: dict[str, Any]) -> None:
-    """Refuse a file that only the picture names, unless it is the user's and the same as then."""
-    picture = f"from_image={shown(config.from_image)}"
-    value = OmegaConf.select(config, key)
+def _merged(composed: DictConfig, stored: Any, where: str) -> DictConfig:
+    """A stored configuration over the composed one, whose values newer keys keep."""
+    if not isinstance(stored, dict):
+        raise InputError(f"{where}: its configuration is damaged (not a mapping)")
+    for key, value in flatten(stored):
+        if "${" in str(value):
+            raise InputError(f"{where}: {key}={value}: ${{...}} is not taken from a result")
+    kept = {key: value for key, value in stored.items() if key not in KEYS or KEYS[key].stored}
+    try:
+        return OmegaConf.merge(composed, kept)
+    except OmegaConfBaseException as error:
+        raise InputError(f"{where}: {explain(error)}") from None
+
+
+def _typed() -> dict[str, str]:
+    """What the user typed, and the key in it."""
+    return {typed: split_override(typed)[0] for typed in HydraConfig.get().overrides.task}
+
+
+def _check_files(config: DictConfig, key: Key, inputs: dict[str, Any]) -> None:
+    """Refuse a file that only the image names, unless it is allowed and the same as then."""
+    image = f"from_image={shown(config.from_image)}"
+    value = OmegaConf.select(config, key.name)
     files = [value] if isinstance(value, str) else value or []
-    typed = f"{key}={value}" if isinstance(value, str) else f"{key}=[{','.join(map(str, files))}]"
-    words = WORDS.get(key) or (group_options("style") if key == "styles" else ())
+    typed = f"{key.name}={value if isinstance(value, str) else as_typed(files)}"
     recorded = [about.get("sha256") for about in inputs.values() if isinstance(about, dict)]
-    for file in files:
-        if not isinstance(file, str) or file in words:  # not a text: the schema refuses it
-            continue
-        place = _real(file)
-        if not any(place.is_relative_to(folder) for folder in _roots(config)):
+    for file in filter(key.is_path, files):  # the schema refuses what is not a text
+        path = _real(file)
+        if not any(path.is_relative_to(folder) for folder in _allowed_folders(config)):
             raise InputError(
-                f"{picture}: names {shown(file)}, outside the current folder and the picture's;"
+                f"{image}: names {shown(file)}, outside the current folder and the picture's;"
                 f" type {typed} beside it to read that file, or from_image_root=FOLDER"
             )
-        if os.path.isfile(place) and sha256_of(place) not in recorded:
+        if os.path.isfile(path) and sha256_of(path) not in recorded:
             raise InputError(
-                f"{picture}: {shown(file)} is not the file that it was made with, its SHA-256"
+                f"{image}: {shown(file)} is not the file that it was made with, its SHA-256"
                 f" differs; type {typed} beside it to read it all the same"
             )
 
 
-def _roots(config: DictConfig) -> Iterator[Path]:
-    """The folders whose files a picture may name."""
+def _allowed_folders(config: DictConfig) -> Iterator[Path]:
     yield _real(".")
     yield _real(os.path.dirname(config.from_image) or ".")
     yield _real(str(home()))
@@ -176,14 +187,8 @@ def _roots(config: DictConfig) -> Iterator[Path]:
 
 
 def _real(path: str) -> Path:
-    """Where a path leads to, links followed."""
+    """A path without links."""
     try:
         return Path(os.path.realpath(os.path.expanduser(path)))
     except (OSError, ValueError) as error:
         raise InputError(f"{shown(path)}: is no path ({error})") from None
-
-
-def _warn_of_versions(inputs: dict[str, Any]) -> None:
-    changed = environment.changed_versions(inputs.get("versions"))
-    if changed:
-        log.warning("from_image: made with other versions: %s", "; ".join(changed))

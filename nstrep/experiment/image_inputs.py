@@ -16,14 +16,8 @@ from omegaconf import OmegaConf
 from nstrep import assets
 from nstrep.base.errors import InputError
 from nstrep.base.files import stamp
-from nstrep.config.schema import (
-    INITS,
-    ExperimentConfig,
-    PictureConfig,
-    PreprocessConfig,
-    config_folder,
-    group_options,
-)
+from nstrep.config.folder import config_folder, group_options
+from nstrep.config.schema import INITS, ExperimentConfig, PictureConfig, PreprocessConfig
 from nstrep.images import io
 from nstrep.images.io import Picture
 from nstrep.networks.vgg import RGB_MEAN, Architecture

@@ -16,7 +16,8 @@ from nstrep.base import environment, process_memory
 from nstrep.base.errors import DivergedError, InputError, ResultsError
 from nstrep.base.files import remove_unfinished
 from nstrep.base.text import reason
-from nstrep.config.schema import ExperimentConfig, layer_weights
+from nstrep.config.checks import layer_weights
+from nstrep.config.schema import ExperimentConfig
 from nstrep.experiment import (
     checkpoint,
     image_inputs,
@@ -25,10 +26,12 @@ from nstrep.experiment import (
     results,
     run_directory,
 )
-from nstrep.experiment.checkpoint import CHECKPOINT, Keeper
+from nstrep.experiment.checkpoint import Keeper
+from nstrep.experiment.identity import identity_of
 from nstrep.experiment.inputs import Prepared, prepare
 from nstrep.experiment.recorders import Bar, Curve, Snapshots, StopRule, rows_upto
 from nstrep.experiment.results import Outcome
+from nstrep.experiment.run_directory import CHECKPOINT
 from nstrep.images.color import MODES
 from nstrep.images.filters import remove_noise
 from nstrep.images.io import Picture
@@ -79,7 +82,7 @@ def run(
         config: the experiment.
         directory: where the results go; made if missing, refused if it holds a run.
         made_from: what an earlier run of this experiment read, from
-            :func:`nstrep.experiment.results.from_image`; pictures
+            :func:`nstrep.experiment.from_image.read_texts`; pictures
             and weights that are not the same any more are named in the log.
         given: pictures in memory; see :func:`prepare`.
         callback: sees every step, and ends the run by returning true.
@@ -133,13 +136,11 @@ def run_once(
     """
     with run_directory.locked(directory), run_directory.failures_kept(directory):
         prepared = prepare(config)
-        metrics = done(directory, run_directory.identity(config, prepared.inputs), anew=anew)
+        metrics = done(directory, identity_of(config, prepared.inputs), anew=anew)
         if metrics is None:
             kept = _kept(config, directory, prepared, anew)
             whole = kept is None
-            run_directory.clear(
-                directory, run_directory.LEFT_BY_A_RUN if whole else run_directory.LEFT_AT_THE_END
-            )
+            run_directory.clear(directory, run_directory.ALL if whole else run_directory.AT_THE_END)
             return _run(config, directory, prepared, made_from, callback, kept)
         # It may have been killed after its results were written.
         (directory / CHECKPOINT).unlink(missing_ok=True)
@@ -154,7 +155,7 @@ def _kept(
     if not path.exists():
         return None
     try:
-        state = checkpoint.read(path, FACTS, run_directory.identity(config, prepared.inputs))
+        state = checkpoint.read(path, FACTS, identity_of(config, prepared.inputs))
         shape = prepared.start.shape
         checkpoint.check_arrays(path, state, dict.fromkeys(["coefficients", "gradient"], shape))
         checkpoint.check_arrays(path, state, dict.fromkeys(state.arrays, shape))
@@ -168,8 +169,8 @@ def _kept(
         ):
             raise InputError(f"{path}: is no checkpoint of this run; remove it to begin anew")
         epoch = state.facts["epoch"]
-        if rows_upto(directory / results.CURVE, epoch, state.facts["losses"]) <= epoch:
-            raise InputError(f"{path}: is of epoch {epoch}, {results.CURVE} ends before")
+        if rows_upto(directory / run_directory.CURVE, epoch, state.facts["losses"]) <= epoch:
+            raise InputError(f"{path}: is of epoch {epoch}, {run_directory.CURVE} ends before")
     except InputError as error:
         if not anew:
             raise
@@ -202,7 +203,7 @@ def done(directory: Path, identity: str, *, anew: bool = True) -> dict[str, Any]
         failure = run_directory.stored(directory, run_directory.FAILED)
         if failure is not None:
             log.info("%s: failed before, tried again (%s)", directory.name, failure.get("reason"))
-        elif (directory / results.CONFIG).exists():
+        elif (directory / run_directory.CONFIG).exists():
             log.info("%s: did not end before", directory.name)
         return None
     if metrics.get("identity") != identity:
@@ -241,8 +242,8 @@ def _run(
             log.warning("from_image: %s is not the one of that run: %s", name, now["source"])
     if config.optimizer.name == "lbfgs" and config.lr is not None:
         log.warning("lr=%g has no effect: optimizer=lbfgs searches for each step", config.lr)
-    results.claim(directory, config, goes_on=kept is not None)
-    identity = run_directory.identity(config, prepared.inputs)
+    run_directory.claim(directory, config, resumes=kept is not None)
+    identity = identity_of(config, prepared.inputs)
 
     def unfiltered(image: np.ndarray) -> np.ndarray:
         rgb01 = image_inputs.to_rgb01(image, config.preprocess.pixel_scale)
@@ -385,7 +386,7 @@ def _report(outcome: Outcome, directory: Path) -> None:
         last.seconds,
         outcome.reason,
         last.losses["total"],
-        directory / results.FINAL,
+        directory / run_directory.FINAL,
     )
 
 
@@ -418,19 +419,19 @@ class _Watch:
             self.at_start = kept.facts["at_start"]
             self.resumed = [*kept.facts["resumed"], begun]
         # The step of the checkpoint is seen once more.
-        self._curve = Curve(directory / results.CURVE, upto=begun - 1 if begun else None)
+        self._curve = Curve(directory / run_directory.CURVE, upto=begun - 1 if begun else None)
         self._bar = Bar(config.max_num_epochs, begun=begun)
         self._recorders = [
             self._curve,
             self._bar,
-            Snapshots(directory / results.SNAPSHOTS, config.save_epochs, filtered),
+            Snapshots(directory / run_directory.SNAPSHOTS, config.save_epochs, filtered),
         ]
         self._closing = [self._bar, self._curve]
         if config.logger == "tensorboard":
             from nstrep.experiment.tensorboard import TensorBoard  # takes a while to import
 
             board = TensorBoard(
-                directory / results.TENSORBOARD, config.save_epochs, filtered, begun or None
+                directory / run_directory.TENSORBOARD, config.save_epochs, filtered, begun or None
             )
             self._recorders.append(board)
             self._closing.insert(0, board)

@@ -1,148 +1,107 @@
-"""What lets a run be continued or tried again: what it is, who is at it, and how it failed."""
+"""The run directory: names of its files, the lock on it, its configuration, metrics and failure.
+
+metrics.json is written last: a directory without it holds a run that did not end.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
-import hashlib
 import json
 import logging
-import os
+import math
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nstrep.base.errors import BusyError, NstrepError, ResultsError
+from filelock import FileLock, Timeout
+from omegaconf import OmegaConf
+
+from nstrep.base import environment
+from nstrep.base.errors import BusyError, InputError, NstrepError, ResultsError
 from nstrep.base.files import atomic_write, remove_unfinished
 from nstrep.base.text import reason
 from nstrep.base.untrusted import MOST_JSON, read_json, read_text
-from nstrep.config.schema import INITS, ExperimentConfig, walk
-from nstrep.experiment.checkpoint import CHECKPOINT
 
 log = logging.getLogger(__name__)
 
-METRICS, FAILED, LOCK = "metrics.json", "failed.json", ".lock"
+CONFIG, CURVE, METRICS, FAILED = "config.yaml", "curve.csv", "metrics.json", "failed.json"
+FINAL, RAW, LOSS = "final.png", "raw.npz", "loss.png"
+LAST_GOOD = "last_good.png"
+"""Saved instead of final.png by a run that diverged or was interrupted."""
+SNAPSHOTS, TENSORBOARD, DENOISED = "snapshots", "tensorboard", "denoised"
+CHECKPOINT = "checkpoint.npz"
+LOG, HYDRA, LOCK = "run.log", ".hydra", ".lock"
 
-LEFT_BY_A_RUN = (
-    "config.yaml", "curve.csv", METRICS, FAILED, "final.png", "last_good.png", "raw.npz",
-    "loss.png", "snapshots", "tensorboard", "denoised", CHECKPOINT,
-)  # fmt: skip
-"""What is removed before a run is tried again. Its log is kept and grows."""
+AT_THE_END = (METRICS, FAILED, FINAL, LAST_GOOD, RAW, LOSS, DENOISED)
+"""What is removed before a run continues from its checkpoint."""
 
-LEFT_AT_THE_END = (METRICS, FAILED, "final.png", "last_good.png", "raw.npz", "loss.png", "denoised")
-"""What is removed before a run goes on at its checkpoint."""
-
-NOT_IN_IDENTITY = (
-    "content.", "style.", "content_image", "style_image", "styles", "content_masks", "style_masks",
-    "weights.path", "model.name", "assets.", "recipe.", "from_image", "objective", "tile",
-    "resume", "checkpoint_seconds",
-)  # fmt: skip
-"""Keys that decide nothing, or by nothing but a file whose hash is in the identity."""
-
-
-def identity(config: ExperimentConfig, inputs: dict[str, Any]) -> str:
-    """SHA-256 over what decides a result: settings, pictures and weights; 64 hexadecimal digits.
-
-    Names, places and descriptions are left out, so that a moved folder is the same experiment.
-
-    Args:
-        config: the experiment.
-        inputs: what it reads, with hashes; see :class:`nstrep.experiment.run.Prepared`.
-
-    """
-    settings = {key: value for key, _, value in walk(config) if not key.startswith(NOT_IN_IDENTITY)}
-    if config.init not in INITS:
-        settings["init"] = "file"
-    whole = {"settings": settings, "inputs": _hashes(inputs), "network": inputs["model"]["name"]}
-    text = json.dumps(whole, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()
-
-
-def _hashes(node: Any) -> Any:
-    if isinstance(node, list):
-        return [_hashes(item) for item in node]
-    if not isinstance(node, dict):
-        return None
-    if "sha256" in node:
-        # Random weights come from the seed, and their last digits from the machine.
-        return "random" if node.get("source") == "random" else node["sha256"]
-    return {name: _hashes(item) for name, item in node.items()}
+ALL = (*AT_THE_END, CONFIG, CURVE, SNAPSHOTS, TENSORBOARD, CHECKPOINT)
+"""What is removed before a run starts again. The log is kept and continued."""
 
 
 @contextlib.contextmanager
 def locked(directory: Path) -> Iterator[None]:
     """Hold a directory, made if missing, for this block: one process and one block at a time.
 
-    The lock is the kernel's, on a file that is removed at the end: it ends with the process,
-    however that ends, so that nothing stale is left to clean up.
+    The kernel's lock on a file ends with the process, however that ends.
 
     Raises:
-        BusyError: somebody holds it.
+        BusyError: the directory is held already.
         ResultsError: the directory cannot be made or written.
 
     """
     path = directory / LOCK
+    lock = FileLock(path, timeout=0)
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        descriptor = _acquire(path)
-    except BlockingIOError:
+        lock.acquire()
+    except Timeout:
         raise BusyError(f"{directory}: another process is at work there") from None
     except OSError as error:
-        raise ResultsError(f"{directory}: cannot be written ({reason(error)})") from None
+        if error.errno not in (errno.ENOLCK, errno.EOPNOTSUPP):
+            raise ResultsError(f"{directory}: cannot be written ({reason(error)})") from None
+        log.warning("%s: this file system has no locks; start one process at a time", path)
     try:
         yield
     finally:
         with contextlib.suppress(OSError):
-            path.unlink()
-        os.close(descriptor)
+            path.unlink()  # while it is held: filelock refuses a file that was removed
+        lock.release()
 
 
-def _acquire(path: Path) -> int:
-    while True:
-        descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o666)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # The last holder may have removed the file between the two calls above.
-            with contextlib.suppress(FileNotFoundError):
-                if os.path.samestat(os.fstat(descriptor), path.stat()):
-                    return descriptor
-        except BlockingIOError:
-            os.close(descriptor)
-            raise
-        except OSError as error:
-            if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):
-                os.close(descriptor)
-                raise
-            log.warning("%s: this file system has no locks; start one process at a time", path)
-            return descriptor
-        os.close(descriptor)
+def claim(directory: Path, config: Any, *, resumes: bool = False) -> None:
+    """Begin or resume a run in a directory that is :func:`locked`: write its config.yaml.
+
+    Raises:
+        InputError: the directory holds a run, and ``resumes`` is false.
+        ResultsError: the directory cannot be written.
+
+    """
+    if (directory / CONFIG).exists() and not resumes:
+        raise InputError(
+            f"hydra.run.dir={directory}: holds a run already; name another folder, or type"
+            " resume=true to continue it"
+        )
+    with atomic_write(directory / CONFIG) as temporary:
+        temporary.write_text(OmegaConf.to_yaml(OmegaConf.structured(config)))
 
 
-def stored(directory: Path, name: str = METRICS) -> dict[str, Any] | None:
-    """What a run's metrics.json or failed.json holds; None if it is missing or damaged."""
-    try:
-        found = read_json(read_text(directory / name, MOST_JSON))
-    except (OSError, ValueError):
-        return None
-    return found if isinstance(found, dict) else None
-
-
-def clear(directory: Path, names: Sequence[str] = LEFT_BY_A_RUN) -> None:
-    """Remove what an earlier try left in a directory that is :func:`locked`; metrics.json first.
+def clear(directory: Path, names: Sequence[str] = ALL) -> None:
+    """Remove what an earlier run left in a directory that is :func:`locked`; metrics.json first.
 
     Args:
-        directory: of the run.
-        names: of the files and folders that such a run leaves.
+        directory: the run directory.
+        names: names of the files and folders to remove.
 
     Raises:
         ResultsError: something cannot be removed.
 
     """
     try:
-        # First, so that no reader and no later try takes what is half removed for a result.
+        # First, so that nobody takes a directory that is half removed for a result.
         (directory / METRICS).unlink(missing_ok=True)
         for name in names:
             path = directory / name
@@ -155,9 +114,58 @@ def clear(directory: Path, names: Sequence[str] = LEFT_BY_A_RUN) -> None:
     remove_unfinished(directory)
 
 
+def remove_unstarted(directory: Path) -> None:
+    """Remove a directory in which no run began, so that it does not look like a result."""
+    with contextlib.suppress(OSError):
+        if not any((directory / name).exists() for name in (CONFIG, CURVE)):
+            shutil.rmtree(directory / HYDRA, ignore_errors=True)
+            for leftover in directory.glob("*.log"):
+                leftover.unlink()
+            directory.rmdir()
+
+
+def stored(directory: Path, name: str = METRICS) -> dict[str, Any] | None:
+    """Content of metrics.json or failed.json; None if the file is missing or damaged."""
+    try:
+        content = read_json(read_text(directory / name, MOST_JSON))
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def write_metrics(directory: Path, metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """Write metrics.json of a run, a training or a pass, and return its content.
+
+    The threads, versions and the time are added; NaN and infinity become null.
+
+    Raises:
+        ResultsError: it cannot be written.
+
+    """
+    content = {
+        **_without_nan(metrics),
+        "threads": environment.threads(),
+        "versions": environment.versions(),
+        "finished": _now(),
+    }
+    with atomic_write(directory / METRICS) as temporary:
+        temporary.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n")
+    return content
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _without_nan(item) for key, item in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S%z")
+
+
 @contextlib.contextmanager
 def failures_kept(directory: Path) -> Iterator[None]:
-    """Leave failed.json if the block ends with an error and the directory has no metrics.json."""
+    """Write failed.json if the block raises an error and there is no metrics.json."""
     try:
         yield
     except Exception as error:
@@ -166,7 +174,7 @@ def failures_kept(directory: Path) -> Iterator[None]:
 
 
 def keep_failure(directory: Path, error: Exception) -> None:
-    """Write failed.json, as far as the disk lets: kind, reason in one line, exit code, time."""
+    """Write failed.json unless there is a metrics.json, or the disk does not let it."""
     if (directory / METRICS).exists():
         return
     with contextlib.suppress(ResultsError), atomic_write(directory / FAILED) as temporary:
@@ -174,11 +182,11 @@ def keep_failure(directory: Path, error: Exception) -> None:
 
 
 def about(error: Exception) -> dict[str, Any]:
-    """What failed.json says of an error."""
+    """What failed.json contains of an error: kind, reason in one line, exit code and time."""
     return {
         "status": "failed",
         "error": type(error).__name__,
         "reason": str(error) if isinstance(error, NstrepError) else reason(error),
         "exit_code": getattr(error, "exit_code", NstrepError.exit_code),
-        "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "finished": _now(),
     }

@@ -5,25 +5,21 @@ Its run directory reads as an experiment's: final.png, metrics.json, and a curve
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 import math
 import time
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from omegaconf import OmegaConf
 
-from nstrep.base import environment
 from nstrep.base.errors import ResultsError
-from nstrep.base.files import atomic_write
 from nstrep.base.text import reason
-from nstrep.config.schema import ExperimentConfig
+from nstrep.config.schema import ExperimentConfig, ObjectiveConfig
 from nstrep.experiment import image_inputs, recorders, results, run, run_directory
-from nstrep.experiment.run import Prepared, prepare
+from nstrep.experiment.identity import digest, identity_of
+from nstrep.experiment.inputs import Prepared, prepare
 from nstrep.fast import layouts, training
 from nstrep.fast.config import TrainConfig
 from nstrep.fast.network import Transformer
@@ -34,13 +30,6 @@ log = logging.getLogger(__name__)
 
 REPEATS = 5
 """Passes that are timed, after one that binds the graph; their median counts."""
-
-OBJECTIVE = (
-    "style", "style_image", "model", "weights", "assets", "recipe", "losses", "content_weight",
-    "style_weight", "tv_weight", "content_layers", "style_layers", "content_layer_weights",
-    "style_layer_weights", "pooling",
-)  # fmt: skip
-"""Keys that say what is minimised, of a training as of an experiment."""
 
 
 def aligned(config: ExperimentConfig, trained: TrainConfig) -> ExperimentConfig:
@@ -55,7 +44,7 @@ def aligned(config: ExperimentConfig, trained: TrainConfig) -> ExperimentConfig:
     )  # fmt: skip
     return replace(
         config,
-        **{key: getattr(trained, key) for key in OBJECTIVE},
+        **{key: getattr(trained, key) for key in (item.name for item in fields(ObjectiveConfig))},
         preprocess=seen,
         style_scale=trained.style_size / config.max_long_edge,
     )
@@ -84,8 +73,7 @@ def run_once(
     with run_directory.locked(directory), run_directory.failures_kept(directory):
         made = training.run_once(trained, network)
         prepared = prepare(config)
-        both = [run_directory.identity(config, prepared.inputs), made["identity"], made["steps"]]
-        identity = hashlib.sha256(json.dumps(both).encode()).hexdigest()
+        identity = digest([identity_of(config, prepared.inputs), made["identity"], made["steps"]])
         metrics = run.done(directory, identity)
         if metrics is None:
             run_directory.clear(directory)
@@ -104,32 +92,30 @@ def _run(
     network: Path,
     about: dict[str, Any],
 ) -> dict[str, Any]:
-    (directory / results.CONFIG).write_text(OmegaConf.to_yaml(OmegaConf.structured(config)))
+    run_directory.claim(directory, config)
     transformer = Transformer(*layouts.load(network / training.PARAMETERS))
     picture, seconds = timed(transformer, prepared.photo)
     scale = config.preprocess.pixel_scale
     image = image_inputs.to_vgg_input(picture, scale)
     losses = run.objective(config, prepared)(image).losses
-    curve = recorders.Curve(directory / results.CURVE)
+    curve = recorders.Curve(directory / run_directory.CURVE)
     curve(Step(0, 1, seconds, math.nan, math.nan, math.nan, math.nan, losses, image))
     curve.close()
-    io.save_png(directory / results.FINAL, picture)
-    metrics = {
-        "status": "finished",
-        "stop_reason": "one pass",
-        **about,
-        **prepared.inputs,
-        "width": picture.shape[1],
-        "height": picture.shape[0],
-        "seconds": seconds,
-        "losses": losses,
-        **results.compare(picture, prepared.photo),
-        "threads": environment.threads(),
-        "versions": environment.versions(),
-        "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-    }
-    with atomic_write(directory / results.METRICS) as temporary:
-        temporary.write_text(json.dumps(metrics, indent=2, allow_nan=False) + "\n")
+    io.save_png(directory / run_directory.FINAL, picture)
+    metrics = run_directory.write_metrics(
+        directory,
+        {
+            "status": "finished",
+            "stop_reason": "one pass",
+            **about,
+            **prepared.inputs,
+            "width": picture.shape[1],
+            "height": picture.shape[0],
+            "seconds": seconds,
+            "losses": losses,
+            **results.compare(picture, prepared.photo),
+        },
+    )
     log.info("one pass in %.3f s, total loss %.4g: %s", seconds, losses["total"], directory)
     return metrics
 

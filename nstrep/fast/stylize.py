@@ -28,7 +28,9 @@ from nstrep.base import process_memory
 from nstrep.base.command_line import plain_errors
 from nstrep.base.errors import InputError, ResultsError
 from nstrep.base.text import reason, shown
-from nstrep.config.schema import config_folder, typed, unknown_key
+from nstrep.config.checks import typed
+from nstrep.config.folder import config_folder
+from nstrep.config.messages import unknown_key
 from nstrep.fast.config import StylizeConfig
 from nstrep.fast.data import SUFFIXES
 from nstrep.images import io

@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 
 from nstrep import cli
 from nstrep.base.errors import InputError, NstrepError
+from nstrep.experiment import run_directory
 from nstrep.fast.config import TrainConfig, check
 
 
@@ -28,7 +29,7 @@ def job(composed: DictConfig) -> float:
         return training.run(config, directory)["validation"]["total"]
     except NstrepError as error:
         if isinstance(error, InputError):
-            cli.leave_nothing(directory)
+            run_directory.remove_unstarted(directory)
         raise cli.Refused(error) from error
 
 

@@ -5,8 +5,6 @@ Row 0 of curve.csv is the untrained network; row t has the losses of batch t aft
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 import math
 import time
@@ -17,23 +15,22 @@ from typing import Any
 
 import mxnet as mx
 import numpy as np
-from omegaconf import OmegaConf
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from nstrep.base import environment, process_memory
+from nstrep.base import process_memory
 from nstrep.base.errors import DivergedError, InputError, ResultsError
-from nstrep.base.files import atomic_write, remove_unfinished
+from nstrep.base.files import remove_unfinished
 from nstrep.base.text import reason
-from nstrep.config.schema import layer_weights, walk
+from nstrep.config.checks import layer_weights
 from nstrep.experiment import (
     checkpoint,
     image_inputs,
     network_input,
     recorders,
-    results,
     run_directory,
 )
-from nstrep.experiment.checkpoint import CHECKPOINT
+from nstrep.experiment.identity import digest, settings_of
+from nstrep.experiment.run_directory import CHECKPOINT
 from nstrep.fast import figures, layouts
 from nstrep.fast.architectures import choose
 from nstrep.fast.config import TrainConfig
@@ -51,19 +48,9 @@ log = logging.getLogger(__name__)
 
 PARAMETERS, SAMPLES = "net.npz", "samples"
 
-NOT_IN_IDENTITY = (
-    "style.", "style_image", "weights.path", "model.name", "assets.", "recipe.", "data.dir",
-    "steps", "validate_steps", "save_steps", "logger",
-)  # fmt: skip
-"""Keys that change no update, or by nothing but what the hashes say. More steps go on."""
-
 SAMPLE, SAMPLE_HEIGHT = "sample.png", 192
 
-LEFT_BY_A_TRAINING = (
-    results.CONFIG, results.CURVE, results.METRICS, run_directory.FAILED, results.LOSS,
-    results.TENSORBOARD, CHECKPOINT, PARAMETERS, SAMPLES, SAMPLE,
-)  # fmt: skip
-
+LEFT_BY_A_TRAINING = (*run_directory.ALL, PARAMETERS, SAMPLES, SAMPLE)
 
 FACTS = {
     "step": state.is_count,
@@ -175,14 +162,10 @@ class Training:
     def identity(self) -> str:
         """SHA-256 over what decides every update."""
         weights, style = self.losses.network.weights, self.style
-        settings = {
-            key: value for key, _, value in walk(self.config) if not key.startswith(NOT_IN_IDENTITY)
-        }
         photos = [Path(name).name for name in self.photos.names]
         held = [picture.sha256 for picture in self.photos.held_out]
         read = [weights.sha256, style.sha256, photos, held]
-        whole = json.dumps([settings, read], sort_keys=True, default=str)
-        return hashlib.sha256(whole.encode("utf-8", "backslashreplace")).hexdigest()
+        return digest([settings_of(self.config), read])
 
     def batch(self) -> tuple[dict[str, float], float]:
         """Compute the gradient of this step's batch.
@@ -350,10 +333,9 @@ def _run(training: Training, directory: Path) -> dict[str, Any]:
             log.info("done before: %s", directory)
             return done
         log.info("going on at step %d: %s", training.step, directory)
-    for name in (results.METRICS, run_directory.FAILED):
+    for name in (run_directory.METRICS, run_directory.FAILED):
         (directory / name).unlink(missing_ok=True)
-    with atomic_write(directory / results.CONFIG) as temporary:
-        temporary.write_text(OmegaConf.to_yaml(OmegaConf.structured(config)))
+    run_directory.claim(directory, config, resumes=True)
     log.info(
         "%s: network %s, loss network %s, %d pictures, %d held out",
         training.style.name,
@@ -375,10 +357,10 @@ def _run(training: Training, directory: Path) -> dict[str, Any]:
     transformer = training.transformer
     layouts.save(directory / PARAMETERS, transformer.net, transformer.arrays())
     io.save_png(directory / SAMPLE, training.sample())
-    figures.curves(directory / results.CURVE, directory / results.LOSS, training.style.name)
-    metrics = _metrics(training, directory)
-    with atomic_write(directory / results.METRICS) as temporary:
-        temporary.write_text(json.dumps(metrics, indent=2, allow_nan=False) + "\n")
+    figures.curves(
+        directory / run_directory.CURVE, directory / run_directory.LOSS, training.style.name
+    )
+    metrics = run_directory.write_metrics(directory, _metrics(training, directory))
     log.info(
         "%d steps in %.0f s, held-out total %.4g (identity %.4g): %s",
         training.step,
@@ -421,7 +403,7 @@ class _Watch:
         def sample(_: np.ndarray) -> np.ndarray:
             return training.sample()
 
-        curve = recorders.Curve(directory / results.CURVE, upto=training.step - 1)
+        curve = recorders.Curve(directory / run_directory.CURVE, upto=training.step - 1)
         bar = recorders.Bar(config.steps, begun=training.step, unit="step")
         self._closing: list[Any] = [bar, curve]
         self._recorders = [
@@ -431,7 +413,7 @@ class _Watch:
             from nstrep.experiment.tensorboard import TensorBoard  # takes a while to import
 
             board = TensorBoard(
-                directory / results.TENSORBOARD, config.save_steps, sample, training.step
+                directory / run_directory.TENSORBOARD, config.save_steps, sample, training.step
             )
             self._recorders.append(board)
             self._closing.insert(0, board)
@@ -460,7 +442,7 @@ class _Watch:
 def _metrics(training: Training, directory: Path) -> dict[str, Any]:
     config, network = training.config, training.losses.network
     style = training.style
-    first = figures.read_curve(directory / results.CURVE).iloc[0]
+    first = figures.read_curve(directory / run_directory.CURVE).iloc[0]
     held = [name for name in first.index if name.startswith("validation.")]
     return {
         "status": "finished",
@@ -493,7 +475,4 @@ def _metrics(training: Training, directory: Path) -> dict[str, Any]:
         },
         "validation_of_identity": training.validate_identity(),
         "peak_memory_mb": process_memory.memory_mb()["peak"],
-        "threads": environment.threads(),
-        "versions": environment.versions(),
-        "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }

@@ -11,6 +11,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from nstrep.base.files import atomic_write
+from nstrep.config.schema import changes_losses
 from nstrep.plots.labels import axis, levels, plain, short
 from nstrep.plots.style import (  # fmt: skip
     COLOURS,
@@ -36,18 +37,6 @@ LABELS = {
     "eps": "eps: relative change of the image",
     "loss_change": "relative change of the loss",
 }
-
-FORMULAS = (
-    "recipe",
-    "model",
-    "color",
-    "losses.",
-    "style_layer",
-    "content_layer",
-    "preprocess.",
-    "weights.",
-)
-"""Keys that change what a loss measures: totals are then comparable only to their own start."""
 
 
 def plot_curve(curve: pd.DataFrame, path: Path, *, title: str, stop_eps: float) -> None:
@@ -151,7 +140,7 @@ def overlaid(
 
 def mixed(keys: Sequence[str]) -> bool:
     """Whether runs that differ in these keys have losses that are not the same formula."""
-    return any(key.startswith(FORMULAS) for key in keys)
+    return any(changes_losses(key) == "formula" for key in keys)
 
 
 def _column(curve: pd.DataFrame, name: str) -> pd.Series:

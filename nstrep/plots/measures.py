@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator
 
+from nstrep.config.schema import changes_losses
 from nstrep.plots.labels import axis, levels, numeric, plain, settings, short
 from nstrep.plots.style import (  # fmt: skip
     NothingToDraw,
@@ -32,12 +33,6 @@ FINAL = ("total", "content_term", "style_term")
 
 FINAL_MIXED = ("total_share", "ssim", "seconds")
 """The same for runs whose losses are not one formula."""
-
-SAME_TERMS = (
-    "content_weight", "style_weight", "tv_weight", "stop_", "max_num_epochs", "lr", "optimizer",
-    "init", "seed", "basis", "bounds", "remove_noise", "denoise", "save_epochs", "gpu", "assets.",
-)  # fmt: skip
-"""Keys that leave what the content and the style loss measure as it is, so that runs compare."""
 
 
 def measure(run: Run, name: str) -> float:
@@ -209,7 +204,7 @@ def tradeoff(
     """
     runs = [run for run in runs if run.status == "finished"]
     runs = [run for run in runs if min(_terms(run)) > 0]
-    apart = [key for key in swept if not key.startswith(SAME_TERMS)]
+    apart = [key for key in swept if changes_losses(key)]
     groups: dict[str, list[Run]] = {}
     for run in runs:
         groups.setdefault(settings(run, apart), []).append(run)

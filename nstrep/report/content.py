@@ -20,8 +20,9 @@ from PIL import Image
 from nstrep.analysis.run_reader import Run, Sweep
 from nstrep.base.errors import InputError
 from nstrep.base.text import one_line
+from nstrep.config.fields import flatten
 from nstrep.config.schema import PictureConfig
-from nstrep.experiment import image_inputs, results
+from nstrep.experiment import image_inputs, run_directory
 from nstrep.images import io as images
 from nstrep.images.io import to_uint8
 from nstrep.plots.curves import mixed
@@ -36,7 +37,10 @@ COLUMNS = ("epochs", "total", "content_term", "style_term", "ssim", "eps", "seco
 CURVES = ("total", "content_loss", "style_loss", "tv_loss", "eps", "loss_change", "gradient_norm")
 """Columns of curve.csv that the page can draw."""
 
-LINKED = (results.FINAL, results.LAST_GOOD, results.CURVE, results.LOSS, "run.log")
+LINKED = (
+    run_directory.FINAL, run_directory.LAST_GOOD, run_directory.CURVE, run_directory.LOSS,
+    run_directory.LOG,
+)  # fmt: skip
 """Files of a run that the page links to."""
 
 SIDES = ((24, 512), (80, 320), (math.inf, 224))
@@ -117,15 +121,12 @@ def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def flat(node: Any, prefix: str = "") -> dict[str, str]:
+def flat(node: Any) -> dict[str, str]:
     """A configuration as dotted keys and values as text, in its order."""
     leaves: dict[str, str] = {}
-    for key, value in node.items():
-        if isinstance(value, dict) and value:
-            leaves.update(flat(value, f"{prefix}{key}."))
-        else:
-            text = {None: "null", True: "true", False: "false"}.get(value) if _word(value) else None
-            leaves[one_line(f"{prefix}{key}", 100)] = text or one_line(plain(value), 2000)
+    for key, value in flatten(node):
+        text = {None: "null", True: "true", False: "false"}.get(value) if _word(value) else None
+        leaves[one_line(key, 100)] = text or one_line(plain(value), 2000)
     return leaves
 
 

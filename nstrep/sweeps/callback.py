@@ -22,6 +22,7 @@ from omegaconf import DictConfig, OmegaConf, read_write
 from nstrep.base import environment, process_memory
 from nstrep.base.errors import BusyError, NstrepError, ResultsError
 from nstrep.base.text import reason
+from nstrep.config.fields import split_override
 from nstrep.experiment import run_directory
 from nstrep.sweeps import directory_names, progress
 
@@ -241,7 +242,7 @@ def _on_a_gpu(overrides: list[Override]) -> bool:
 
 def _search_that_continues(sweeper: DictConfig, typed: list[str]) -> None:
     """Optuna's defaults end a search at the first failure and draw other trials every time."""
-    given = {directory_names.key_of(item) for item in typed}
+    given = {split_override(item)[0] for item in typed}
     if "max_failure_rate" in sweeper and "hydra.sweeper.max_failure_rate" not in given:
         sweeper.max_failure_rate = 1.0
     sampler = sweeper.get("sampler") or {}

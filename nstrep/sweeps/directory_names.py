@@ -11,6 +11,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
+from nstrep.config.fields import split_override
+
 LONGEST = 100
 """Characters of a name; a file system takes 255 bytes."""
 
@@ -49,13 +51,8 @@ def run_name(overrides: Sequence[str], constant: Sequence[str] = ()) -> str:
         constant: keys that are the same in the whole sweep; left out unless nothing else is left.
 
     """
-    varied = [item for item in overrides if key_of(item) not in constant]
+    varied = [item for item in overrides if split_override(item)[0] not in constant]
     return folder_name([",".join(varied or overrides)], "run")
-
-
-def key_of(override: str) -> str:
-    """The key of ``key=value``, without what Hydra allows in front of it."""
-    return override.lstrip("+~").split("=")[0]
 
 
 def parsed(overrides: Iterable[str]) -> list[Override]:

@@ -18,8 +18,6 @@ from omegaconf import DictConfig, read_write
 from nstrep.base.errors import BusyError, NstrepError, Refused
 from nstrep.experiment import run_directory
 
-HYDRA = ".hydra"
-
 _held = ExitStack()
 atexit.register(_held.close)
 
@@ -36,11 +34,11 @@ class Notes(Callback):
         """
         directory = Path(config.hydra.run.dir)
         try:
-            _held.enter_context(run_directory.locked(directory / HYDRA))
+            _held.enter_context(run_directory.locked(directory / run_directory.HYDRA))
         except BusyError:
             raise Refused(BusyError(f"{directory}: another process is at work there")) from None
         except NstrepError as error:
             raise Refused(error) from error
-        if (directory / "config.yaml").exists():
+        if (directory / run_directory.CONFIG).exists():
             with read_write(config.hydra):
                 config.hydra.output_subdir = None

@@ -15,7 +15,8 @@ from nstrep import denoise
 from nstrep.base import command_line
 from nstrep.base.errors import InputError, NstrepError
 from nstrep.base.npz import FormatError, open_npz
-from nstrep.base.untrusted import leaves, read_json, read_yaml
+from nstrep.base.untrusted import read_json, read_yaml
+from nstrep.config.fields import flatten
 from tests.faults.fuzz_mutate import zeros_npz
 
 
@@ -38,7 +39,7 @@ def test_plain_yaml_and_json_are_read():
     tree = {"a": [1, 2.5, None, True], "b": {"c": "${oc.env:HOME}", "d": "2001-01-01 x"}}
     assert read_yaml("a: [1, 2.5, null, true]\nb: {c: '${oc.env:HOME}', d: 2001-01-01 x}") == tree
     assert read_json(json.dumps(tree)) == tree
-    assert list(leaves(tree))[-2:] == [("b.c", "${oc.env:HOME}"), ("b.d", "2001-01-01 x")]
+    assert list(flatten(tree))[-2:] == [("b.c", "${oc.env:HOME}"), ("b.d", "2001-01-01 x")]
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, "{", "[" * 25 + "]" * 25, "9" * 5000 + "x"])

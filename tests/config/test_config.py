@@ -1,8 +1,10 @@
 import pytest
 
 from nstrep.base.errors import InputError
-from nstrep.cli import config_folder
-from nstrep.config.schema import GROUPS, ExperimentConfig, check, known_keys, layer_weights
+from nstrep.config.checks import check, layer_weights
+from nstrep.config.fields import known_keys
+from nstrep.config.folder import config_folder
+from nstrep.config.schema import GROUPS, ExperimentConfig
 
 
 def test_the_default_composes_and_is_complete(config):

@@ -8,11 +8,10 @@ import pytest
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf, open_dict
 
-from nstrep import cli
 from nstrep.base.errors import InputError
-from nstrep.config.schema import check
-from nstrep.experiment import results
-from nstrep.experiment.from_image import again
+from nstrep.config.checks import check
+from nstrep.config.fields import absolute_paths
+from nstrep.experiment import from_image
 from nstrep.images import io
 
 
@@ -46,16 +45,16 @@ def made(config, composed, work):
             else:
                 stored[node] = value
         text = {
-            results.CONFIG_TEXT: OmegaConf.to_yaml(stored, resolve=False),
-            results.INPUTS_TEXT: json.dumps(inputs or {}),
+            from_image.CONFIG_TEXT: OmegaConf.to_yaml(stored, resolve=False),
+            from_image.INPUTS_TEXT: json.dumps(inputs or {}),
         }
         io.save_png(work / "final.png", np.zeros((8, 8, 3)), text)
         whole = compose("config", ["from_image=final.png", *typed], return_hydra_config=True)
         HydraConfig.instance().set_config(whole)
         with open_dict(whole):
             del whole["hydra"]
-        found = check(again(whole)[0])
-        cli.absolute_paths(found)
+        found = check(from_image.rerun(whole)[0])
+        absolute_paths(found)
         return found
 
     return make
@@ -133,7 +132,7 @@ def test_downloads_are_the_users_choice_alone(made):
 
 
 def test_a_picture_holds_no_choice_of_the_moment(config):
-    text = results._stored(config("assets.download=ask"))
+    text = from_image.texts(config("assets.download=ask"), {})[from_image.CONFIG_TEXT]
     assert not {"assets", "from_image", "from_image_root"} & set(OmegaConf.create(text))
     assert "content_weight" in text
 

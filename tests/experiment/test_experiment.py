@@ -9,7 +9,7 @@ from PIL import Image
 
 from nstrep.base.errors import DivergedError, InputError
 from nstrep.config.schema import ExperimentConfig
-from nstrep.experiment import results, run
+from nstrep.experiment import from_image, results, run
 from nstrep.images import io
 from tests.conftest import SMALL
 
@@ -24,7 +24,7 @@ def done(tmp_path_factory):
     from hydra import compose, initialize_config_dir
 
     from nstrep import cli
-    from nstrep.config.schema import check
+    from nstrep.config.checks import check
 
     with initialize_config_dir(version_base="1.3", config_dir=str(cli.config_folder())):
         overrides = [*SMALL, "save_epochs=2", "remove_noise=0.1"]
@@ -231,7 +231,7 @@ def test_a_result_is_filtered_again_without_optimising(done, capsys):
 
 def test_other_inputs_than_then_are_named(config, tmp_path, caplog):
     first = run.run(config(*SMALL), tmp_path / "a")
-    _, made_from = results.from_image(tmp_path / "a/final.png")
+    _, made_from = from_image.read_texts(tmp_path / "a/final.png")
     assert made_from["content"]["sha256"] == first["content"]["sha256"]
     run.run(config(*SMALL), tmp_path / "b", made_from)
     assert "is not the one of that run" not in caplog.text

@@ -5,7 +5,8 @@ from hydra import compose
 
 from nstrep.claims.plan import Scale, expand
 from nstrep.claims.schema import RunSet
-from nstrep.config.schema import check, group_options
+from nstrep.config.checks import check
+from nstrep.config.folder import group_options
 from nstrep.experiment import run
 
 TINY = Scale("tiny", "", ["max_long_edge=64", "max_num_epochs=2", "model=vgg19_slim"])

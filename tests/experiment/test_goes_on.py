@@ -9,7 +9,7 @@ import pytest
 
 from nstrep.base.errors import InputError, ResultsError
 from nstrep.experiment import checkpoint, run
-from nstrep.experiment.checkpoint import CHECKPOINT
+from nstrep.experiment.run_directory import CHECKPOINT
 from nstrep.optim import state
 from nstrep.optim.state import State
 from tests.conftest import SMALL

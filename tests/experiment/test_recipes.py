@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from nstrep import cli
-from nstrep.config.schema import layer_weights
+from nstrep.config.checks import layer_weights
 from nstrep.experiment import image_inputs, run
 from nstrep.images.io import picture_from_array
 from nstrep.losses.objective import LayerWeights, Objective

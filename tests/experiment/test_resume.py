@@ -14,6 +14,7 @@ from PIL import Image
 
 from nstrep.base.errors import BusyError, DivergedError, InputError, ResultsError
 from nstrep.experiment import results, run, run_directory
+from nstrep.experiment.identity import identity_of
 from nstrep.images import io
 from tests.conftest import SMALL
 
@@ -39,7 +40,7 @@ def test_a_finished_run_is_not_made_again(small, tmp_path, caplog):
 def test_the_identity_is_that_of_what_decides(config, tmp_path):
     def identity(*overrides):
         settings = config(*SMALL, *overrides)
-        return run_directory.identity(settings, run.prepare(settings).inputs)
+        return identity_of(settings, run.prepare(settings).inputs)
 
     same = identity()
     assert len(same) == 64

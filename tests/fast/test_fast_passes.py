@@ -11,7 +11,7 @@ import skimage
 from hydra import compose
 
 from nstrep.analysis import run_reader
-from nstrep.config.schema import check
+from nstrep.config.checks import check
 from nstrep.fast import layouts, one_pass, training
 from nstrep.fast.config import check as check_training
 from nstrep.fast.network import Transformer, to_pixels

@@ -17,7 +17,8 @@ from PIL import Image
 import nstrep
 from nstrep import cli
 from nstrep.base.errors import InputError
-from nstrep.config.schema import LossesConfig, group_options
+from nstrep.config.folder import group_options
+from nstrep.config.schema import LossesConfig
 from nstrep.fast import data, layouts, training
 from nstrep.fast.architectures import NETS
 from nstrep.fast.config import DataConfig, check

@@ -85,10 +85,10 @@ class Bench:
         """One experiment, whose checkpoints are read."""
         from hydra import compose
 
-        from nstrep.config import schema as config
+        from nstrep.config.checks import check as checked
 
         with configurations():
-            return config.check(compose("config", list(seeds.run_overrides(self.folder))))
+            return checked(compose("config", list(seeds.run_overrides(self.folder))))
 
 
 @dataclass(frozen=True)
@@ -232,11 +232,11 @@ def make_text_picture(bench: Bench, rng: random.Random, number: int) -> Path:
 
 def use_text_picture(bench: Bench, path: Path) -> str:
     """Read its texts, and the configuration in them."""
-    from nstrep.experiment import results
+    from nstrep.experiment import from_image
     from nstrep.images import io as images
 
     images.read_png_text(path)
-    results.from_image(str(path))
+    from_image.read_texts(str(path))
     return "texts"
 
 
@@ -470,12 +470,13 @@ def use_overrides(bench: Bench, typed: list[str]) -> str:
     from omegaconf import OmegaConf
 
     from nstrep import cli
-    from nstrep.config.schema import check as checked
+    from nstrep.config.checks import check as checked
+    from nstrep.config.fields import absolute_paths
 
     with configurations():
         try:
             config = checked(compose("config", typed))
-            cli.absolute_paths(config)
+            absolute_paths(config)
             OmegaConf.to_yaml(OmegaConf.structured(config))
         except Exception as error:
             plain = cli.plain_error(error)
@@ -539,8 +540,9 @@ def use_from_image(bench: Bench, typed: list[str]) -> str:
     from omegaconf import OmegaConf, open_dict
 
     from nstrep import cli
-    from nstrep.config.schema import check as checked
-    from nstrep.experiment import image_inputs
+    from nstrep.config.checks import check as checked
+    from nstrep.config.fields import absolute_paths
+    from nstrep.experiment import from_image, image_inputs
 
     with configurations():
         composed = compose("config", typed, return_hydra_config=True)
@@ -548,8 +550,8 @@ def use_from_image(bench: Bench, typed: list[str]) -> str:
         with open_dict(composed):
             del composed["hydra"]
         try:
-            config = checked(cli.again(composed)[0])
-            cli.absolute_paths(config)
+            config = checked(from_image.rerun(composed)[0])
+            absolute_paths(config)
         except Exception as error:
             plain = cli.plain_error(error)
             if "unexpected" in str(plain):

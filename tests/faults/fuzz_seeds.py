@@ -180,7 +180,7 @@ def make(folder: Path) -> None:
     from hydra import compose, initialize_config_dir
 
     from nstrep import cli
-    from nstrep.config.schema import check
+    from nstrep.config.checks import check
     from nstrep.experiment import run
     from nstrep.fast import config as fast_config
     from nstrep.fast import layouts, training
@@ -247,7 +247,8 @@ def overrides(count: int, seed: int) -> list[list[str]]:
     import hypothesis
     from hypothesis import strategies as st
 
-    from nstrep.config.schema import GROUPS, ExperimentConfig, known_keys
+    from nstrep.config.fields import known_keys
+    from nstrep.config.schema import GROUPS, ExperimentConfig
 
     names = sorted(known_keys(ExperimentConfig))
     known = st.sampled_from([*names, *GROUPS])

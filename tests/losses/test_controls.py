@@ -9,8 +9,8 @@ from omegaconf import OmegaConf
 from PIL import Image
 
 from nstrep.base.errors import InputError
-from nstrep.config.schema import check
-from nstrep.experiment import results, run
+from nstrep.config.checks import check
+from nstrep.experiment import from_image, run
 from nstrep.images import color, io
 from tests.conftest import SMALL
 
@@ -34,7 +34,7 @@ def masks(folder, kind, *names):
 
 def again(picture, folder):
     """Run a result's experiment again, in this process."""
-    stored, made_from = results.from_image(picture)
+    stored, made_from = from_image.read_texts(picture)
     stored |= {
         "assets": {"download": "never"}, "from_image": None, "from_image_root": None,
         "resume": False, "checkpoint_seconds": None,
@@ -78,7 +78,7 @@ def test_regions_are_recorded_and_made_again(config, halves, tmp_path):
     regions = [name for name in curve if ".region" in name]
     assert len(regions) == 2 * len(settings.style_layers)
     np.testing.assert_allclose(curve[regions].sum(axis=1), curve["style_loss"], rtol=1e-6)
-    stored, inputs = results.from_image(tmp_path / "a/final.png")
+    stored, inputs = from_image.read_texts(tmp_path / "a/final.png")
     assert stored["content_masks"] == settings.content_masks
     assert inputs["style_mask2"]["sha256"] == metrics["style_mask2"]["sha256"]
 
@@ -152,7 +152,7 @@ def test_a_result_without_the_youngest_keys_takes_their_defaults_and_what_is_typ
     stored = OmegaConf.to_container(OmegaConf.structured(blend))
     for key in ("color", "content_masks", "style_masks"):
         del stored[key]
-    text = {results.CONFIG_TEXT: OmegaConf.to_yaml(stored), results.INPUTS_TEXT: "{}"}
+    text = {from_image.CONFIG_TEXT: OmegaConf.to_yaml(stored), from_image.INPUTS_TEXT: "{}"}
     io.save_png(tmp_path / "old.png", np.zeros((8, 8, 3)), text)
     done = run_command("from_image=old.png", "style=lilies", f"hydra.run.dir={tmp_path}/a")
     assert done.returncode == 0, done.stderr

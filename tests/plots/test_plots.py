@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nstrep import load_sweep, plot, plots
+from nstrep import plot, plots
+from nstrep.analysis.run_reader import load_sweep
 from nstrep.plots import NothingToDraw
 from nstrep.plots.measures import measure, pareto, telling
 from nstrep.plots.style import looks, text

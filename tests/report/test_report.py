@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nstrep import load_sweep, plot, report
+from nstrep import plot, report
+from nstrep.analysis.run_reader import load_sweep
 from nstrep.experiment import image_inputs
 from nstrep.report import __main__ as command
 from nstrep.report.content import SIDES, Photos, content

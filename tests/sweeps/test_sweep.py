@@ -19,7 +19,7 @@ from PIL import Image
 from nstrep import cli
 from nstrep.base import environment, process_memory
 from nstrep.base.errors import InputError, ResultsError
-from nstrep.config.schema import check
+from nstrep.config.checks import check
 from nstrep.experiment import results
 from nstrep.sweeps import callback as sweep
 from nstrep.sweeps import directory_names, progress

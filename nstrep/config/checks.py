@@ -1,0 +1,213 @@
+"""Checks of a composed configuration: of every key by itself, and of keys together."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, TypeVar
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+
+from nstrep.base.errors import InputError
+from nstrep.config.fields import Key, walk
+from nstrep.config.messages import as_typed, did_you_mean, explain
+from nstrep.config.schema import ExperimentConfig, ObjectiveConfig, PreprocessConfig
+from nstrep.networks import vgg
+
+MEASURES = (
+    "epochs", "evaluations", "seconds", "seconds_per_epoch", "eps", "loss_change", "ssim", "psnr",
+    "peak_memory_mb",
+)  # fmt: skip
+"""Numbers of metrics.json that ``objective`` may name, besides the losses."""
+
+Schema = TypeVar("Schema")
+
+
+def check(config: DictConfig) -> ExperimentConfig:
+    """Turn a composed configuration into a typed and checked one.
+
+    Raises:
+        InputError: one line with the key, its value and what is allowed.
+
+    """
+    experiment = typed(config, ExperimentConfig)
+    check_layers(experiment)
+    if experiment.bounds and experiment.basis != "pixels":
+        raise InputError(f"bounds=true: needs basis=pixels, not basis={experiment.basis}")
+    if experiment.optimizer.name != "lbfgs" and experiment.lr is None:
+        raise InputError(f"lr=null: optimizer={experiment.optimizer.name} needs a number above 0")
+    _check_objective(experiment)
+    _check_styles(experiment)
+    _check_masks(experiment)
+    clip = experiment.optimizer.clip_norm
+    if clip not in (None, "size") and not (_is_number(clip) and 0 < clip < math.inf):
+        raise InputError(f"optimizer.clip_norm={clip}: must be a number above 0, size or null")
+    _check_size(experiment.preprocess)
+    tile = experiment.tile
+    if tile not in (None, "auto", "strips") and not (type(tile) is int and tile > 0):
+        raise InputError(f"tile={tile}: must be auto, strips, null or a whole number of pixels")
+    return experiment
+
+
+def typed(config: DictConfig, schema: type[Schema]) -> Schema:
+    """Turn a composed configuration into a dataclass, and check every key by itself.
+
+    Raises:
+        InputError: one line with the key, its value and what is allowed.
+
+    """
+    try:
+        # As plain data, because keys that were added with + would pass otherwise.
+        plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+        result = OmegaConf.to_object(OmegaConf.merge(schema, plain))
+    except MissingMandatoryValue as error:
+        raise InputError(f"{error.full_key}: no value is given") from None
+    except OmegaConfBaseException as error:
+        raise InputError(explain(error, schema)) from None
+    for key, value in walk(result):
+        if value is not None:
+            _check_value(key, value)
+    return result
+
+
+def _check_value(key: Key, value: Any) -> None:
+    if isinstance(value, list) and any(isinstance(item, (list, dict)) for item in value):
+        raise InputError(f"{key.name}={as_typed(value)}: must be a list without others inside it")
+    if key.options and value not in key.options:
+        hint = did_you_mean(str(value), key.options)
+        raise InputError(f"{key.name}={value}: must be one of {', '.join(key.options)}{hint}")
+    if key.limits is None:
+        return
+    above, at_least, at_most = key.limits
+    if not math.isfinite(value):
+        raise InputError(f"{key.name}={value}: must be a finite number")
+    if value <= above:
+        raise InputError(f"{key.name}={value:g}: must be above {above:g}")
+    if value < at_least:
+        raise InputError(f"{key.name}={value:g}: must be at least {at_least:g}")
+    if value > at_most:
+        raise InputError(f"{key.name}={value:g}: must be at most {at_most:g}")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def check_layers(config: ObjectiveConfig) -> None:
+    """Check the keys of the losses, of an experiment or a training.
+
+    Raises:
+        InputError: the network does not have a layer, or keys contradict each other.
+
+    """
+    if config.losses.tv.form == "power" and config.losses.tv.grid != "crop":
+        raise InputError(f"losses.tv.grid={config.losses.tv.grid}: form=power needs grid=crop")
+    if not config.style_layers and not config.content_layers:
+        raise InputError("style_layers=[] and content_layers=[]: at least one layer must be named")
+    if config.model.name != "auto":
+        architecture = vgg.ARCHITECTURES[config.model.name]
+        architecture.check_layers(config.style_layers, "style_layers")
+        architecture.check_layers(config.content_layers, "content_layers")
+    for branch, weight in (("style", config.style_weight), ("content", config.content_weight)):
+        layers = getattr(config, f"{branch}_layers")
+        if not layers and weight > 0:
+            raise InputError(f"{branch}_layers=[]: must name a layer, or {branch}_weight must be 0")
+        if len(set(layers)) < len(layers):
+            raise InputError(f"{branch}_layers={as_typed(layers)}: a layer is named twice")
+        layer_weights(config, branch)
+    if config.content_weight == config.style_weight == config.tv_weight == 0:
+        raise InputError("content_weight, style_weight and tv_weight are all 0: nothing to do")
+
+
+def layer_weights(config: ObjectiveConfig, branch: str) -> dict[str, float]:
+    """Weight of each layer of ``branch`` (content or style), the branch's own weight included.
+
+    Raises:
+        InputError: not mean, sum, fine, or one finite number of at least 0 for each layer.
+
+    """
+    layers = getattr(config, f"{branch}_layers")
+    key = f"{branch}_layer_weights"
+    given = getattr(config, key)
+    if given == "mean":
+        each = [1 / max(1, len(layers))] * len(layers)
+    elif given == "sum":
+        each = [1.0] * len(layers)
+    elif given == "fine":
+        widest = vgg.ARCHITECTURES["vgg19"]  # the strides of its layers are those of every VGG
+        widest.check_layers(layers, f"{branch}_layers")
+        shares = [1 / widest.layers[layer] for layer in layers]
+        each = [share / sum(shares) for share in shares]
+    elif isinstance(given, list):
+        if len(given) != len(layers):
+            raise InputError(
+                f"{key}={as_typed(given)}: {len(given)} numbers for {len(layers)} {branch}_layers"
+            )
+        if not all(_is_number(value) and value >= 0 for value in given):
+            raise InputError(f"{key}={as_typed(given)}: each must be a number of at least 0")
+        each = [float(value) for value in given]
+    else:
+        raise InputError(f"{key}={given}: must be mean, sum, fine, or a list of numbers")
+    weight = getattr(config, f"{branch}_weight")
+    return {layer: weight * value for layer, value in zip(layers, each)}
+
+
+def _check_objective(config: ExperimentConfig) -> None:
+    losses = ["total", "content_loss", "style_loss", "tv_loss"]
+    losses += [f"content_loss.{layer}" for layer in config.content_layers]
+    regions = range(1, len(config.content_masks) + 1)
+    ends = [f".region{number}" for number in regions] if len(regions) > 1 else [""]
+    losses += [f"style_loss.{layer}{end}" for layer in config.style_layers for end in ends]
+    names = [f"{when}.{name}" for when in ("losses", "losses_at_start") for name in losses]
+    if config.objective not in (*names, *MEASURES):
+        raise InputError(
+            f"objective={config.objective}: must be one of {', '.join(names[: len(losses)])},"
+            f" the same under losses_at_start, or one of {', '.join(MEASURES)}"
+            f"{did_you_mean(config.objective, (*names, *MEASURES))}"
+        )
+
+
+def _check_styles(config: ExperimentConfig) -> None:
+    styles, blend = config.styles, config.style_blend
+    if styles and config.style_image is not None:
+        raise InputError(f"styles={as_typed(styles)}, style_image: only one can be given")
+    if blend:
+        given = f"style_blend={as_typed([f'{weight:g}' for weight in blend])}"
+        if len(blend) != len(styles):
+            raise InputError(f"{given}: {len(blend)} numbers for {len(styles)} styles")
+        if not all(0 <= weight < math.inf for weight in blend) or not any(blend):
+            raise InputError(f"{given}: each must be a number of at least 0, and not all 0")
+        if len(config.content_masks) > 1:
+            raise InputError(f"{given}: each of the content_masks has its own style, unblended")
+
+
+def _check_masks(config: ExperimentConfig) -> None:
+    styles, masks, parts = config.styles, config.content_masks, config.style_masks
+    if len(masks) > 1 and len(styles) not in (0, 1, len(masks)):
+        raise InputError(
+            f"styles={as_typed(styles)}: {len(styles)} for {len(masks)} content_masks;"
+            " must be one for all, or one for each"
+        )
+    if parts and len(parts) != len(masks):
+        raise InputError(
+            f"style_masks={as_typed(parts)}: {len(parts)} for {len(masks)} content_masks;"
+            " must be one for each, or []"
+        )
+    if parts and len(styles) > len(masks):
+        raise InputError(f"style_masks={as_typed(parts)}: need one style for each of content_masks")
+    if masks and not config.style_layers:
+        raise InputError("style_layers=[]: must name a layer for content_masks to work on")
+
+
+def _check_size(rules: PreprocessConfig) -> None:
+    given = [k for k in ("short_edge", "height", "shape") if getattr(rules, k) is not None]
+    if len(given) > 1:
+        raise InputError(f"preprocess.{given[0]}, preprocess.{given[1]}: only one can be given")
+    shape = rules.shape
+    if shape is None:
+        return
+    pair = isinstance(shape, list) and len(shape) == 2
+    if not (pair and all(type(side) is int and side >= 1 for side in shape)):
+        raise InputError(f"preprocess.shape={shape}: must be [width, height] in pixels, or null")
+    if rules.style_shape != "squash":
+        raise InputError(f"preprocess.shape={as_typed(shape)}: needs preprocess.style_shape=squash")

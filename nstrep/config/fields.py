@@ -1,0 +1,169 @@
+"""Declarations of configuration keys, and queries about them.
+
+A field of a schema carries everything that is special about its key: help text, allowed values and
+the properties of :class:`Key`. Other modules ask for these; none has a list of keys of its own.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import typing
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from functools import cache
+from operator import attrgetter
+from pathlib import Path
+from typing import Any
+
+from nstrep.config.folder import group_options
+
+INHERITED = ("identity", "stored", "changes", "section", "listed")
+"""Properties that a group of keys passes on to its keys."""
+
+
+@dataclass(frozen=True)
+class Key:
+    """A key of a schema, or a group of keys, with its properties."""
+
+    name: str
+    """Dotted, such as ``losses.style.factor``."""
+    kind: Any
+    """Type of the value; a dataclass for a group."""
+    about: str = ""
+    """Help text."""
+    limits: tuple[float, float, float] | None = None
+    """Exclusive minimum, minimum and maximum of a number."""
+    options: tuple[str, ...] = ()
+    """Allowed words."""
+    file: bool = False
+    """Whether the value is a path, or a list of paths."""
+    words: tuple[str, ...] = ()
+    """Values of a file key that are not paths."""
+    names_of: str = ""
+    """Group of configs/ whose options are not paths either."""
+    identity: bool = True
+    """Whether the value is part of a run's identity; of a file, its hash is in any case."""
+    absent: Any = ...
+    """Value at which the key is left out of the identity, for keys that older runs do not have."""
+    stored: bool = True
+    """Whether the picture of a run stores the value."""
+    changes: str = ""
+    """``formula`` or ``inputs`` if the value changes what the losses measure: losses of different
+    formulas are only compared to their own start, those of different inputs not to each other.
+    """
+    replaces: tuple[str, ...] = ()
+    """Keys of a stored configuration that do not count where this one is typed."""
+    section: str = ""
+    """Section of docs/keys.md, until a later field of the schema begins another one."""
+    listed: bool = True
+    """Whether docs/keys.md lists the key; false for what only the options of a group set."""
+
+    @property
+    def is_group(self) -> bool:
+        """Whether this is a group of keys."""
+        return is_dataclass(self.kind)
+
+    @property
+    def is_list(self) -> bool:
+        """Whether the value is a list."""
+        return typing.get_origin(self.kind) is list
+
+    def is_path(self, value: Any) -> bool:
+        """Whether a value, or an item of a list, is a path."""
+        words = (*self.words, *(group_options(self.names_of) if self.names_of else ()))
+        return self.file and isinstance(value, str) and value not in words
+
+
+def number(
+    about: str,
+    *,
+    above: float = -math.inf,
+    at_least: float = -math.inf,
+    at_most: float = math.inf,
+    **properties: Any,
+) -> Any:
+    """Declare a numeric key with its range."""
+    return text(about, limits=(above, at_least, at_most), **properties)
+
+
+def choice(about: str, options: tuple[str, ...], **properties: Any) -> Any:
+    """Declare a key that takes one of a few words."""
+    return text(about, options=options, **properties)
+
+
+def text(about: str, **properties: Any) -> Any:
+    """Declare a key without a range."""
+    return field(metadata={"about": about, **properties})
+
+
+def input_file(about: str, **properties: Any) -> Any:
+    """Declare a key that names one or several files, whose hashes are part of a run's identity."""
+    return text(about, file=True, identity=False, changes="inputs", **properties)
+
+
+def group(**properties: Any) -> Any:
+    """Declare a group of keys, which are the fields of another dataclass."""
+    return field(metadata=properties)
+
+
+@cache
+def declared(schema: type) -> Mapping[str, Key]:
+    """The keys of a schema and its groups by dotted name, in the order of its fields."""
+    return {key.name: key for key in _declared(schema, "", {})}
+
+
+def _declared(schema: type, prefix: str, inherited: Mapping[str, Any]) -> Iterator[Key]:
+    hints = typing.get_type_hints(schema)
+    for item in fields(schema):
+        key = Key(prefix + item.name, hints[item.name], **{**inherited, **item.metadata})
+        inherited = {**inherited, "section": key.section}
+        yield key
+        if key.is_group:
+            passed_on = {name: getattr(key, name) for name in INHERITED}
+            yield from _declared(key.kind, f"{key.name}.", passed_on)
+
+
+def known_keys(schema: type) -> list[str]:
+    """Every dotted key that a user can set."""
+    return [name for name, key in declared(schema).items() if not key.is_group]
+
+
+def walk(config: Any) -> Iterator[tuple[Key, Any]]:
+    """Every key of a typed configuration with its value."""
+    for key in declared(type(config)).values():
+        if not key.is_group:
+            yield key, attrgetter(key.name)(config)
+
+
+def absolute_paths(config: Any) -> None:
+    """Make the paths that a result stores absolute, so that they are valid in any folder."""
+    for key, value in walk(config):
+        if key.file and key.stored and value is not None:
+            values = [_absolute(item) if key.is_path(item) else item for item in _listed(value)]
+            owner, _, name = key.name.rpartition(".")
+            node = attrgetter(owner)(config) if owner else config
+            setattr(node, name, values if key.is_list else values[0])
+
+
+def _absolute(file: str) -> str:
+    return str(Path(os.path.expanduser(file)).absolute())
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def split_override(override: str) -> tuple[str, str]:
+    """Key and value of an override such as ``+experiment=preview``, without a package or quotes."""
+    key, _, value = override.lstrip("+~").partition("=")
+    return key.partition("@")[0], value.strip("'\"")
+
+
+def flatten(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted keys and values of nested dicts; a list or an empty dict is a value."""
+    for key, value in node.items():
+        if isinstance(value, dict) and value:
+            yield from flatten(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value

@@ -1,0 +1,41 @@
+"""The folder configs/ and what Hydra composes from it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from omegaconf import DictConfig, open_dict
+
+
+def config_folder() -> Path:
+    """configs/: inside the installed package, or beside it in a checkout."""
+    package = Path(__file__).parents[1]
+    inside = package / "configs"
+    return inside if inside.is_dir() else package.parent / "configs"
+
+
+def group_options(group: str) -> list[str]:
+    """Names of the options of a group, which are the files in its folder."""
+    return sorted(file.stem for file in (config_folder() / group).glob("*.yaml"))
+
+
+def compose(name: str, overrides: Sequence[str] = ()) -> DictConfig:
+    """Compose a file of configs/ with overrides, as the command line does.
+
+    In contrast to :func:`hydra.compose`, this neither needs nor changes Hydra's global state, so
+    that it also works in a notebook and inside another Hydra program.
+
+    Raises:
+        HydraException: an override or an option does not exist.
+
+    """
+    from hydra._internal.config_loader_impl import ConfigLoaderImpl
+    from hydra._internal.utils import create_config_search_path
+    from hydra.types import RunMode
+
+    loader = ConfigLoaderImpl(create_config_search_path(str(config_folder())))
+    composed = loader.load_configuration(name, list(overrides), RunMode.RUN, from_shell=False)
+    with open_dict(composed):
+        del composed["hydra"]
+    return composed

@@ -1,0 +1,51 @@
+"""One-line explanations of what is wrong with a configuration."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+
+from omegaconf.errors import OmegaConfBaseException
+
+from nstrep.config.fields import known_keys
+from nstrep.config.schema import ExperimentConfig
+
+KINDS = {"float": "a number", "integer": "a whole number", "bool": "true or false"}
+
+
+def as_typed(values: list) -> str:
+    """A list as it is typed on the command line."""
+    return "[" + ",".join(map(str, values)) + "]"
+
+
+def did_you_mean(word: str, options: Iterable[str]) -> str:
+    """The end of a message that suggests the most similar option; empty if none is similar."""
+    near = difflib.get_close_matches(word, list(options), 1)
+    return f" (did you mean {near[0]}?)" if near else ""
+
+
+def unknown_key(key: str, schema: type) -> str:
+    """Say that a key does not exist, and suggest a similar key or group of a schema."""
+    groups = getattr(schema, "GROUPS", ())
+    near = [group for group in groups if group.endswith(f"/{key}")]  # net=small for fast/net=small
+    near += difflib.get_close_matches(key, [*groups, *known_keys(schema)], 1, cutoff=0.5)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    return f"{key}: there is no such key{hint}"
+
+
+def explain(error: OmegaConfBaseException, schema: type = ExperimentConfig) -> str:
+    """One plain line for an error of OmegaConf, which has several; ``schema`` has the keys."""
+    key, message = error.full_key or error.key, str(error.msg or error)
+    first = message.strip().splitlines()[0].replace("'", "")
+    wrong = re.match(
+        r"Value (.*?) (?:of type \w+ )?(?:could not be converted to|is not a valid) (\w+)", first
+    )
+    if wrong and wrong.group(2).lower() in KINDS:
+        return f"{key}={wrong.group(1)}: must be {KINDS[wrong.group(2).lower()]}"
+    if ("not in" in first or "is not a subclass of" in first) and key:
+        return unknown_key(str(key), schema)
+    if "is not a ListConfig" in first:
+        example = "[relu1_1,relu2_1]" if str(key).endswith("layers") else "[a,b]"
+        return f"{key}: must be a list, such as {example}"
+    return f"{key}: {first[0].lower()}{first[1:]}"

@@ -1,0 +1,50 @@
+"""The identity of a run: a hash of everything that decides its result."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+from nstrep.config.fields import walk
+from nstrep.config.schema import ExperimentConfig
+
+
+def identity_of(config: ExperimentConfig, inputs: dict[str, Any]) -> str:
+    """SHA-256 of settings, images and weights, as 64 hexadecimal digits.
+
+    Names, paths and descriptions are left out: an experiment stays the same in another folder.
+
+    Args:
+        config: the experiment.
+        inputs: what it reads, with hashes; see :class:`nstrep.experiment.inputs.Prepared`.
+
+    """
+    network = inputs["model"]["name"]
+    return digest({"settings": settings_of(config), "inputs": _hashes(inputs), "network": network})
+
+
+def settings_of(config: Any) -> dict[str, Any]:
+    """The settings of an experiment or a training that decide its result, by dotted key."""
+    return {
+        key.name: "file" if key.is_path(value) else value
+        for key, value in walk(config)
+        if key.identity and value != key.absent
+    }
+
+
+def digest(value: Any) -> str:
+    """SHA-256 of a value as JSON."""
+    text = json.dumps(value, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()
+
+
+def _hashes(node: Any) -> Any:
+    if isinstance(node, list):
+        return [_hashes(item) for item in node]
+    if not isinstance(node, dict):
+        return None
+    if "sha256" in node:
+        # Random weights are decided by the seed; their last digits differ between machines.
+        return "random" if node.get("source") == "random" else node["sha256"]
+    return {name: _hashes(item) for name, item in node.items()}

@@ -11,19 +11,18 @@ import json
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from hydra import compose, initialize_config_dir
+import recipes  # the script beside this one
 from omegaconf import OmegaConf
 
-from nstrep import cli
 from nstrep.config.checks import check, typed
 from nstrep.config.fields import walk
+from nstrep.config.folder import compose, config_folder
 from nstrep.experiment import results
+from nstrep.experiment import run as experiment
 from nstrep.fast.config import StylizeConfig, TrainConfig
 from nstrep.images import io
 from nstrep.networks.vgg import ARCHITECTURES
@@ -43,69 +42,36 @@ RUNS = {
 }
 """The experiments that the README shows: a name and what the user types after nstrep.run."""
 
-NAMED = ("content.", "style.", "recipe.", "published")
-"""Keys that only the files of a group set; users do not type them."""
-
-GROUPS = {
-    "Images": (
-        "content_image", "style_image", "styles", "style_blend", "color", "content_masks",
-        "style_masks", "max_long_edge", "style_scale", "preprocess.", "remove_noise", "denoise",
-    ),
-    "Network and losses": (
-        "model.", "weights.", "pooling", "content_weight", "style_weight", "tv_weight",
-        "content_layers", "style_layers", "content_layer_weights", "style_layer_weights",
-        "losses.",
-    ),
-    "Optimiser": (
-        "init", "init_noise.", "multiscale", "basis", "basis_power", "bounds", "lr", "optimizer.",
-        "stop_eps", "stop_loss_change", "stop_patience", "max_num_epochs",
-    ),
-    "Run": (
-        "seed", "save_epochs", "tile", "gpu", "resume", "checkpoint_seconds", "logger",
-        "objective", "from_image", "from_image_root", "assets.",
-    ),
-}  # fmt: skip
-"""The sections of docs/keys.md; a name that ends with a dot stands for all keys below it."""
-
 
 def main() -> None:
     """Write every block between its markers, after the runs of the gallery if these are wanted."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--keys", action="store_true", help="only the blocks, without any run")
     only_keys = parser.parse_args().keys
-    if not only_keys:
-        with hydra_ready():
-            for name in RUNS:
-                run(name)
+    for name in () if only_keys else RUNS:
+        run(name)
     for page, named in blocks().items():
         (ROOT / page).write_text(updated(page, named))
 
 
 def blocks() -> dict[str, dict[str, str]]:
     """The generated blocks by page and name."""
-    quirks = oddities()  # initialises Hydra itself
-    stylize = OmegaConf.to_container(OmegaConf.load(cli.config_folder() / "stylize.yaml"))
-    with hydra_ready():
-        return {
-            "README.md": {"runs": runs_table(), "verdicts": verdicts()},
-            "docs/keys.md": {"keys": keys_sections(check(compose("config")))},
-            "docs/networks.md": {
-                "architectures": architectures_table(),
-                "card": card_table(),
-                "trials": trials_table(),
-            },
-            "docs/quirks.md": {"oddities": quirks},
-            "docs/replication.md": {"claims": claims_table()},
-            "docs/fast.md": {
-                "train-keys": keys_table(leaves(typed(compose("fast"), TrainConfig))),
-                "stylize-keys": keys_table(leaves(StylizeConfig(**stylize))),
-            },
-        }
-
-
-def hydra_ready() -> AbstractContextManager[None]:
-    """A context in which Hydra composes from configs/."""
-    return initialize_config_dir(version_base="1.3", config_dir=str(cli.config_folder()))
+    stylize = OmegaConf.to_container(OmegaConf.load(config_folder() / "stylize.yaml"))
+    return {
+        "README.md": {"runs": runs_table(), "verdicts": verdicts()},
+        "docs/keys.md": {"keys": keys_sections(check(compose("config")))},
+        "docs/networks.md": {
+            "architectures": architectures_table(),
+            "card": card_table(),
+            "trials": trials_table(),
+        },
+        "docs/quirks.md": {"oddities": recipes.oddities(recipes.sources(recipes.load()))},
+        "docs/replication.md": {"claims": claims_table()},
+        "docs/fast.md": {
+            "train-keys": keys_table(typed(compose("fast"), TrainConfig)),
+            "stylize-keys": keys_table(StylizeConfig(**stylize)),
+        },
+    }
 
 
 def updated(page: str, named: dict[str, str]) -> str:
@@ -125,49 +91,22 @@ def replaced(page: str, text: str, name: str, block: str) -> str:
     return changed
 
 
-Leaf = tuple[str, Any, Any]
-"""A key, its metadata and its default."""
-
-
-def leaves(default: Any) -> list[Leaf]:
-    """Every key that users type, those without a dot first."""
-    found = (leaf for leaf in walk(default) if not leaf[0].startswith(NAMED))
-    return sorted(found, key=lambda leaf: "." in leaf[0])
-
-
 def keys_sections(default: Any) -> str:
-    """A section with a table for each of GROUPS, which together hold every key once."""
-    found = leaves(default)
-    sections, listed = [], []
-    for title, names in GROUPS.items():
-        mine = [leaf for name in names for leaf in found if _matches(leaf[0], name)]
-        listed += [leaf[0] for leaf in mine]
-        sections.append(f"## {title}\n\n{keys_table(mine)}")
-    if sorted(listed) != sorted(leaf[0] for leaf in found):
-        wrong = {leaf[0] for leaf in found} ^ set(listed) or listed
-        raise SystemExit(f"GROUPS must name every key once: {', '.join(sorted(wrong))}")
-    return "\n\n".join(sections)
+    """A section with a table for each section of the schema."""
+    sections = dict.fromkeys(key.section for key, _ in walk(default) if key.listed)
+    return "\n\n".join(f"## {title}\n\n{keys_table(default, title)}" for title in sections)
 
 
-def _matches(key: str, name: str) -> bool:
-    return key.startswith(name) if name.endswith(".") else key == name
-
-
-def keys_table(rows: Iterable[Leaf]) -> str:
-    """Keys with their defaults and descriptions."""
-    lines = ["| key | default | what it is |", "|---|---|---|"]
-    for key, spec, value in rows:
-        allowed = f" ({', '.join(spec['options'])})" if "options" in spec else ""
-        about = spec["about"].replace("|", "\\|")
-        lines.append(f"| `{key}` | `{shown(value)}` | {about}{allowed} |")
+def keys_table(default: Any, section: str | None = None) -> str:
+    """Keys with their defaults and help texts, those without a dot first."""
+    lines = ["| key | default | meaning |", "|---|---|---|"]
+    for key, value in sorted(walk(default), key=lambda each: "." in each[0].name):
+        if key.listed and section in (None, key.section):
+            named = all(option in key.about for option in key.options)
+            allowed = "" if named else f" ({', '.join(key.options)})"
+            about = key.about.replace("|", "\\|")
+            lines.append(f"| `{key.name}` | `{shown(value)}` | {about}{allowed} |")
     return "\n".join(lines)
-
-
-def oddities() -> str:
-    """The unexpected behaviour of the sources, with the recipes that have it."""
-    import recipes  # the script beside this one
-
-    return recipes.oddities(recipes.sources(recipes.load()))
 
 
 def claims_table() -> str:
@@ -260,12 +199,10 @@ def shown(value: Any) -> str:
 
 def run(name: str) -> None:
     """Run one experiment of :data:`RUNS` and keep its picture and curves in the gallery."""
-    from nstrep.experiment import run as experiment
-
     GALLERY.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         directory = Path(folder) / name
-        experiment.run(check(compose("config", overrides=list(RUNS[name]))), directory)
+        experiment.run(check(compose("config", RUNS[name])), directory)
         shutil.copy(directory / "final.png", GALLERY / f"{name}.png")
         shutil.copy(directory / "loss.png", GALLERY / f"{name}_loss.png")
         shutil.copy(directory / "curve.csv", GALLERY / f"{name}_curve.csv")
@@ -282,7 +219,7 @@ def runs_table() -> str:
         picture = io.load_picture(GALLERY / f"{name}.png").rgb
         curve = pd.read_csv(GALLERY / f"{name}_curve.csv")
         start, end = curve["total"].iloc[0], curve["total"].iloc[-1]
-        config = check(compose("config", overrides=list(typed_words)))
+        config = check(compose("config", typed_words))
         photo = io.builtin(config.content.builtin).rgb
         photo = io.resize_to(photo, *picture.shape[:2], method=config.preprocess.resize)
         similarity = results.compare(picture, photo)["ssim"]

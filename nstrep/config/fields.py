@@ -124,6 +124,15 @@ def _declared(schema: type, prefix: str, inherited: Mapping[str, Any]) -> Iterat
             yield from _declared(key.kind, f"{key.name}.", passed_on)
 
 
+def changes_losses(schema: type, name: str) -> str:
+    """What of the losses a key of a run changes: ``formula``, ``inputs`` or nothing (empty).
+
+    A name that the schema does not have, such as ``experiment``, counts as ``inputs``.
+    """
+    key = declared(schema).get(name)
+    return "inputs" if key is None else key.changes
+
+
 def known_keys(schema: type) -> list[str]:
     """Every dotted key that a user can set."""
     return [name for name, key in declared(schema).items() if not key.is_group]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from nstrep.config.fields import choice, declared, group, input_file, number, text
+from nstrep.config.fields import choice, group, input_file, number, text
 from nstrep.images import INTERPOLATIONS
 from nstrep.networks import vgg
 
@@ -28,7 +28,7 @@ LOCAL = {"identity": False, "stored": False}
 NAMED_IMAGE = {"section": "Images", "listed": False, "identity": False, "changes": "inputs"}
 """Properties of a group that names an image."""
 
-LAYER_WEIGHTS = (
+WEIGHTS = (
     "mean (1 / number of layers), sum (1), fine (proportional to 1 / stride, with sum 1), or a list"
     " with one number for each layer"
 )
@@ -70,10 +70,7 @@ class WeightsConfig:
 class AssetsConfig:
     """Downloads."""
 
-    download: str = choice(
-        "whether to fetch missing weights and images: ask (on a terminal), always or never",
-        ("ask", "always", "never"),
-    )
+    download: str = choice("download of missing weights and images", ("ask", "always", "never"))
 
 
 @dataclass
@@ -85,14 +82,13 @@ class OptimizerConfig:
     beta1: float | None = number("decay rate of the mean (Adam)", at_least=0, at_most=1)
     beta2: float | None = number("decay rate of the variance (Adam)", at_least=0, at_most=1)
     epsilon: float | None = number("constant added to the standard deviation (Adam)", above=0)
-    weight_decay: float | None = number("strength of the pull to the mean colour", at_least=0)
+    weight_decay: float | None = number("pull of the pixels to the mean colour", at_least=0)
     decoupled_decay: bool | None = text(
         "subtract lr x weight_decay x pixel from each pixel instead of adding the weight decay to"
         " the gradient, which Adam would rescale"
     )
     clip_gradient: float | None = number(
-        "limit c of each entry of the gradient, clipped to [-c, c] before weight decay is added",
-        above=0,
+        "limit of each entry of the gradient, before weight decay is added", above=0
     )
     clip_norm: Any = text(
         "largest norm of the gradient, which is rescaled if it exceeds this: a number, or size for"
@@ -102,7 +98,7 @@ class OptimizerConfig:
         "divide the gradient by its root mean square at the start, so that the first SGD step"
         " changes the pixels by lr grey levels for any network, losses and size"
     )
-    lr_decay: float | None = number("factor of a learning rate decay", above=0, at_most=1)
+    lr_decay: float | None = number("factor of the learning rate at each decay", above=0, at_most=1)
     lr_decay_every: int | None = number("number of updates between two decays", at_least=1)
     corrections: int | None = number("history size (L-BFGS)", at_least=1)
     line_search_steps: int | None = number(
@@ -161,8 +157,8 @@ class TvForm:
     """Form of the total variation: differences, grid and reduction."""
 
     form: str = choice(
-        "formula: squared: sum(dx^2) + sum(dy^2); absolute: sum(|dx|) + sum(|dy|);"
-        " power: sum((dx^2 + dy^2)^1.25), which needs grid=crop",
+        "formula: sum(dx^2) + sum(dy^2) (squared), sum(|dx|) + sum(|dy|) (absolute) or"
+        " sum((dx^2 + dy^2)^1.25) (power, which needs grid=crop)",
         ("squared", "absolute", "power"),
     )
     grid: str = choice(
@@ -227,8 +223,7 @@ class ObjectiveConfig:
 
     style: PictureConfig = group(**NAMED_IMAGE, replaces=("style_image", "styles", "style_blend"))
     style_image: str | None = input_file(
-        "style image file, instead of an option of the style group",
-        replaces=("styles", "style_blend"),
+        "style image file, instead of style=NAME", replaces=("styles", "style_blend")
     )
     model: ModelConfig = group(section="Network", identity=False, changes="formula")
     weights: WeightsConfig = group(changes="formula")
@@ -240,12 +235,8 @@ class ObjectiveConfig:
     tv_weight: float = number("weight of the total variation", at_least=0)
     content_layers: list[str] = text("layers of the content loss", changes="formula")
     style_layers: list[str] = text("layers of the style loss", changes="formula")
-    content_layer_weights: Any = text(
-        f"weights of the content layers: {LAYER_WEIGHTS}", changes="formula"
-    )
-    style_layer_weights: Any = text(
-        f"weights of the style layers: {LAYER_WEIGHTS}", changes="formula"
-    )
+    content_layer_weights: Any = text(f"content layer weights: {WEIGHTS}", changes="formula")
+    style_layer_weights: Any = text(f"style layer weights: {WEIGHTS}", changes="formula")
     losses: LossesConfig = group(changes="formula")
 
 
@@ -255,9 +246,7 @@ class ExperimentConfig(ObjectiveConfig):
 
     GROUPS: ClassVar[tuple[str, ...]] = GROUPS
     content: PictureConfig = group(**NAMED_IMAGE, replaces=("content_image",))
-    content_image: str | None = input_file(
-        "content image file, instead of an option of the content group"
-    )
+    content_image: str | None = input_file("content image file, instead of content=NAME")
     styles: list[str] = input_file(
         "several style images instead of one: options of the style group, or files",
         names_of="style",
@@ -300,37 +289,28 @@ class ExperimentConfig(ObjectiveConfig):
     preprocess: PreprocessConfig = group(changes="formula")
     optimizer: OptimizerConfig = group(section="Optimiser")
     lr: float | None = number("learning rate; null for lbfgs, which needs none", above=0)
-    init: str = text(
-        "initial image: content, style, noise, or an image file", file=True, words=INITS
-    )
+    init: str = text("initial image: content, style, noise, or a file", file=True, words=INITS)
     init_noise: NoiseConfig
     multiscale: int = number(
-        "number of updates at half the size first, whose change is the start at full size",
-        at_least=0,
+        "updates at half the size first, whose change is the start at full size", at_least=0
     )
     basis: str = choice(
-        "coordinates that are optimised: pixels or cosine coefficients", ("pixels", "dct")
+        "coordinates that are optimised: pixels, or dct for cosines", ("pixels", "dct")
     )
     basis_power: float = number(
-        "exponent of basis=dct, which scales the cosines by frequency^-basis_power: a larger value"
-        " delays fine structures; 0.25 lowers the loss faster and leaves more grain; 0 is"
-        " equivalent to pixels",
+        "exponent p of basis=dct, which scales cosines by frequency^-p: a larger value delays fine"
+        " structures, 0.25 lowers the loss faster and leaves more grain, 0 is the same as pixels",
         at_least=0,
         at_most=2,
     )
     bounds: bool = text("keep pixels between black and white during optimisation")
     max_num_epochs: int = number("maximum number of iterations", at_least=1)
     stop_eps: float = number(
-        "threshold of the relative change of the image, ||x_t - x_(t-1)|| / ||x_t||, below which a"
-        " run stops",
+        "relative change of the image, ||x_t - x_(t-1)|| / ||x_t||, below which a run stops",
         at_least=0,
     )
-    stop_loss_change: float = number(
-        "threshold of the relative change of the loss below which a run stops", at_least=0
-    )
-    stop_patience: int = number(
-        "number of successive iterations below a threshold before a run stops", at_least=1
-    )
+    stop_loss_change: float = number("relative loss change below which a run stops", at_least=0)
+    stop_patience: int = number("iterations in a row below a threshold to stop", at_least=1)
     seed: int = number(
         "seed of noise and random weights", section="Run", at_least=0, at_most=2**32 - 1
     )
@@ -341,19 +321,13 @@ class ExperimentConfig(ObjectiveConfig):
         " auto: the first of null, strips and tiles that fits into the memory",
         identity=False,
     )
-    save_epochs: int = number(
-        "number of iterations between two saved images; 0 for none", at_least=0
-    )
+    save_epochs: int = number("iterations between two saved images; 0 for none", at_least=0)
     logger: str = choice("log of losses and images in addition to the run's own files", LOGGERS)
     checkpoint_seconds: float | None = number(
-        "seconds of optimisation between two checkpoints; 0 for one after every iteration, null"
-        " for none",
-        at_least=0,
-        **LOCAL,
+        "seconds between two checkpoints; 0 for every iteration, null for none", at_least=0, **LOCAL
     )
     resume: bool = text(
-        "continue the run in hydra.run.dir from its checkpoint with its settings; a sweep always"
-        " does",
+        "continue the run in hydra.run.dir from its checkpoint (a sweep always does)",
         section="Reruns and sweeps",
         **LOCAL,
     )
@@ -370,12 +344,3 @@ class ExperimentConfig(ObjectiveConfig):
         " losses_at_start.NAME with a loss of curve.csv, or another number of metrics.json",
         identity=False,
     )
-
-
-def changes_losses(key: str) -> str:
-    """What of the losses a key of a run changes: ``formula``, ``inputs`` or nothing (empty).
-
-    A key that the schema does not have, such as ``experiment``, may change the inputs.
-    """
-    declaration = declared(ExperimentConfig).get(key)
-    return "inputs" if declaration is None else declaration.changes

@@ -11,7 +11,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from nstrep.base.files import atomic_write
-from nstrep.config.schema import changes_losses
+from nstrep.config.fields import changes_losses
+from nstrep.config.schema import ExperimentConfig
 from nstrep.plots.labels import axis, levels, plain, short
 from nstrep.plots.style import (  # fmt: skip
     COLOURS,
@@ -140,7 +141,7 @@ def overlaid(
 
 def mixed(keys: Sequence[str]) -> bool:
     """Whether runs that differ in these keys have losses that are not the same formula."""
-    return any(changes_losses(key) == "formula" for key in keys)
+    return any(changes_losses(ExperimentConfig, key) == "formula" for key in keys)
 
 
 def _column(curve: pd.DataFrame, name: str) -> pd.Series:

@@ -11,7 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator
 
-from nstrep.config.schema import changes_losses
+from nstrep.config.fields import changes_losses
+from nstrep.config.schema import ExperimentConfig
 from nstrep.plots.labels import axis, levels, numeric, plain, settings, short
 from nstrep.plots.style import (  # fmt: skip
     NothingToDraw,
@@ -204,7 +205,7 @@ def tradeoff(
     """
     runs = [run for run in runs if run.status == "finished"]
     runs = [run for run in runs if min(_terms(run)) > 0]
-    apart = [key for key in swept if changes_losses(key)]
+    apart = [key for key in swept if changes_losses(ExperimentConfig, key)]
     groups: dict[str, list[Run]] = {}
     for run in runs:
         groups.setdefault(settings(run, apart), []).append(run)

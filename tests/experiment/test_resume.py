@@ -141,8 +141,8 @@ def test_a_killed_run_leaves_no_lock_and_is_made_again(small, tmp_path, caplog):
     long = dataclasses.replace(small, max_num_epochs=100000)
     code = (
         "import pickle, sys; from pathlib import Path; import nstrep;"
-        "from nstrep import experiment;"
-        "experiment.run_once(pickle.load(sys.stdin.buffer), Path(sys.argv[1]))"
+        "from nstrep.experiment import run;"
+        "run.run_once(pickle.load(sys.stdin.buffer), Path(sys.argv[1]))"
     )
     folder = tmp_path / "a"
     with subprocess.Popen(

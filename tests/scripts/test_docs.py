@@ -86,12 +86,6 @@ def test_the_generated_blocks_are_up_to_date(readme):
         assert readme.updated(page, named) == text(page), "run  python scripts/readme.py --keys"
 
 
-def test_a_key_without_a_section_is_refused(readme, monkeypatch, config):
-    monkeypatch.setitem(readme.GROUPS, "Run", readme.GROUPS["Run"][1:])
-    with pytest.raises(SystemExit, match="seed"):
-        readme.keys_sections(config())
-
-
 def test_the_measured_pages_are_up_to_date():
     assert performance.page() == text("docs/performance.md"), "run  python -m benchmarks.page"
     assert reliability.page() == text("docs/reliability.md"), "run  python -m tests.faults.page"

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import hydra
-from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import env_override
 from hydra.errors import CompactHydraException, MissingConfigException, OverrideParseException
@@ -44,9 +43,7 @@ WORKER_DEATHS = (
 PLUGINS = {"submitit_local": "slurm", "submitit_slurm": "slurm", "ray": "ray", "optuna": "optuna"}
 """Launchers and sweepers that are extras of this package."""
 
-# Workers import this module, so that they know these too.
-ConfigStore.instance().store(name="schema", node=ExperimentConfig)
-directory_names.register()
+directory_names.register()  # here, because workers import this module
 
 
 def job(composed: DictConfig) -> float:

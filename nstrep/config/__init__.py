@@ -1,4 +1,8 @@
-"""The schema of an experiment: every key, its type, its range and what is special about it.
+"""The configuration: which keys there are, what is special about each, and what is allowed.
 
-The values live in configs/; this package checks them and explains what is wrong.
+schema      the keys of an experiment, with types, help texts and properties
+fields      declarations of keys, and queries about them
+checks      a composed configuration becomes a typed and checked one
+messages    one-line explanations of what is wrong
+folder      configs/, which holds the values, and composing from it
 """

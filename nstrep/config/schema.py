@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from hydra.core.config_store import ConfigStore
+
 from nstrep.config.fields import choice, group, input_file, number, text
 from nstrep.images import INTERPOLATIONS
 from nstrep.networks import vgg
@@ -28,10 +30,7 @@ LOCAL = {"identity": False, "stored": False}
 NAMED_IMAGE = {"section": "Images", "listed": False, "identity": False, "changes": "inputs"}
 """Properties of a group that names an image."""
 
-WEIGHTS = (
-    "mean (1 / number of layers), sum (1), fine (proportional to 1 / stride, with sum 1), or a list"
-    " with one number for each layer"
-)
+WEIGHTS = "mean (1 / number), sum (1), fine (proportional to 1 / stride, 1 in all), or a list"
 
 
 @dataclass
@@ -344,3 +343,6 @@ class ExperimentConfig(ObjectiveConfig):
         " losses_at_start.NAME with a loss of curve.csv, or another number of metrics.json",
         identity=False,
     )
+
+
+ConfigStore.instance().store(name="schema", node=ExperimentConfig)  # of configs/config.yaml

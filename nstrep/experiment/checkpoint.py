@@ -24,34 +24,34 @@ from nstrep.base.untrusted import read_json
 from nstrep.optim.state import State
 
 MOST_FACTS = 2**24
-"""Bytes: a training names all pictures that it could not read."""
+"""Bytes: a training lists all images that it could not read."""
 
 FACTS = "facts"
 
 
 def write(path: Path, state: State) -> None:
-    """Write a state; the one before stays until the new one is whole.
+    """Write a state; the previous checkpoint stays until the new one is complete.
 
     Raises:
         ResultsError: it cannot be written.
 
     """
-    packed = np.frombuffer(json.dumps(state.facts).encode(), np.uint8)
+    facts = np.frombuffer(json.dumps(state.facts).encode(), np.uint8)
     # Array by array, not np.savez: on a full disk that leaves an archive open, which complains
     # when it is dropped. Uncompressed: gradients do not compress, and it takes a second.
     with atomic_write(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
-        for name, array in {FACTS: packed, **state.arrays}.items():
+        for name, array in {FACTS: facts, **state.arrays}.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as stream:
                 np.lib.format.write_array(stream, np.asarray(array), (1, 0), allow_pickle=False)
 
 
-def read(path: Path, right: Mapping[str, Callable[[Any], bool]], identity: str) -> State:
-    """Read a state of which nothing is known but who may use it.
+def read(path: Path, valid: Mapping[str, Callable[[Any], bool]], identity: str) -> State:
+    """Read a state and check everything in it.
 
     Args:
-        path: of the file.
-        right: for every fact that is needed, whether a value may be one.
-        identity: what the fact of this name must be.
+        path: the checkpoint.
+        valid: names of the facts that are needed, each with a test of its value.
+        identity: required value of the fact of this name.
 
     Raises:
         InputError: it is damaged, or belongs to something else.
@@ -59,51 +59,47 @@ def read(path: Path, right: Mapping[str, Callable[[Any], bool]], identity: str) 
     """
     try:
         with open_npz(path) as stored:
-            facts = _facts(stored, {"identity": lambda value: isinstance(value, str), **right})
-            arrays = {}
+            facts = _facts(stored, {"identity": lambda value: isinstance(value, str), **valid})
             if facts["identity"] == identity:
                 # Written unpacked: a small file cannot hold arrays that fill the memory.
-                arrays = _arrays(stored, path.stat().st_size)
+                return State(facts, _arrays(stored, path.stat().st_size))
     except (FormatError, OSError, ValueError) as error:
-        raise InputError(
-            f"{shown(path)}: is no checkpoint ({reason(error)}); remove it to begin anew"
-        ) from None
-    if facts["identity"] != identity:
-        raise InputError(
-            f"{shown(path)}: belongs to a run with other settings, pictures or weights;"
-            " name another folder with hydra.run.dir=..."
-        )
-    return State(facts, arrays)
+        raise _unusable(path, reason(error)) from None
+    raise InputError(
+        f"{shown(path)}: belongs to a run with other settings, pictures or weights;"
+        " name another folder with hydra.run.dir=..."
+    )
+
+
+def _unusable(path: Path, why: str) -> InputError:
+    return InputError(f"{shown(path)}: is no checkpoint ({why}); remove it to begin anew")
 
 
 def _facts(
-    stored: Mapping[str, Stored], right: Mapping[str, Callable[[Any], bool]]
+    stored: Mapping[str, Stored], valid: Mapping[str, Callable[[Any], bool]]
 ) -> dict[str, Any]:
     if FACTS not in stored or math.prod(stored[FACTS].shape) > MOST_FACTS:
         raise FormatError("holds no facts")
     facts = read_json(stored[FACTS].read().tobytes().decode())
     if not isinstance(facts, dict):
         raise FormatError("holds no facts")
-    for name, fits in right.items():
-        if name not in facts or not fits(facts[name]):
+    for name, is_valid in valid.items():
+        if name not in facts or not is_valid(facts[name]):
             raise FormatError(f"has {name}={facts.get(name)!r}")
     return facts
 
 
-def _arrays(stored: Mapping[str, Stored], most: int) -> dict[str, np.ndarray]:
-    found = {}
-    size = 4 * sum(math.prod(array.shape) for name, array in stored.items() if name != FACTS)
-    if size > most:
-        raise FormatError(f"holds {size} bytes of arrays, the file has {most}")
-    for name, array in stored.items():
-        if name == FACTS:
-            continue
+def _arrays(stored: Mapping[str, Stored], limit: int) -> dict[str, np.ndarray]:
+    arrays = {name: array for name, array in stored.items() if name != FACTS}
+    size = 4 * sum(math.prod(array.shape) for array in arrays.values())
+    if size > limit:
+        raise FormatError(f"holds {size} bytes of arrays, the file has {limit}")
+    for name, array in arrays.items():
         if array.dtype != "float32":
             raise FormatError(f"has {name} as {array.dtype}")
-        # Infinity is no damage: where gradients are huge, Adam's variance overflows and the step
-        # becomes zero. NaN shows in the next losses.
-        found[name] = array.read()
-    return found
+    # Infinity is no damage: where gradients are huge, Adam's variance overflows and the step
+    # becomes zero. NaN shows in the next losses.
+    return {name: array.read() for name, array in arrays.items()}
 
 
 def check_arrays(path: Path, state: State, shapes: Mapping[str, tuple[int, ...]]) -> None:
@@ -115,28 +111,25 @@ def check_arrays(path: Path, state: State, shapes: Mapping[str, tuple[int, ...]]
     """
     for name, shape in shapes.items():
         if name not in state.arrays or state.arrays[name].shape != tuple(shape):
-            raise InputError(
-                f"{shown(path)}: is no checkpoint (no array {name} of shape {shape});"
-                " remove it to begin anew"
-            )
+            raise _unusable(path, f"no array {name} of shape {shape}")
 
 
 class Keeper:
-    """Writes a checkpoint every so many seconds, so that its price is known beforehand."""
+    """Writes a checkpoint at intervals, so that its cost is limited."""
 
     def __init__(self, path: Path, seconds: float) -> None:
-        """Count from now.
+        """Start the first interval.
 
         Args:
-            path: of the checkpoint.
-            seconds: that pass between two; 0 for one after every step.
+            path: the checkpoint.
+            seconds: length of an interval; 0 for a checkpoint after every step.
 
         """
         self._path, self._seconds = path, seconds
         self._last = time.monotonic()
 
     def __call__(self, state: Callable[[], State]) -> None:
-        """Write what ``state`` gives if it is time.
+        """Write the state that ``state`` returns if the interval is over.
 
         Raises:
             ResultsError: it cannot be written.

@@ -1,4 +1,4 @@
-"""Mask files: read, checked against the pictures that they belong to, and brought to size."""
+"""Mask files: read, checked against their images, and scaled."""
 
 from __future__ import annotations
 
@@ -17,39 +17,40 @@ from nstrep.networks.gram import pooled
 
 log = logging.getLogger(__name__)
 
-P = TypeVar("P", Picture, np.ndarray)
+Image = TypeVar("Image", Picture, np.ndarray)
 
 
 def load_masks(
     config: ExperimentConfig, content: Picture, styles: Sequence[Picture]
 ) -> dict[str, list[Picture]]:
-    """The masks that the configuration names, by their keys, at full size.
+    """The masks that the configuration names, by key, at full size.
 
     Raises:
         InputError: see :func:`load_mask`.
 
     """
     return {
-        key: [load_mask(file, of, key=key) for file, of in zip(getattr(config, key), owners)]
-        for key, owners in _owners(len(config.content_masks), content, styles).items()
+        key: [load_mask(file, image, key=key) for file, image in zip(getattr(config, key), images)]
+        for key, images in _masked_images(len(config.content_masks), content, styles).items()
     }
 
 
-def load_mask(path: str, of: Picture, *, key: str) -> Picture:
-    """Read a mask: any picture file, of the shape of the picture that it belongs to.
+def load_mask(path: str, image: Picture, *, key: str) -> Picture:
+    """Read a mask: any image file with the shape of the image that it belongs to.
 
-    It may be smaller or larger, to the pixel that rounding takes. Colours count by the mean of
-    their channels. What is transparent counts as white, as in every picture.
+    Its size may differ; its shape may differ by one pixel of rounding. The mean of the channels
+    counts. Transparent pixels count as white, as in every image.
 
     Raises:
-        InputError: the file cannot be read, has another shape, or nothing in it is white.
+        InputError: the file cannot be read, has another shape, or has no white.
 
     """
     mask = io.load_picture(path, key=key)
-    if abs(mask.height * of.width - of.height * mask.width) > of.width + of.height:
+    if abs(mask.height * image.width - image.height * mask.width) > image.width + image.height:
         raise InputError(
             f"{key}={shown(path)}: is {mask.width} x {mask.height} pixels; allowed:"
-            f" {of.width} x {of.height}, the size of {of.name}, or this shape in another size"
+            f" {image.width} x {image.height}, the size of {image.name}, or this shape in another"
+            " size"
         )
     grey = mask.rgb.mean(axis=2)
     if grey.max() < 0.5:
@@ -61,30 +62,30 @@ def load_mask(path: str, of: Picture, *, key: str) -> Picture:
 
 def scaled_masks(
     masks: dict[str, list[Picture]],
-    photo: np.ndarray,
-    paintings: Sequence[np.ndarray],
+    content: np.ndarray,
+    styles: Sequence[np.ndarray],
     stride: int,
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Masks of photo and paintings at their working sizes, each (H, W) float32 in [0, 1].
+    """Masks of the content image and of the style images, each (H, W) float32 in [0, 1].
 
-    Bilinear (over the area when shrinking), whatever the pictures' interpolation: the others
-    swing over at edges and would let the style out.
+    The interpolation is bilinear (over the area when shrinking), whatever that of the images: the
+    others overshoot at edges, so that the style would leave the region.
 
     Args:
         masks: from :func:`load_masks`.
-        photo: (H, W, 3).
-        paintings: likewise.
-        stride: of the deepest style layer.
+        content: content image at working size, (H, W, 3).
+        styles: style images at working size.
+        stride: stride of the deepest style layer.
 
     Raises:
-        InputError: nothing of a mask is left at the deepest layer, for being thin and at a border.
+        InputError: a mask that is thin and at a border has no white left at the deepest layer.
 
     """
-    found: dict[str, list[np.ndarray]] = {}
-    for key, owners in _owners(len(masks["content_masks"]), photo, paintings).items():
-        found[key] = []
-        for mask, of in zip(masks[key], owners):
-            height, width = of.shape[:2]
+    scaled: dict[str, list[np.ndarray]] = {}
+    for key, images in _masked_images(len(masks["content_masks"]), content, styles).items():
+        scaled[key] = []
+        for mask, image in zip(masks[key], images):
+            height, width = image.shape[:2]
             small = io.resize_to(mask.rgb, height, width, method="bilinear").mean(axis=2)
             if not pooled(small, stride).any():
                 raise InputError(
@@ -92,11 +93,11 @@ def scaled_masks(
                     f" pixels in the deepest of the style_layers, which has one position for"
                     f" {stride} x {stride}"
                 )
-            found[key].append(small)
-    return found["content_masks"], found["style_masks"]
+            scaled[key].append(small)
+    return scaled["content_masks"], scaled["style_masks"]
 
 
-def _owners(count: int, photo: P, paintings: Sequence[P]) -> dict[str, list[P]]:
-    """The picture that each mask belongs to."""
-    own = [*paintings] if len(paintings) > 1 else [*paintings] * count
-    return {"content_masks": [photo] * count, "style_masks": own}
+def _masked_images(count: int, content: Image, styles: Sequence[Image]) -> dict[str, list[Image]]:
+    """The image that each mask belongs to."""
+    own = [*styles] if len(styles) > 1 else [*styles] * count
+    return {"content_masks": [content] * count, "style_masks": own}

@@ -1,4 +1,4 @@
-"""From the configuration to a network: which VGG, and with which weights."""
+"""The network of a configuration: architecture, weights and device."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from nstrep.networks.weights import Weights, load_weights, normalized, random_we
 log = logging.getLogger(__name__)
 
 SHIPPED = {"vgg19_slim": "vgg19_slim.npz"}
-"""Weights inside the package."""
+"""Weights inside the package, by network."""
 
 FETCHED = {"vgg19": "vgg19.params", "vgg16": "vgg16.params"}
-"""Weights that ``python -m nstrep.assets`` fetches."""
+"""Weights that ``python -m nstrep.assets`` fetches, by network."""
 
 
 def load_network(config: ExperimentConfig) -> Network:
-    """The network that the configuration names, on its device.
+    """The network of a configuration on its device.
 
     Raises:
         InputError: unknown layers, missing or unusable weights, or a GPU that is not there.
@@ -45,7 +45,7 @@ def load_network(config: ExperimentConfig) -> Network:
     return _network(architecture, weights, config.pooling, config.preprocess.padding, context)
 
 
-# Few: a network keeps its targets, see nstrep/networks/features.py.
+# Only two, because a network keeps its targets: see nstrep/networks/features.py.
 @lru_cache(maxsize=2)
 def _network(
     architecture: Architecture, weights: Weights, pooling: str, padding: str, context: mx.Context
@@ -54,34 +54,34 @@ def _network(
 
 
 def _load(architecture: Architecture, config: ExperimentConfig, context: mx.Context) -> Weights:
-    given, how = config.weights.path, (config.weights.normalize, context)
-    if given == "random":
-        return _random(architecture, config.seed, *how)
-    if given is not None:
-        return _from_file(architecture, given, *how)
+    path, normalize = config.weights.path, config.weights.normalize
+    if path == "random":
+        return _random(architecture, config.seed, normalize, context)
+    if path is not None:
+        return _from_file(architecture, path, normalize, context)
     if architecture.name in SHIPPED:
         file = resources.files("nstrep") / "networks" / SHIPPED[architecture.name]
-        with resources.as_file(file) as path:
-            return _from_file(architecture, str(path), *how)
+        with resources.as_file(file) as shipped:
+            return _from_file(architecture, str(shipped), normalize, context)
     file = FETCHED[architecture.name]
-    path = assets.ensure(file, config.assets.download)
-    if path is None:
+    fetched = assets.ensure(file, config.assets.download)
+    if fetched is None:
         raise InputError(
             f"model={architecture.name}: {file} is not on disk; fetch it with"
             f"  python -m nstrep.assets {file}  or take model=vgg19_slim or weights.path=random"
         )
-    return _from_file(architecture, str(path), *how)
+    return _from_file(architecture, str(fetched), normalize, context)
 
 
 def _from_file(
     architecture: Architecture, path: str, normalize: bool, context: mx.Context
 ) -> Weights:
-    return _unchanged(architecture, path, normalize, context, stamp(path))
+    return _cached(architecture, path, normalize, context, stamp(path))
 
 
-# On the device only: a second copy in NumPy's memory would serve nothing.
+# On the device only, to save the memory of a second copy.
 @lru_cache(maxsize=4)
-def _unchanged(
+def _cached(
     architecture: Architecture, path: str, normalize: bool, context: mx.Context, stamp: object
 ) -> Weights:
     weights = load_weights(path, architecture)

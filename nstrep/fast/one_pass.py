@@ -44,7 +44,7 @@ def aligned(config: ExperimentConfig, trained: TrainConfig) -> ExperimentConfig:
     )  # fmt: skip
     return replace(
         config,
-        **{key: getattr(trained, key) for key in (item.name for item in fields(ObjectiveConfig))},
+        **{item.name: getattr(trained, item.name) for item in fields(ObjectiveConfig)},
         preprocess=seen,
         style_scale=trained.style_size / config.max_long_edge,
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from omegaconf import OmegaConf
 
 from nstrep.config.fields import (
     absolute_paths,
@@ -21,6 +22,7 @@ from nstrep.config.fields import (
     walk,
 )
 from nstrep.config.schema import ExperimentConfig
+from nstrep.experiment.from_image import CONFIG_TEXT, texts
 from nstrep.experiment.identity import identity_of, settings_of
 from nstrep.fast.config import StylizeConfig, TrainConfig
 
@@ -83,6 +85,8 @@ def test_a_declared_key_is_treated_as_declared(tmp_path, monkeypatch):
     assert config.picture == str(tmp_path / "a.png")
     assert config.pictures == ["vangogh", str(tmp_path / "b.png"), str(tmp_path / "c.png")]
     assert config.mine == "x"
+    stored = OmegaConf.create(texts(made(), {})[CONFIG_TEXT])
+    assert list(stored) == ["plain", "newer", "picture", "pictures"]
 
 
 def test_an_unknown_property_is_refused():

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from nstrep import cli
+from nstrep.config import fields
 from tests.conftest import SMALL
 
 ROOT = Path(__file__).parents[2]
@@ -178,7 +179,7 @@ def test_a_machine_that_cannot_work_is_told_in_one_line(monkeypatch, patch, mess
 @pytest.mark.parametrize("value", ["a b" * 2000, "~nobody.of.this.name/a b.png", "a\nb c", "~"])
 def test_a_path_that_cannot_be_is_left_to_whoever_reads_it(value):
     assert cli.quoted_file(f"content_image={value}").startswith("content_image=")
-    assert cli._absolute(value)
+    assert fields._absolute(value)
 
 
 def test_hostile_values_are_quoted_on_one_line(run_command):

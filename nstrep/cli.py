@@ -28,7 +28,7 @@ from nstrep.base.errors import (
 from nstrep.base.text import reason
 from nstrep.config.checks import check
 from nstrep.config.fields import absolute_paths, declared
-from nstrep.config.folder import config_folder
+from nstrep.config.folder import config_folder, register_schema
 from nstrep.config.messages import did_you_mean, explain, unknown_key
 from nstrep.config.schema import ExperimentConfig
 from nstrep.experiment import run_directory
@@ -43,7 +43,9 @@ WORKER_DEATHS = (
 PLUGINS = {"submitit_local": "slurm", "submitit_slurm": "slurm", "ray": "ray", "optuna": "optuna"}
 """Launchers and sweepers that are extras of this package."""
 
-directory_names.register()  # here, because workers import this module
+# Here, because workers import this module.
+register_schema()
+directory_names.register()
 
 
 def job(composed: DictConfig) -> float:

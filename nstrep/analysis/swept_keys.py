@@ -44,7 +44,7 @@ def swept_keys(runs: Iterable[Run]) -> list[str]:
     @cache
     def column(key: str) -> tuple[str | None, ...]:
         if key in GROUPS:
-            return tuple(choice(run, key) for run in runs)
+            return tuple(_setting(run, key) for run in runs)
         return tuple(leaf.get(key) for leaf in leaves)
 
     def differs(key: str) -> bool:
@@ -76,18 +76,22 @@ def choice(run: Run, group: str) -> str | None:
 
     Several style images become ``vangogh+lilies``; ``model=auto`` becomes the network used.
     """
+    name = _setting(run, group)
+    if group == "model" and name == "auto":
+        return _name(run.metrics.get("model")) or name
+    return name
+
+
+def _setting(run: Run, group: str) -> str | None:
     for key, owner in PICTURES.items():
         given = run.config.get(key)
         files = [given] if isinstance(given, str) else given if isinstance(given, list) else []
         if owner == group and any(files):
             return "+".join(Path(str(file)).stem for file in files if file)
     typed = [value for key, value in map(split_override, run.overrides) if key == group]
-    name = _name(run.config.get(group))
     if typed and typed[-1] not in ("", "null"):
-        name = typed[-1]
-    if group == "model" and name == "auto":
-        return _name(run.metrics.get("model")) or name
-    return name
+        return typed[-1]
+    return _name(run.config.get(group))
 
 
 def _name(node: Any) -> str | None:

@@ -20,6 +20,15 @@ def group_options(group: str) -> list[str]:
     return sorted(file.stem for file in (config_folder() / group).glob("*.yaml"))
 
 
+def register_schema() -> None:
+    """Tell Hydra the schema of an experiment, which configs/config.yaml names."""
+    from hydra.core.config_store import ConfigStore
+
+    from nstrep.config.schema import ExperimentConfig
+
+    ConfigStore.instance().store(name="schema", node=ExperimentConfig)
+
+
 def compose(name: str, overrides: Sequence[str] = ()) -> DictConfig:
     """Compose a file of configs/ with overrides, as the command line does.
 
@@ -34,6 +43,7 @@ def compose(name: str, overrides: Sequence[str] = ()) -> DictConfig:
     from hydra._internal.utils import create_config_search_path
     from hydra.types import RunMode
 
+    register_schema()
     loader = ConfigLoaderImpl(create_config_search_path(str(config_folder())))
     composed = loader.load_configuration(name, list(overrides), RunMode.RUN, from_shell=False)
     with open_dict(composed):

@@ -8,8 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from hydra.core.config_store import ConfigStore
-
 from nstrep.config.fields import choice, group, input_file, number, text
 from nstrep.images import INTERPOLATIONS
 from nstrep.networks import vgg
@@ -343,6 +341,3 @@ class ExperimentConfig(ObjectiveConfig):
         " losses_at_start.NAME with a loss of curve.csv, or another number of metrics.json",
         identity=False,
     )
-
-
-ConfigStore.instance().store(name="schema", node=ExperimentConfig)  # of configs/config.yaml

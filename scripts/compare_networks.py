@@ -307,9 +307,8 @@ def run_all(cases: list[Case], runs: Path) -> dict[Case, Path]:
 
 def is_finished(directory: Path) -> bool:
     """Whether a run came to its end there."""
-    return (directory / run_directory.METRICS).is_file() and metrics(directory)[
-        "status"
-    ] == "finished"
+    path = directory / run_directory.METRICS
+    return path.is_file() and metrics(directory)["status"] == "finished"
 
 
 def metrics(directory: Path) -> dict[str, Any]:

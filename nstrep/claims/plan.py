@@ -172,9 +172,8 @@ def _combined(
     values = {key: _values(key, str(text)) for key, text in params.items()}
     for combination in itertools.product(*values.values()):
         swept = dict(zip(values, combination))
-        typed = {
-            split_override(override)[0]: override for override in fixed
-        }  # what comes later wins
+        # What comes later wins.
+        typed = {split_override(override)[0]: override for override in fixed}
         typed |= {key: f"{key}={value}" for key, value in swept.items()}
         yield tuple(typed.values()), swept
 

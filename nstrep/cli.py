@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import sys
@@ -34,6 +35,7 @@ from nstrep.config.schema import ExperimentConfig
 from nstrep.experiment import run_directory
 from nstrep.experiment.from_image import rerun, resumed
 from nstrep.sweeps import callback, directory_names
+from nstrep.sweeps.job import SweepJob
 
 WORKER_DEATHS = (
     "TerminatedWorkerError", "BrokenProcessPool", "UncompletedJobError", "WorkerCrashedError",
@@ -55,8 +57,16 @@ def job(composed: DictConfig) -> float:
         The number that ``objective`` names, for a sweeper that searches.
 
     """
+    if HydraConfig.get().mode == RunMode.RUN:
+        return _experiment(composed)
+    with SweepJob(HydraConfig.get()) as sweep_job:
+        return _experiment(composed, sweep_job)
+    return math.nan  # failed: SweepJob has reported it
+
+
+def _experiment(composed: DictConfig, sweep_job: SweepJob | None = None) -> float:
     directory = Path(HydraConfig.get().runtime.output_dir)
-    single = HydraConfig.get().mode == RunMode.RUN
+    single = sweep_job is None
     try:
         composed, made_from = rerun(composed)
         config = check(resumed(composed, directory) if single else composed)
@@ -68,8 +78,9 @@ def job(composed: DictConfig) -> float:
             metrics = run.run(config, directory, made_from)
         else:
             metrics = run.run_once(
-                config, directory, made_from, anew=not single, callback=callback.at_work
-            )
+                config, directory, made_from, anew=not single,
+                callback=None if single else sweep_job.on_step,
+            )  # fmt: skip
         return results.measure(metrics, config.objective)
     except NstrepError as error:
         if not single:
@@ -107,7 +118,7 @@ def main(
         if full:
             raise
         plain = plain_error(error.error if isinstance(error, Refused) else error, schema)
-    if callback.watch is not None:
+    if callback.SweepCallback.progress is not None:
         sys.exit(callback.close(plain))
     if plain is not None:
         if not isinstance(plain, StoppedError):  # the log has said so

@@ -1,4 +1,7 @@
-"""Folders of sweeps and their runs, named by what was typed: the same command finds them again."""
+"""Names of the folders of sweeps and runs, made from the command line.
+
+The same command therefore finds its folders again.
+"""
 
 from __future__ import annotations
 
@@ -14,29 +17,29 @@ from omegaconf import DictConfig, OmegaConf
 from nstrep.config.fields import split_override
 
 LONGEST = 100
-"""Characters of a name; a file system takes 255 bytes."""
+"""Characters of a name; file systems allow 255 bytes."""
 
-PATH = re.compile(r"[^\s,=+'\"\[\]]*/+")
-"""The folders of a path inside an override: its last part says enough."""
+FOLDERS = re.compile(r"[^\s,=+'\"\[\]]*/+")
+"""The folders of a path in an override; only its last part goes into the name."""
 
 BRACKETS = re.compile(r"[\[\](){}'\"]")
-LOST = re.compile(r"[^A-Za-z0-9_.,=+-]+")
+UNSAFE = re.compile(r"[^A-Za-z0-9_.,=+-]+")
 
 
 def folder_name(overrides: Iterable[str], otherwise: str) -> str:
-    """A file name for overrides, readable in a list and the same every time.
+    """A readable file name for overrides, the same every time.
 
-    Folders of paths and characters that a shell or file system may not like are dropped. If
-    anything was, or the name was cut, a hash of the whole ends it, so that different overrides
+    The folders of paths and characters that a shell or file system may not accept are dropped. If
+    anything was dropped, or the name was cut, it ends with a hash, so that different overrides
     never share a name.
 
     Args:
         overrides: as typed, ``key=value``.
-        otherwise: the name if there are none.
+        otherwise: the name if there are no overrides.
 
     """
     whole = "+".join(overrides)
-    name = LOST.sub("-", BRACKETS.sub("", PATH.sub("", whole))).strip("-.")
+    name = UNSAFE.sub("-", BRACKETS.sub("", FOLDERS.sub("", whole))).strip("-.")
     if name == whole and len(name) <= LONGEST:
         return name or otherwise
     digest = hashlib.sha256(whole.encode("utf-8", "backslashreplace")).hexdigest()[:8]
@@ -44,11 +47,11 @@ def folder_name(overrides: Iterable[str], otherwise: str) -> str:
 
 
 def run_name(overrides: Sequence[str], constant: Sequence[str] = ()) -> str:
-    """The name of a run inside its sweep: what sets it apart from the others.
+    """The name of a run in its sweep.
 
     Args:
-        overrides: of this run alone.
-        constant: keys that are the same in the whole sweep; left out unless nothing else is left.
+        overrides: those of this run.
+        constant: keys that do not vary in the sweep; left out unless there are no others.
 
     """
     varied = [item for item in overrides if split_override(item)[0] not in constant]
@@ -56,13 +59,13 @@ def run_name(overrides: Sequence[str], constant: Sequence[str] = ()) -> str:
 
 
 def parsed(overrides: Iterable[str]) -> list[Override]:
-    """Overrides as Hydra understands them; the last of each key counts."""
+    """Overrides as Hydra parses them; the last one of each key counts."""
     parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
     return list({item.key_or_group: item for item in parser.parse_overrides(overrides)}.values())
 
 
 def sweep_name(config: DictConfig) -> str:
-    """The name of a sweep: what was typed, first what varies."""
+    """The name of a sweep: its overrides, the swept keys first."""
     given = config.hydra.overrides
     params = "hydra.sweeper.params."
     typed = [item for item in given.hydra if item.lstrip("+").startswith(params)]
@@ -72,7 +75,7 @@ def sweep_name(config: DictConfig) -> str:
 
 
 def register() -> None:
-    """Teach OmegaConf the names that the configurations use for folders."""
+    """Register the OmegaConf resolvers that the files in configs/ use to name folders."""
     OmegaConf.register_new_resolver(
         "nstrep.typed_name",
         lambda *, _root_: folder_name(list(_root_.hydra.overrides.task), "default"),

@@ -1,4 +1,7 @@
-"""How far a sweep is, told by the process that started it, whatever runs the runs."""
+"""Sweep progress, printed by the process that started the sweep, under any launcher.
+
+The runs report through small files in a folder, which also works from other machines.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from statistics import median
@@ -17,147 +20,133 @@ from typing import Any
 
 from tqdm import tqdm
 
-from nstrep.base.errors import BusyError, NstrepError, ResultsError
+from nstrep.base.errors import NstrepError, ResultsError
 from nstrep.base.files import atomic_write
 from nstrep.experiment import run_directory
 
-NOTES = ".progress"
-"""Folder inside the sweep's; each process that runs the sweep has a folder of its own there."""
+REPORTS = ".progress"
+"""Folder in that of the sweep. Each process that starts the sweep has its own folder in it."""
 
 SHOWN_FAILURES = 10
 
-TRIES = 5
-"""To make a folder for notes."""
+ATTEMPTS = 5
+"""How often it is tried to create the folder for the reports."""
 
 
-def note(folder: Path, number: int, status: str, run: str, **more: Any) -> None:
-    """Tell the process that started the sweep how a run ended; from any process or machine.
+def report_end(folder: Path, number: int, report: Mapping[str, Any]) -> None:
+    """Write a run's report into :attr:`Progress.reports`, from any process or machine.
+
+    Args:
+        folder: :attr:`Progress.reports`.
+        number: of the run in its sweep.
+        report: ``run``; ``status``: finished, skipped, busy or failed; ``seconds`` or ``reason``.
 
     Raises:
-        ResultsError: it cannot be told: the folder is gone, the disk full.
+        ResultsError: the folder is gone or cannot be written.
 
     """
     with atomic_write(folder / f"{number}.json") as temporary:
-        temporary.write_text(json.dumps({"status": status, "run": run, **more}))
+        temporary.write_text(json.dumps(report))
 
 
-def note_start(folder: Path, number: int) -> None:
-    """Tell the process that started the sweep that a run has begun."""
-    with suppress(OSError):
-        (folder / f"{number}.started").touch()
+class Progress:
+    """Prints one line for every run that ends, and the closing lines.
 
+    Args:
+        sweep: folder of the sweep; created if missing.
+        planned: number of runs.
 
-class Watch:
-    """Prints a line for every run of a sweep that ends, and a closing one."""
+    Raises:
+        ResultsError: the folder cannot be created.
+
+    """
 
     def __init__(self, sweep: Path, planned: int) -> None:
-        """Begin to watch.
-
-        Args:
-            sweep: the sweep's folder; made if missing.
-            planned: how many runs it will have.
-
-        Raises:
-            ResultsError: the folder cannot be made.
-
-        """
         self.sweep, self.planned = sweep, planned
-        self.notes = sweep / NOTES / uuid.uuid4().hex[:12]
-        self.seen: dict[str, Mapping[str, Any]] = {}
-        self._new = not sweep.exists()
-        self._held = ExitStack()
-        _sweep_out(sweep / NOTES)
-        for chance in reversed(range(TRIES)):
+        self.reports = sweep / REPORTS / uuid.uuid4().hex[:12]
+        self.ended: dict[str, Mapping[str, Any]] = {}
+        self._is_new, self._began = not sweep.exists(), time.monotonic()
+        self._lock = ExitStack()
+        # Remove the folders of killed processes; those of living processes are locked.
+        for folder in (sweep / REPORTS).glob("*"):
+            with suppress(NstrepError), run_directory.locked(folder):
+                shutil.rmtree(folder, ignore_errors=True)
+        for attempt in range(1, ATTEMPTS + 1):
             try:
-                self._held.enter_context(run_directory.locked(self.notes))
+                self._lock.enter_context(run_directory.locked(self.reports))
                 break
-            except ResultsError:
-                # Another process that begins or ends may have swept the folder out just now.
-                if not chance:
+            except ResultsError:  # perhaps another process has just removed the parent folder
+                if attempt == ATTEMPTS:
                     raise
                 time.sleep(0.05)
-        self._over = threading.Event()
+        self._closing = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
 
     def _watch(self) -> None:
-        while not self._over.wait(0.3):
-            self._look()
+        while not self._closing.wait(0.3):
+            self._print_new()
 
-    def _look(self) -> None:
-        for path in sorted(self.notes.glob("[0-9]*.json"), key=lambda path: int(path.stem)):
-            if path.name not in self.seen and (
-                found := run_directory.stored(self.notes, path.name)
-            ):
-                self.seen[path.name] = found
-                say(self._line(found))
+    def _print_new(self) -> None:
+        for path in sorted(self.reports.glob("[0-9]*.json"), key=lambda path: int(path.stem)):
+            if path.name in self.ended:
+                continue
+            if report := run_directory.stored(self.reports, path.name):
+                self.ended[path.name] = report
+                say(self._line(report))
 
-    def _line(self, found: Mapping[str, Any]) -> str:
-        place, run = f"{len(self.seen)} of {self.planned}", found["run"]
-        if found["status"] == "failed":
-            return f"{place}, failed: {run}: {found['reason']}"
-        if found["status"] == "busy":
-            return f"{place}, another process is at work there: {run}"
-        if found["status"] == "skipped":
-            return f"{place}, done before: {run}"
-        each = median(item["seconds"] for item in self.seen.values() if "seconds" in item)
-        # At least one at a time: the one that has just ended made room for the next.
-        together = 1 + len(list(self.notes.glob("*.started"))) - len(self.seen)
-        to_do = self.planned - len(self.seen)
-        about = f", about {duration(each * to_do / max(1, together))} left" if to_do else ""
-        return f"{place}, {duration(each)} each{about}: {run}"
+    def _line(self, report: Mapping[str, Any]) -> str:
+        count, run = f"{len(self.ended)} of {self.planned}", report["run"]
+        if report["status"] == "failed":
+            return f"{count}, failed: {run}: {report['reason']}"
+        if report["status"] == "busy":
+            return f"{count}, another process is at work there: {run}"
+        if report["status"] == "skipped":
+            return f"{count}, done before: {run}"
+        times = [item["seconds"] for item in self.ended.values() if "seconds" in item]
+        to_do = self.planned - len(self.ended)
+        seconds_left = (time.monotonic() - self._began) / len(times) * to_do
+        left = f", about {duration(seconds_left)} left" if to_do else ""
+        return f"{count}, {duration(median(times))} each{left}: {run}"
 
     def close(self, error: NstrepError | None) -> int:
-        """Say how the sweep ended, and tidy up.
+        """Print how the sweep ended, remove the reports, and return the exit code.
 
         Args:
-            error: what ended it before its time, if anything did.
-
-        Returns:
-            The exit code: 0 if every run is finished or in another process's hands.
+            error: what ended the sweep early, if anything did.
 
         """
-        self._over.set()
+        self._closing.set()
         self._thread.join()
-        self._look()
-        self._held.close()
-        shutil.rmtree(self.notes, ignore_errors=True)
+        self._print_new()
+        self._lock.close()
+        shutil.rmtree(self.reports, ignore_errors=True)
         with suppress(OSError):
-            self.notes.parent.rmdir()
-        if error is not None and not self.seen and self._new:
-            self._leave_nothing()
-        planned = self.planned if error is not None else len(self.seen)
-        if self.seen:
-            say(closing(list(self.seen.values()), planned))
+            self.reports.parent.rmdir()
+        is_empty = {path.name for path in self.sweep.glob("*")} <= {"multirun.yaml"}
+        if error is not None and self._is_new and is_empty:
+            shutil.rmtree(self.sweep, ignore_errors=True)
+        reports = list(self.ended.values())
+        if reports:
+            say(closing(reports, len(reports) if error is None else self.planned))
         if error is not None:
             print(f"nstrep: error: {error}", file=sys.stderr)
             return error.exit_code
-        failed = any(found["status"] == "failed" for found in self.seen.values())
+        failed = any(report["status"] == "failed" for report in reports)
         return NstrepError.exit_code if failed else 0
 
-    def _leave_nothing(self) -> None:
-        if {path.name for path in self.sweep.glob("*")} <= {"multirun.yaml"}:
-            shutil.rmtree(self.sweep, ignore_errors=True)
 
-
-def _sweep_out(notes: Path) -> None:
-    """Remove what processes that were killed left; those that live hold their folder."""
-    for folder in notes.glob("*"):
-        with suppress(NstrepError), run_directory.locked(folder):
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def closing(found: list[Mapping[str, Any]], planned: int) -> str:
-    """How a sweep ended: a line, and one more for every failure when there are several."""
-    counts = Counter(item["status"] for item in found)
-    failures = [f"{item['run']}: {item['reason']}" for item in found if item["status"] == "failed"]
+def closing(reports: Sequence[Mapping[str, Any]], planned: int) -> str:
+    """How a sweep ended in one line, with one more line per failure if there are several."""
+    counts = Counter(report["status"] for report in reports)
+    failures = [f"{one['run']}: {one['reason']}" for one in reports if one["status"] == "failed"]
     parts = [f"{counts['finished'] + counts['skipped']} of {planned} runs finished"]
     if counts["skipped"]:
         parts[0] += f" ({counts['skipped']} before)"
     if counts["busy"]:
         parts.append(f"{counts['busy']} in another process")
-    if planned > len(found):
-        parts.append(f"{planned - len(found)} did not end")
+    if planned > len(reports):
+        parts.append(f"{planned - len(reports)} did not end")
     if failures:
         parts.append(f"{len(failures)} failed")
     line = ", ".join(parts)
@@ -169,20 +158,13 @@ def closing(found: list[Mapping[str, Any]], planned: int) -> str:
 
 
 def say(line: str) -> None:
-    """Print a line above the bar of a run, if one is shown."""
+    """Print a line above the progress bar of a run, if one is shown."""
     tqdm.write(line, file=sys.stderr)
 
 
 def duration(seconds: float) -> str:
-    """A time to read: 4 s, 12 min, 2 h 5 min."""
+    """A duration for reading: 4 s, 12 min, 2 h 5 min."""
     if seconds < 100:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
-
-
-def outcome(error: BaseException | None, *, skipped: bool) -> str:
-    """The status that :func:`note` tells of a run."""
-    if isinstance(error, BusyError):
-        return "busy"
-    return "failed" if error is not None else "skipped" if skipped else "finished"

@@ -1,8 +1,8 @@
-"""Hydra's notes of a run, ``.hydra/``: only the process that makes the run writes them.
+"""Hydra's callback for single runs: protects ``.hydra/`` of a run that is there already.
 
-Hydra writes them before the run begins, and so before the run can find that another process is at
-work in the directory, or that it holds a run: a command that is refused would leave its own words
-as those of the run that is there.
+Hydra writes ``.hydra/`` before the run begins, and so before the run can find out that another
+process works in the directory or that it holds another run. A refused command would leave its own
+settings as those of that run.
 """
 
 from __future__ import annotations
@@ -18,23 +18,21 @@ from omegaconf import DictConfig, read_write
 from nstrep.base.errors import BusyError, NstrepError, Refused
 from nstrep.experiment import run_directory
 
-_held = ExitStack()
-atexit.register(_held.close)
 
-
-class Notes(Callback):
-    """Hydra's callback for single runs; see configs/config.yaml."""
+class RunCallback(Callback):
+    """Registered in configs/config.yaml and configs/fast.yaml."""
 
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
-        """Hold the notes until this process ends; leave them alone where there is a run.
+        """Lock ``.hydra/`` until this process ends; let Hydra write to it only in a new run.
 
         Raises:
-            Refused: another process holds them, or the directory cannot be written.
+            Refused: another process holds the lock, or the directory cannot be written.
 
         """
-        directory = Path(config.hydra.run.dir)
+        directory, lock = Path(config.hydra.run.dir), ExitStack()
+        atexit.register(lock.close)
         try:
-            _held.enter_context(run_directory.locked(directory / run_directory.HYDRA))
+            lock.enter_context(run_directory.locked(directory / run_directory.HYDRA))
         except BusyError:
             raise Refused(BusyError(f"{directory}: another process is at work there")) from None
         except NstrepError as error:

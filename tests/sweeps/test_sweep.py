@@ -323,8 +323,8 @@ def test_notes_that_another_process_sweeps_out_are_made_again(tmp_path, monkeypa
         return locked(directory)
 
     monkeypatch.setattr(run_directory, "locked", swept)
-    watch = progress.Watch(tmp_path / "sweep", 1)
-    assert watch.notes.is_dir()
+    watch = progress.Progress(tmp_path / "sweep", 1)
+    assert watch.reports.is_dir()
     assert watch.close(None) == 0
 
 
@@ -333,7 +333,7 @@ def test_notes_that_cannot_be_made_are_an_error(tmp_path):
 
     (tmp_path / "sweep").write_text("a file")
     with pytest.raises(ResultsError):
-        progress.Watch(tmp_path / "sweep", 1)
+        progress.Progress(tmp_path / "sweep", 1)
 
 
 def test_a_sweep_whose_folder_is_removed_does_not_end_well(tmp_path):

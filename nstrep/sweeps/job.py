@@ -1,0 +1,105 @@
+"""One run of a sweep, seen from the process that computes it."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import logging
+import os
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from omegaconf import DictConfig
+
+from nstrep.base.errors import BusyError, ResultsError
+from nstrep.experiment import run_directory
+from nstrep.sweeps import progress
+
+log = logging.getLogger(__name__)
+
+REPORTS, PARENT = "NSTREP_SWEEP_REPORTS", "NSTREP_SWEEP_PID"
+"""Environment variables of a run: the folder for its reports, and the process that started it."""
+
+PR_SET_PDEATHSIG = 1
+"""From Linux's prctl.h."""
+
+
+class SweepJob:
+    """Context manager around a run: reports its end, and keeps its error from ending the sweep."""
+
+    def __init__(self, hydra_config: DictConfig) -> None:
+        self._number, self._sweeper = hydra_config.job.num, hydra_config.sweeper
+        self._directory = Path(hydra_config.runtime.output_dir)
+        self._name = os.path.relpath(self._directory, hydra_config.sweep.dir)
+        self._reports = Path(os.environ[REPORTS])
+        self._computed = False
+
+    def on_step(self, _: object) -> None:
+        """Callback for the iterations: without any, the results were there before."""
+        self._computed = True
+
+    def __enter__(self) -> SweepJob:
+        for handler in logging.getLogger().handlers:
+            if not isinstance(handler, logging.FileHandler):
+                handler.addFilter(NewWarnings(self._reports))
+        parent = int(os.environ[PARENT])
+        if os.getpid() != parent:
+            os.environ["TQDM_DISABLE"] = "1"  # the bars of several processes would mix
+        if os.getppid() == parent:
+            # joblib's processes would outlive a killed sweep by five minutes, with their memory.
+            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        self._began = time.monotonic()
+        return self
+
+    def __exit__(
+        self, kind: type | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        """Report the end. Optuna's sweeper receives the error; other sweepers would stop at it."""
+        report: dict[str, Any] = {"run": self._name}
+        if isinstance(error, BusyError):
+            report["status"] = "busy"
+        elif isinstance(error, Exception):
+            log.error("failed", exc_info=error)
+            run_directory.keep_failure(self._directory, error)
+            report |= {"status": "failed", "reason": run_directory.about(error)["reason"]}
+        elif error is not None:  # Ctrl-C
+            return False
+        elif self._computed:
+            report |= {"status": "finished", "seconds": time.monotonic() - self._began}
+        else:
+            report["status"] = "skipped"
+        try:
+            progress.report_end(self._reports, self._number, report)
+        except ResultsError:  # the sweep must not end as if there had been no such run
+            if error is None:
+                raise
+            return False
+        return "max_failure_rate" not in self._sweeper
+
+
+@dataclass(frozen=True)
+class NewWarnings:
+    """Log filter: passes a warning if no process of the sweep has printed the same before.
+
+    Other messages of a run go to its log file alone. Filters of equal folders are equal, so that a
+    handler takes one of them only.
+    """
+
+    reports: Path
+
+    def __call__(self, record: logging.LogRecord) -> bool:
+        """Whether the handler prints the record."""
+        if record.levelno < logging.WARNING or record.exc_info is not None:
+            return False
+        name = hashlib.sha256(record.getMessage().encode()).hexdigest()[:16]
+        try:
+            (self.reports / f"{name}.printed").touch(exist_ok=False)
+        except FileExistsError:
+            return False
+        except OSError:
+            pass  # printing it twice is better than never
+        return True

@@ -2,10 +2,10 @@
 
 A claim is a file in configs/claim/; no number of it is in the code. The steps are
 
-    schema.py      what such a file may say
-    plan.py        which runs it asks for, at which scale, and how they are made or found again
+    schema.py      the contents of such a file
+    plan.py        which runs it needs, at which scale, and how they are computed or read back
     quantities.py  from a run to a number
     statistics.py  from the numbers of several runs to the one that a rule judges
     verdicts.py    from that number to replicated, not replicated or inconclusive
-    figures.py, report.py   what a reader sees
+    figures.py, report.py   the results for readers
 """

@@ -3,150 +3,111 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from nstrep import plots
-from nstrep.analysis.run_reader import Run
 from nstrep.claims import schema
-from nstrep.claims.plan import Made
+from nstrep.claims.plan import ClaimRun
 from nstrep.claims.quantities import quantity
-from nstrep.claims.statistics import pick
+from nstrep.claims.statistics import Runs, select
 from nstrep.plots import style
 
 PHOTOGRAPHIC = ("grid", "sheet")
-"""Kinds made of pictures, saved as JPEG."""
+"""Kinds that consist of images, saved as JPEG."""
 
 
-def draw(figure: schema.Figure, made: Sequence[Made], path: Path) -> Path:
-    """Draw a figure of a claim.
-
-    Args:
-        figure: what to draw.
-        made: the runs of its set.
-        path: of the file, without its suffix.
-
-    Returns:
-        The file.
+def draw(figure: schema.Figure, runs: Runs, path: Path) -> Path:
+    """Draw a figure over the runs of its set, and return its file: ``path`` with a suffix.
 
     Raises:
-        NothingToDraw: the runs do not hold what it shows.
+        NothingToDraw: the runs do not have what it shows.
 
     """
     given = dict(figure.given)
-    chosen = pick(made, given.pop("where", None))
-    drawn = KINDS[figure.kind](chosen, title=figure.title, **given)
+    chosen = select(runs, given.pop("where", None))
+    drawn = KINDS[figure.kind]([_as_typed(run) for run in chosen], title=figure.title, **given)
     kind = "jpg" if figure.kind in PHOTOGRAPHIC else "png"
     (file,) = plots.save(drawn, path, [kind], dpi=100)
     return file
 
 
-def tabulate(figure: schema.Figure, made: Sequence[Made]) -> pd.DataFrame | None:
-    """The numbers of a figure, for those kinds that are read as a table too."""
-    kind = TABLES.get(figure.kind)
-    return kind(made, **figure.given) if kind and made else None
+def tabulate(figure: schema.Figure, runs: Runs) -> pd.DataFrame | None:
+    """The numbers of a figure, for the kinds whose table the report shows too."""
+    return costs_table(runs, **figure.given) if figure.kind == "costs" and runs else None
 
 
-def runs(made: Sequence[Made]) -> list[Run]:
-    """The runs, as if their settings had been typed one by one.
+def _as_typed(run: ClaimRun) -> ClaimRun:
+    """The run as if its settings had been typed.
 
-    What was swept and is no key of an experiment, of a training for instance, is added to its
+    Swept keys that are no keys of an experiment, such as those of a training, are added to its
     configuration.
     """
-    return [
-        replace(
-            one.run,
-            overrides=one.planned.overrides,
-            config={
-                **{key: value for key, value in one.swept.items() if one.run.value(key) is None},
-                **one.run.config,
-            },
-        )
-        for one in made
-    ]
+    others = {key: value for key, value in run.swept.items() if run.value(key) is None}
+    return replace(run, overrides=run.planned.overrides, config={**others, **run.config})
 
 
-def grid(made: Sequence[Made], *, title: str, rows: str, columns: str) -> Figure:
-    """Pictures over two swept keys."""
-    return plots.grid(runs(made), rows, columns, title=title)
-
-
-def sheet(made: Sequence[Made], *, title: str, keys: list[str]) -> Figure:
-    """Pictures over swept keys: the last across, the others together down."""
+def sheet(runs: Runs, *, title: str, keys: list[str]) -> Figure:
+    """Images over swept keys: the last one across, the others together down."""
     *down, across = keys
     if not down:
-        return plots.contact_sheet(runs(made), keys, title=title)
+        return plots.contact_sheet(runs, keys, title=title)
     name = ", ".join(down)
     joined = [
-        replace(run, config={**run.config, name: ", ".join(one.swept[key] for key in down)})
-        for one, run in zip(made, runs(made))
+        replace(run, config={**run.config, name: ", ".join(run.swept[key] for key in down)})
+        for run in runs
     ]
     return plots.grid(joined, name, across, title=title)
 
 
-def curves(made: Sequence[Made], *, title: str, columns: list[str], along: str) -> Figure:
+def curves(runs: Runs, *, title: str, columns: list[str], along: str) -> Figure:
     """Columns of the curves over the epochs, coloured by a swept key; short ones on top."""
-    longest_first = sorted(runs(made), key=lambda run: -len(run.curve))
+    longest_first = sorted(runs, key=lambda run: -len(run.curve))
     return plots.overlaid(longest_first, along, columns, title=title)
 
 
-def against(
-    made: Sequence[Made], *, title: str, of: Any, label: str, along: str, lines: str
-) -> Figure:
-    """A quantity against a swept key, a line for each value of another."""
-    measured = [
-        replace(run, metrics={**run.metrics, label: quantity(one, of)})
-        for one, run in zip(made, runs(made))
-    ]
+def against(runs: Runs, *, title: str, of: Any, label: str, along: str, lines: str) -> Figure:
+    """A quantity against a swept key, with one line for each value of another."""
+    measured = [replace(run, metrics={**run.metrics, label: quantity(run, of)}) for run in runs]
     return plots.against(measured, along, [label], colour=lines, title=title)
 
 
-def cost(made: Sequence[Made], *, title: str) -> Figure:
-    """Time and memory against the picture's size."""
-    return plots.cost(runs(made), title=title)
-
-
 def costs(
-    made: Sequence[Made], *, title: str, epochs: list[int], published: dict[str, list[float]]
+    runs: Runs, *, title: str, epochs: list[int], published: dict[str, list[float]]
 ) -> Figure:
-    """Published losses beside the run's, each as a share of its start."""
-    curve = made[0].run.curve
+    """Published losses beside the run's, each over its value at the start."""
+    curve = runs[0].curve
     if "epoch" not in curve:
         raise style.NothingToDraw("costs: the run has no curve")
-    figure = style.new_figure(4.2 * len(published), 3.6)
-    for axes, (column, values) in zip(
-        np.atleast_1d(figure.subplots(1, len(published))), published.items()
-    ):
+    figure, panels = _panels(len(published))
+    for axes, (column, values) in zip(panels, published.items()):
         theirs = np.array(values) / values[0]
         ours = curve[column] / curve[column].iloc[0]
         axes.plot(curve["epoch"], ours, color=style.COLOURS[1], label="here")
         axes.plot(epochs, theirs, "s", color=style.COLOURS[2], label="published")
         style.scaled(axes, "y", [*theirs, *ours])
-        axes.set_xlabel("epoch")
-        axes.set_ylabel(f"{column.replace('_', ' ')} over its start")
-        axes.legend(frameon=False)
-        style.tidy(axes)
+        _finish(axes, "epoch", f"{column.replace('_', ' ')} over its start")
     style.headline(figure, title)
     return figure
 
 
 def reached(
-    made: Sequence[Made], *, title: str, of: Mapping[str, Any], against: Mapping[str, Any],
-    along: str,
-) -> Figure:  # fmt: skip
-    """Where optimisations reach the loss of other runs: a panel for each value of a swept key."""
-    values = list(dict.fromkeys(one.swept[along] for one in made))
-    figure = style.new_figure(4.2 * len(values), 3.6)
-    for axes, name in zip(np.atleast_1d(figure.subplots(1, len(values))), values):
-        (ours,), (theirs,) = (pick(made, {**which, along: name}) for which in (of, against))
-        curve = ours.run.curve
-        if len(curve) < 2 or theirs.run.curve.empty:
+    runs: Runs, *, title: str, of: Mapping[str, Any], against: Mapping[str, Any], along: str
+) -> Figure:
+    """Where optimisations reach the loss of other runs; one panel per value of a swept key."""
+    values = list(dict.fromkeys(run.swept[along] for run in runs))
+    figure, panels = _panels(len(values))
+    for axes, name in zip(panels, values):
+        (ours,), (theirs,) = (select(runs, {**which, along: name}) for which in (of, against))
+        curve = ours.curve
+        if len(curve) < 2 or theirs.curve.empty:
             raise style.NothingToDraw("reached: a run has no curve")
         loss, took = (quantity(theirs, spec) for spec in ("lowest", "milliseconds"))
         axes.plot(curve["epoch"], curve["total"], color=style.COLOURS[1], label="L-BFGS")
@@ -155,36 +116,47 @@ def reached(
             quantity(ours, {"name": f"{count}_to", "loss": loss}) for count in ("epochs", "seconds")
         )
         if not math.isnan(step):
-            axes.plot(
-                step, loss, "o", color=style.COLOURS[2], label=f"step {step:.0f}, {seconds:.2g} s"
-            )
+            label = f"step {step:.0f}, {seconds:.2g} s"
+            axes.plot(step, loss, "o", color=style.COLOURS[2], label=label)
         style.scaled(axes, "y", [loss, *curve["total"]])
-        axes.set_xlabel("step")
-        axes.set_ylabel("total loss")
         axes.set_title(style.text(name), fontsize="medium")
-        axes.legend(frameon=False)
-        style.tidy(axes)
+        _finish(axes, "step", "total loss")
     style.headline(figure, title)
     return figure
 
 
+def _panels(count: int) -> tuple[Figure, np.ndarray]:
+    figure = style.new_figure(4.2 * count, 3.6)
+    return figure, np.atleast_1d(figure.subplots(1, count))
+
+
+def _finish(axes: Axes, x: str, y: str) -> None:
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    axes.legend(frameon=False)
+    style.tidy(axes)
+
+
 def costs_table(
-    made: Sequence[Made], *, epochs: list[int], published: dict[str, list[float]]
+    runs: Runs, *, epochs: list[int], published: dict[str, list[float]]
 ) -> pd.DataFrame:
-    """The numbers behind :func:`costs`: a row an epoch, published and here."""
-    curve = made[0].run.curve
+    """The numbers of :func:`costs`: one row per epoch, published and here."""
+    curve = runs[0].curve
     rows = pd.DataFrame({"epoch": epochs})
     for column, values in published.items():
-        weight = made[0].run.value(column.replace("_loss", "_weight")) or 1.0
-        found = curve.set_index("epoch")[column].reindex(epochs) if "epoch" in curve else math.nan
+        weight = runs[0].value(column.replace("_loss", "_weight")) or 1.0
+        losses = curve.set_index("epoch")[column].reindex(epochs) if "epoch" in curve else math.nan
         rows[f"{column.split('_')[0]}, published"] = values
-        rows[f"{column.split('_')[0]}, here"] = np.asarray(found / weight)
+        rows[f"{column.split('_')[0]}, here"] = np.asarray(losses / weight)
     return rows
 
 
-TABLES: dict[str, Callable[..., pd.DataFrame]] = {"costs": costs_table}
-"""Kinds whose numbers the report shows too."""
-
 KINDS: dict[str, Callable[..., Figure]] = {
-    function.__name__: function for function in (grid, sheet, curves, against, cost, costs, reached)
+    "grid": lambda runs, rows, columns, title: plots.grid(runs, rows, columns, title=title),
+    "sheet": sheet,
+    "curves": curves,
+    "against": against,
+    "cost": plots.cost,
+    "costs": costs,
+    "reached": reached,
 }

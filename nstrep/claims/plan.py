@@ -1,4 +1,4 @@
-"""Which runs a claim asks for at a scale, and the runs themselves, made or found again."""
+"""Which runs a claim needs at a scale, and the runs themselves, computed or read back."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
 
@@ -35,7 +35,7 @@ from nstrep.fast.config import check as check_training
 log = logging.getLogger(__name__)
 
 POLL = 1.0
-"""Seconds between two looks at a run that another process is at work on."""
+"""Seconds between two attempts at a run that another process computes."""
 
 
 @dataclass
@@ -45,30 +45,32 @@ class Scale:
     name: str = ""
     about: str = ""
     overrides: list[str] = field(default_factory=list)
-    """Typed for every run, before what a claim says."""
+    """Overrides of every run, before those of a claim."""
     training: list[str] = field(default_factory=list)
-    """Typed for every training of a network."""
+    """Overrides of every training of a network."""
+    decides: bool = True
+    """Whether the numbers mean anything; if not, the report gives no verdicts."""
 
 
 @dataclass(frozen=True)
 class Planned:
-    """A run that a claim asks for."""
+    """A run that a claim needs."""
 
     claim: str
     runs: str
-    """Which of the claim's sets it belongs to."""
+    """Name of the claim's run set."""
     overrides: tuple[str, ...]
-    """What would be typed after ``python -m nstrep.run``."""
+    """As typed after ``python -m nstrep.run``."""
     swept: dict[str, str]
     """The swept keys among them."""
     config: ExperimentConfig
     fresh_process: bool
     training: TrainConfig | None = None
-    """The network one pass of which makes the picture; None for an optimisation."""
+    """The network that makes the image in one pass; None for an optimisation."""
 
     @property
     def directory(self) -> str:
-        """Folder name: the same for the same settings, whichever claim asks."""
+        """Folder name: the same for the same settings, whichever claim needs them."""
         text = _yaml(self.config) + str(self.fresh_process)
         if self.training is not None:
             return f"pass-{_digest(text + _yaml(self.training))}"
@@ -76,33 +78,37 @@ class Planned:
 
     @property
     def network_directory(self) -> str:
-        """The same of the training."""
+        """Folder name of the training."""
         return f"train-{self.training.net.name}-{_digest(_yaml(self.training))}"
 
 
 @dataclass(frozen=True, eq=False)
-class Made:
-    """A run of a claim with what it left."""
+class ClaimRun(Run):
+    """A run with what was planned for it."""
 
-    planned: Planned
-    run: Run
+    planned: Planned = field(kw_only=True)
+
+    @classmethod
+    def of(cls, planned: Planned, run: Run) -> ClaimRun:
+        """Join the two."""
+        return cls(**{one.name: getattr(run, one.name) for one in fields(Run)}, planned=planned)
 
     @property
     def swept(self) -> dict[str, str]:
-        """Swept keys and their values as typed, and the set of the claim under ``runs``."""
+        """Swept keys with their values as typed, and the name of the run set under ``runs``."""
         return {"runs": self.planned.runs, **self.planned.swept}
 
     @cached_property
-    def photo(self) -> np.ndarray:
-        """The content picture at the result's size, ``rgb01``."""
+    def content_image(self) -> np.ndarray:
+        """The content image at the result's size, ``rgb01``."""
         config = self.planned.config
         return image_inputs.scaled(image_inputs.load_pictures(config), config)[0]
 
 
-def of(made: Iterable[Made], runs: str | Sequence[str]) -> list[Made]:
+def of(runs: Iterable[ClaimRun], sets: str | Sequence[str]) -> list[ClaimRun]:
     """The runs of one of a claim's sets, or of several."""
-    sets = [runs] if isinstance(runs, str) else list(runs)
-    return [one for one in made if one.planned.runs in sets]
+    names = [sets] if isinstance(sets, str) else list(sets)
+    return [run for run in runs if run.planned.runs in names]
 
 
 def plan(name: str, claim: Claim, scale: Scale) -> list[Planned]:
@@ -113,20 +119,20 @@ def plan(name: str, claim: Claim, scale: Scale) -> list[Planned]:
 
     """
     planned = []
-    for key, run_set in claim.runs.items():
+    for set_name, run_set in claim.runs.items():
         trainings = list(_trainings(claim, run_set, scale))
         for overrides, swept in expand(run_set, scale):
             config = check(compose("config", list(overrides)))
-            for varied, trained in trainings:
+            for swept_in_training, training in trainings:
                 planned.append(
                     Planned(
-                        name,
-                        key,
-                        overrides,
-                        swept | varied,
-                        config if trained is None else one_pass.aligned(config, trained),
-                        run_set.fresh_process,
-                        None if run_set.training is None else trained,
+                        claim=name,
+                        runs=set_name,
+                        overrides=overrides,
+                        swept=swept | swept_in_training,
+                        config=config if training is None else one_pass.aligned(config, training),
+                        fresh_process=run_set.fresh_process,
+                        training=None if run_set.training is None else training,
                     )
                 )
     return planned
@@ -135,45 +141,37 @@ def plan(name: str, claim: Claim, scale: Scale) -> list[Planned]:
 def _trainings(
     claim: Claim, run_set: RunSet, scale: Scale
 ) -> Iterator[tuple[dict[str, str], TrainConfig | None]]:
-    """The trainings whose networks a set uses, or whose losses, with what was swept."""
+    """The trainings whose networks, or whose losses, a set uses, with their swept keys."""
     owner = claim.runs[run_set.losses_of] if run_set.losses_of else run_set
     if owner.training is None:
         yield {}, None
         return
-    for overrides, swept in expand_training(owner.training, scale):
+    for overrides, swept in expand(owner.training, scale):
         yield swept, check_training(compose("fast", list(overrides)))
 
 
-def expand(run_set: RunSet, scale: Scale) -> Iterator[tuple[tuple[str, ...], dict[str, str]]]:
-    """The command lines of a set: its fixed overrides and each combination of the swept values."""
-    own = run_set.at.get(scale.name, Variation())
-    experiments = [f"experiment={run_set.experiment}"] if run_set.experiment else []
-    fixed = [*experiments, *scale.overrides, *run_set.overrides, *own.overrides]
+def expand(
+    varied: RunSet | Training, scale: Scale
+) -> Iterator[tuple[tuple[str, ...], dict[str, str]]]:
+    """The command lines of a set of runs or of trainings, each with its swept keys."""
+    at_scale = varied.at.get(scale.name, Variation())
     params: dict[str, str] = {}
-    if experiments:
-        composed = compose("config", experiments, return_hydra_config=True)
-        params = dict(composed.hydra.sweeper.params or {})
-    params |= run_set.params | own.params
-    yield from _combined(fixed, params)
-
-
-def expand_training(
-    training: Training, scale: Scale
-) -> Iterator[tuple[tuple[str, ...], dict[str, str]]]:
-    """The same of a set's trainings."""
-    own = training.at.get(scale.name, Variation())
-    fixed = [*scale.training, *training.overrides, *own.overrides]
-    yield from _combined(fixed, training.params | own.params)
-
-
-def _combined(
-    fixed: list[str], params: dict[str, str]
-) -> Iterator[tuple[tuple[str, ...], dict[str, str]]]:
+    if isinstance(varied, RunSet):
+        experiments = [f"experiment={varied.experiment}"] if varied.experiment else []
+        if experiments:
+            composed = compose("config", experiments, return_hydra_config=True)
+            params = dict(composed.hydra.sweeper.params or {})
+        fixed = [*experiments, *scale.overrides]
+    else:
+        fixed = list(scale.training)
+    fixed += [*varied.overrides, *at_scale.overrides]
+    params |= varied.params | at_scale.params
     values = {key: _values(key, str(text)) for key, text in params.items()}
     for combination in itertools.product(*values.values()):
         swept = dict(zip(values, combination))
-        # What comes later wins.
-        typed = {split_override(override)[0]: override for override in fixed}
+        typed = {
+            split_override(override)[0]: override for override in fixed
+        }  # the last of a key counts
         typed |= {key: f"{key}={value}" for key, value in swept.items()}
         yield tuple(typed.values()), swept
 
@@ -187,23 +185,18 @@ def _digest(text: str) -> str:
 
 
 def _values(key: str, text: str) -> list[str]:
-    """What Hydra makes of a swept value, such as ``1,2,3`` or ``[a],[a,b]``."""
+    """The values of a sweep in Hydra's syntax, such as ``1,2,3`` or ``[a],[a,b]``."""
     override = OverridesParser.create().parse_override(f"{key}={text.strip()}")
     if override.is_sweep_override():
         return list(override.sweep_string_iterator())
     return [override.get_value_element_as_str()]
 
 
-def make(planned: list[Planned], folder: Path, tell: Callable[[Planned], None]) -> list[Made]:
-    """Make the runs in ``folder``, or find them there: the same call goes on where it was.
+def make(planned: list[Planned], folder: Path, on_end: Callable[[Planned], None]) -> list[ClaimRun]:
+    """Compute the runs in ``folder``, except those that it holds: the same call continues.
 
-    A run that fails stays in the result, with its reason. One that another process is at work on
-    is waited for, after the others.
-
-    Args:
-        planned: the runs; those of equal settings are made once.
-        folder: of the run directories.
-        tell: called after each.
+    Runs of equal settings are computed once. A failed run stays in the result, with its reason. A
+    run that another process computes is waited for, after the others.
 
     Raises:
         ResultsError: the folder cannot be written.
@@ -221,12 +214,12 @@ def make(planned: list[Planned], folder: Path, tell: Callable[[Planned], None]) 
             waiting.append(one)
             time.sleep(POLL)
             continue
-        except ResultsError:  # the disk is full or read-only: the others would fail as well
+        except ResultsError:  # a full or read-only disk: the others would fail as well
             raise
         except NstrepError as error:
             log.warning("%s: %s: %s", one.claim, " ".join(one.overrides), error)
-        tell(one)
-    return [Made(one, load_run(folder / one.directory)) for one in planned]
+        on_end(one)
+    return [ClaimRun.of(one, load_run(folder / one.directory)) for one in planned]
 
 
 def _run(planned: Planned, folder: Path) -> None:
@@ -243,6 +236,4 @@ def _run(planned: Planned, folder: Path) -> None:
         try:
             pool.submit(experiment.run_once, planned.config, directory).result()
         except BrokenProcessPool:
-            raise NstrepError(
-                "its process was killed, by the system's lack of memory perhaps"
-            ) from None
+            raise NstrepError("its process was killed, perhaps for lack of memory") from None

@@ -1,4 +1,4 @@
-"""What a replication leaves for its readers: claims.csv, report.md and the figures."""
+"""What a replication writes: claims.csv, report.md and the figures."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pandas as pd
 from nstrep.base import environment
 from nstrep.base.files import atomic_write, remove_unfinished
 from nstrep.claims import figures, plan, verdicts
-from nstrep.claims.plan import Made, Scale
+from nstrep.claims.plan import ClaimRun, Scale
 from nstrep.claims.schema import Claim
 from nstrep.claims.verdicts import Judged
 from nstrep.plots.style import NothingToDraw
@@ -27,40 +27,40 @@ CLAIMS, REPORT, FIGURES = "claims.csv", "report.md", "figures"
 
 @dataclass(frozen=True)
 class Finding:
-    """A claim with its runs and what they say."""
+    """A claim with its runs and its judged measures."""
 
     name: str
     claim: Claim
-    made: Sequence[Made]
+    runs: Sequence[ClaimRun]
     judged: Sequence[Judged]
 
     @property
     def verdict(self) -> str:
-        """Replicated, not replicated or inconclusive."""
+        """Replicated, not replicated, inconclusive or not decided."""
         return verdicts.overall(self.judged)
 
     @property
-    def failed(self) -> list[Made]:
+    def failed(self) -> list[ClaimRun]:
         """Runs that did not finish."""
-        return [made for made in self.made if made.run.status != "finished"]
+        return [run for run in self.runs if run.status != "finished"]
 
     @property
     def seconds(self) -> float:
-        """Of all its runs' optimisations and of the trainings of its networks."""
-        return seconds(self.made)
+        """Duration of all its optimisations and trainings."""
+        return seconds(self.runs)
 
 
-def seconds(made: Iterable[Made]) -> float:
-    """Of optimisations and trainings, each counted once."""
-    found = {}
-    for one in made:
-        found[one.planned.directory] = one.run.value("seconds")
-        found[one.run.value("training.directory")] = one.run.value("training.seconds")
-    return sum(float(value or 0) for value in found.values())
+def seconds(runs: Iterable[ClaimRun]) -> float:
+    """Duration of the optimisations and trainings of runs, each counted once."""
+    durations = {}
+    for run in runs:
+        durations[run.planned.directory] = run.value("seconds")
+        durations[run.value("training.directory")] = run.value("training.seconds")
+    return sum(float(value or 0) for value in durations.values())
 
 
 def table(findings: Iterable[Finding]) -> pd.DataFrame:
-    """claims.csv: a row a measure, the measured number beside the published one."""
+    """claims.csv: one row per measure, the measured number beside the published one."""
     return pd.DataFrame(
         {
             "claim": finding.name,
@@ -71,8 +71,8 @@ def table(findings: Iterable[Finding]) -> pd.DataFrame:
             "rule": verdicts.shown(judged.measure.replicated) if judged.measure.replicated else "",
             "measure_verdict": judged.verdict or "reported",
             "why": judged.why,
-            "network": ", ".join(networks(finding.made)),
-            "runs": len(plan.of(finding.made, judged.measure.runs)),
+            "network": ", ".join(networks(finding.runs)),
+            "runs": len(plan.of(finding.runs, judged.measure.runs)),
             "source": finding.claim.source,
         }
         for finding in findings
@@ -80,9 +80,9 @@ def table(findings: Iterable[Finding]) -> pd.DataFrame:
     )
 
 
-def networks(made: Iterable[Made]) -> list[str]:
+def networks(runs: Iterable[ClaimRun]) -> list[str]:
     """Names of the networks that runs used."""
-    return sorted({str(one.run.value("model.name")) for one in made if one.run.metrics})
+    return sorted({str(run.value("model.name")) for run in runs if run.metrics})
 
 
 def missing(findings: Iterable[Finding]) -> list[str]:
@@ -93,20 +93,16 @@ def missing(findings: Iterable[Finding]) -> list[str]:
             for finding in findings
             for judged in finding.judged
             if judged.measure.needs
-            and set(networks(plan.of(finding.made, judged.measure.runs))) - {judged.measure.needs}
+            and set(networks(plan.of(finding.runs, judged.measure.runs))) - {judged.measure.needs}
         }
     )
 
 
-def stand_ins(made: Iterable[Made]) -> list[str]:
-    """What stood in for a picture that was not on disk, one line each."""
-    found = {}
-    for one in made:
-        for role in ("content", "style"):
-            about = one.run.metrics.get(role)
-            if isinstance(about, dict) and about.get("stand_in_for"):
-                found[f"{about['stand_in_for']}: {about['source']}"] = True
-    return sorted(found)
+def stand_ins(runs: Iterable[ClaimRun]) -> list[str]:
+    """What replaced the images that were not on disk, one line each."""
+    inputs = (run.metrics.get(role) for run in runs for role in ("content", "style"))
+    replaced = (one for one in inputs if isinstance(one, dict) and one.get("stand_in_for"))
+    return sorted({f"{one['stand_in_for']}: {one['source']}" for one in replaced})
 
 
 def write(folder: Path, scale: Scale, findings: Sequence[Finding]) -> Path:
@@ -116,32 +112,29 @@ def write(folder: Path, scale: Scale, findings: Sequence[Finding]) -> Path:
         The report.
 
     """
-    rows = table(findings)
     remove_unfinished(folder)
     with atomic_write(folder / CLAIMS) as temporary:
-        rows.to_csv(temporary, index=False, float_format="%.6g")
+        table(findings).to_csv(temporary, index=False, float_format="%.6g")
     drawn = {finding.name: list(_figures(folder, finding)) for finding in findings}
-    made = [one for finding in findings for one in finding.made]
-    loader = jinja2.FunctionLoader(
-        lambda name: (resources.files("nstrep.claims") / name).read_text(encoding="utf-8")
-    )
-    page = jinja2.Environment(
-        loader=loader, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined,
+    runs = [run for finding in findings for run in finding.runs]
+    shown_verdicts = verdicts.ALL if scale.decides else (verdicts.NOT_DECIDED,)
+    template = jinja2.Environment(
+        trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined,
         keep_trailing_newline=True,
-    ).get_template("report.md.j2")  # fmt: skip
-    text = page.render(
+    ).from_string((resources.files(__package__) / "report.md.j2").read_text("utf-8"))  # fmt: skip
+    text = template.render(
         scale=scale,
         findings=findings,
         drawn=drawn,
         number=number,
         band=verdicts.shown,
-        counts={v: sum(f.verdict == v for f in findings) for v in verdicts.ALL},
-        networks=networks(made),
+        counts={v: sum(f.verdict == v for f in findings) for v in shown_verdicts},
+        networks=networks(runs),
         missing=missing(findings),
-        stand_ins=stand_ins(made),
+        stand_ins=stand_ins(runs),
         versions=environment.versions(),
-        runs=len({one.planned.directory for one in made}),
-        minutes=seconds(made) / 60,
+        runs=len({run.planned.directory for run in runs}),
+        minutes=seconds(runs) / 60,
         threads=environment.threads(),
     )
     with atomic_write(folder / REPORT) as temporary:
@@ -152,17 +145,16 @@ def write(folder: Path, scale: Scale, findings: Sequence[Finding]) -> Path:
 def _figures(
     folder: Path, finding: Finding
 ) -> Iterable[tuple[str, str, tuple[list[str], list[list[str]]] | None]]:
-    """Title, file relative to the report and table, if it has one, of each figure drawn."""
+    """Title, file relative to the report, and table if it has one, of each figure drawn."""
     (folder / FIGURES).mkdir(parents=True, exist_ok=True)
     for place, figure in enumerate(finding.claim.figures, 1):
-        path = folder / FIGURES / f"{finding.name}-{place}"
+        runs = plan.of(finding.runs, figure.runs)
         try:
-            file = figures.draw(figure, plan.of(finding.made, figure.runs), path)
+            file = figures.draw(figure, runs, folder / FIGURES / f"{finding.name}-{place}")
         except NothingToDraw as error:
             log.warning("%s: %s", finding.name, error)
             continue
-        rows = figures.tabulate(figure, plan.of(finding.made, figure.runs))
-        cells = None
+        rows, cells = figures.tabulate(figure, runs), None
         if rows is not None:
             cells = list(rows), [[f"{cell:.5g}" for cell in row] for row in rows.to_numpy()]
         yield figure.title, f"{FIGURES}/{file.name}", cells

@@ -1,10 +1,9 @@
-"""What a claim's file may say."""
+"""The contents of a claim's file."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from omegaconf import MISSING, OmegaConf
@@ -30,7 +29,7 @@ class Band:
 
 @dataclass
 class Variation:
-    """What is typed beside an experiment: fixed overrides, and keys swept over values."""
+    """Overrides beside those of an experiment: fixed ones, and keys swept over values."""
 
     overrides: list[str] = field(default_factory=list)
     params: dict[str, str] = field(default_factory=dict)
@@ -38,47 +37,45 @@ class Variation:
 
 @dataclass
 class Training(Variation):
-    """Networks for a style: what is typed after ``python -m nstrep.fast.train``."""
+    """Trainings of networks for a style: overrides of ``python -m nstrep.fast.train``."""
 
     at: dict[str, Variation] = field(default_factory=dict)
-    """What a scale changes besides, by its name."""
+    """Further overrides, by the name of the scale."""
 
 
 @dataclass
-class RunSet(Variation):
-    """Runs of a claim: an experiment of configs/experiment/, its own sweep included, varied."""
+class RunSet(Training):
+    """Runs of a claim: an experiment of configs/experiment/ with its sweep, varied."""
 
     experiment: str | None = None
-    at: dict[str, Variation] = field(default_factory=dict)
-    """What a scale changes besides, by its name."""
     training: Training | None = None
-    """Instead of optimising, train these networks and stylise the photo by one pass of each."""
+    """Train these networks, and stylise the content image by one pass of each; no optimisation."""
     losses_of: str | None = None
-    """Minimise what the networks of another of the claim's sets are trained to minimise."""
+    """Name of another set: minimise the loss that its networks are trained on."""
     fresh_process: bool = False
-    """Each run in a process of its own, so that its peak memory is its own."""
+    """Whether each run has a process of its own, so that its peak memory is its own."""
 
 
 @dataclass
 class Measure:
-    """One number, from the runs of a set, with what was published and the rule for its verdict."""
+    """One number from the runs of a set, with the published one and the rule for its verdict."""
 
     about: str = MISSING
-    """What is measured, as a table's row names it."""
+    """What is measured, for the row of a table."""
     runs: Any = MISSING
-    """A key of the claim's ``runs``, or several, which the key ``runs`` then tells apart."""
+    """A key of the claim's ``runs``, or several; the swept key ``runs`` tells them apart."""
     statistic: str = MISSING
     """A name in :data:`nstrep.claims.statistics.STATISTICS`."""
     given: dict[str, Any] = field(default_factory=dict)
     """The statistic's arguments."""
     published: str = MISSING
-    """What the source says, in its own numbers where it has any."""
+    """The statement of the source, in its own numbers if it has any."""
     replicated: Band | None = None
-    """The measured number is one that bears the claim out; None: reported without a verdict."""
+    """Numbers that replicate the claim; None: the number is reported without a verdict."""
     inconclusive: Band | None = None
-    """A wider band: neither borne out nor refuted. None: whatever is not replicated is refuted."""
+    """A wider band that is inconclusive; None: every other number is not replicated."""
     needs: str | None = None
-    """A network that the published number is about; measured on another it decides nothing."""
+    """The network that the published number is about; on another the result is inconclusive."""
 
 
 @dataclass
@@ -88,26 +85,26 @@ class Figure:
     kind: str = MISSING
     """A name in :data:`nstrep.claims.figures.KINDS`."""
     runs: Any = MISSING
-    """As a measure's."""
+    """As for a measure."""
     title: str = MISSING
     given: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass
 class Claim:
-    """A claim, whole."""
+    """A claim."""
 
     statement: str = MISSING
     source: str = MISSING
     runs: dict[str, RunSet] = MISSING
     measures: list[Measure] = MISSING
     notes: list[str] = field(default_factory=list)
-    """Where the runs are not what the source did, and why."""
+    """Where the runs differ from the source, and why."""
     figures: list[Figure] = field(default_factory=list)
 
 
 def names() -> list[str]:
-    """The claims there are."""
+    """Names of all claims."""
     return group_options("claim")
 
 
@@ -115,12 +112,12 @@ def load(name: str) -> Claim:
     """Read and check a claim.
 
     Raises:
-        InputError: there is no such claim, or its file says something that it may not.
+        InputError: there is no such claim, or its file has an error.
 
     """
     if name not in names():
         raise InputError(f"claims={name}: must be all or some of {', '.join(names())}")
-    path: Path = config_folder() / "claim" / f"{name}.yaml"
+    path = config_folder() / "claim" / f"{name}.yaml"
     try:
         return OmegaConf.to_object(OmegaConf.merge(Claim, OmegaConf.load(path)))
     except OmegaConfBaseException as error:

@@ -1,205 +1,186 @@
-"""From the numbers of several runs to the one number that a rule judges.
+"""From the numbers of several runs to the one that a rule judges.
 
-``where`` picks runs by what was swept: ``{optimizer: adam}``, or ``{lr: [0.1, 0.2]}``.
-``within`` names swept keys that are held fixed: the statistic is taken for each combination of
-their values, and the mean of those counts.
+``where`` selects runs by their swept keys: ``{optimizer: adam}``, or ``{lr: [0.1, 0.2]}``. ``of``
+and ``to`` are quantities, see :func:`nstrep.claims.quantities.quantity`. ``within``, which the
+statistics marked with :func:`per_group` accept, names swept keys that are held fixed: the result
+is the mean over the combinations of their values.
 """
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from scipy import stats
 
 from nstrep.base.errors import InputError
-from nstrep.claims.plan import Made
+from nstrep.claims.plan import ClaimRun
 from nstrep.claims.quantities import quantity
 
-Runs = Sequence[Made]
+Runs = Sequence[ClaimRun]
 Where = Mapping[str, Any]
+
+
+def per_group(statistic: Callable[..., float]) -> Callable[..., float]:
+    """Add the argument ``within`` to a statistic; see above."""
+
+    @functools.wraps(statistic)
+    def mean_over_groups(
+        runs: Runs, *args: Any, within: Sequence[str] = (), **options: Any
+    ) -> float:
+        groups: dict[tuple[str, ...], list[ClaimRun]] = {}
+        for run in runs:
+            groups.setdefault(tuple(run.swept[key] for key in within), []).append(run)
+        return float(np.mean([statistic(group, *args, **options) for group in groups.values()]))
+
+    return mean_over_groups
 
 
 def value(runs: Runs, of: Any, where: Where | None = None) -> float:
     """The median of a quantity."""
-    return _median(quantity(made, of) for made in pick(runs, where))
+    values = [quantity(run, of) for run in select(runs, where)]
+    return float(np.median(values)) if values else math.nan
 
 
-def ratio(
-    runs: Runs,
-    of: Any,
-    over: Where,
-    under: Where | None = None,
-    within: Sequence[str] = (),
-    to: Any = None,
-) -> float:
+@per_group
+def ratio(runs: Runs, of: Any, over: Where, under: Where | None = None, to: Any = None) -> float:
     """The median of a quantity over some runs, divided by that (or by ``to``) over others."""
-    below = of if to is None else to
-    return _mean_over(
-        runs, within, lambda group: value(group, of, over) / value(group, below, under)
-    )
+    return value(runs, of, over) / value(runs, of if to is None else to, under)
 
 
 def ratio_of_two(runs: Runs, of: Any, to: Any, where: Where | None = None) -> float:
     """The median ratio of two quantities of the same run."""
-    return _median(quantity(made, of) / quantity(made, to) for made in pick(runs, where))
+    ratios = [quantity(run, of) / quantity(run, to) for run in select(runs, where)]
+    return float(np.median(ratios)) if ratios else math.nan
 
 
-def difference(runs: Runs, of: Any, over: Where, under: Where, within: Sequence[str] = ()) -> float:
+@per_group
+def difference(runs: Runs, of: Any, over: Where, under: Where) -> float:
     """The median of a quantity over some runs, minus that over others."""
-    return _mean_over(runs, within, lambda group: value(group, of, over) - value(group, of, under))
+    return value(runs, of, over) - value(runs, of, under)
 
 
-def trend(runs: Runs, of: Any, along: str, within: Sequence[str] = ()) -> float:
+@per_group
+def trend(runs: Runs, of: Any, along: str) -> float:
     """Spearman's rank correlation, -1 to 1, of a quantity with a swept key.
 
     Values that are not numbers (sets of layers) rank in the order in which they were swept.
     """
-
-    def one(group: Runs) -> float:
-        y = [quantity(made, of) for made in group]
-        return _spearman(_ranks(group, along), y)
-
-    return _mean_over(runs, within, one)
+    return _spearman(_ranks(runs, along), [quantity(run, of) for run in runs])
 
 
 def trend_in_epochs(runs: Runs, of: str, first: int = 0) -> float:
     """Spearman's rank correlation of a column of the curve with the epoch, mean over the runs."""
 
-    def one(made: Made) -> float:
-        curve = made.run.curve
-        rows = curve[curve["epoch"] >= first] if of in curve else curve
-        if len(rows) < 3:
-            return math.nan
-        return _spearman(rows["epoch"], rows[of])
+    def trend_of(run: ClaimRun) -> float:
+        rows = run.curve[run.curve["epoch"] >= first] if of in run.curve else ()
+        return math.nan if len(rows) < 3 else _spearman(rows["epoch"], rows[of])
 
-    return float(np.mean([one(made) for made in runs]))
+    return float(np.mean([trend_of(run) for run in runs]))
 
 
 def slope(runs: Runs, of: Any, to: Any) -> float:
     """The exponent of a power law: slope of log quantity against log other quantity."""
-    x, y = ([math.log(quantity(made, spec)) for made in runs] for spec in (to, of))
+    x, y = ([math.log(quantity(run, spec)) for run in runs] for spec in (to, of))
     return float(stats.linregress(x, y).slope) if len(set(x)) > 1 else math.nan
 
 
-def spread(runs: Runs, of: Any, where: Where | None = None, within: Sequence[str] = ()) -> float:
+@per_group
+def spread(runs: Runs, of: Any, where: Where | None = None) -> float:
     """The largest of a quantity over the smallest, minus 1."""
-
-    def one(group: Runs) -> float:
-        values = [quantity(made, of) for made in pick(group, where)]
-        return max(values) / min(values) - 1 if values else math.nan
-
-    return _mean_over(runs, within, one)
+    values = [quantity(run, of) for run in select(runs, where)]
+    return max(values) / min(values) - 1 if values else math.nan
 
 
-def apart(runs: Runs, where: Where | None = None, within: Sequence[str] = ()) -> float:
-    """Root mean square difference of two runs' pictures (black to white is 1), mean over pairs."""
-
-    def one(group: Runs) -> float:
-        pictures = [made.run.picture for made in pick(group, where)]
-        pairs = itertools.combinations(pictures, 2)
-        distances = [math.sqrt(np.mean(np.square(a - b, dtype=np.float64))) for a, b in pairs]
-        return float(np.mean(distances)) if distances else math.nan
-
-    return _mean_over(runs, within, one)
+@per_group
+def apart(runs: Runs, where: Where | None = None) -> float:
+    """Root mean square difference of two runs' images (black to white is 1), mean over pairs."""
+    pairs = itertools.combinations([run.picture for run in select(runs, where)], 2)
+    distances = [math.sqrt(np.mean(np.square(a - b, dtype=np.float64))) for a, b in pairs]
+    return float(np.mean(distances)) if distances else math.nan
 
 
-def trend_to_common_loss(runs: Runs, along: str, within: Sequence[str] = ()) -> float:
+@per_group
+def trend_to_common_loss(runs: Runs, along: str) -> float:
     """Spearman's rank correlation with a swept key of the epochs until a loss that all reach."""
-
-    def one(group: Runs) -> float:
-        loss = max(quantity(made, "lowest") for made in group)
-        y = [quantity(made, {"name": "epochs_to", "loss": loss}) for made in group]
-        return _spearman(_ranks(group, along), y)
-
-    return _mean_over(runs, within, one)
+    loss = max(quantity(run, "lowest") for run in runs)
+    return trend(runs, {"name": "epochs_to", "loss": loss}, along)
 
 
-def _best(runs: Runs, of: Any, where: Where | None = None) -> float:
-    """The lowest of a quantity."""
-    return _lowest(quantity(made, of) for made in pick(runs, where))
-
-
-def ratio_of_best(
-    runs: Runs, of: Any, over: Where, under: Where, within: Sequence[str] = ()
-) -> float:
+@per_group
+def ratio_of_best(runs: Runs, of: Any, over: Where, under: Where) -> float:
     """The lowest of a quantity over some runs, divided by the lowest over others."""
-    return _mean_over(runs, within, lambda group: _best(group, of, over) / _best(group, of, under))
+    best, other = (_lowest(quantity(run, of) for run in select(runs, w)) for w in (over, under))
+    return best / other
 
 
-def evaluations_to_match(
-    runs: Runs, of: Where, against: Where, within: Sequence[str] = ()
-) -> float:
-    """Evaluations that one needs for the others' lowest loss, over those that they needed.
+@per_group
+def evaluations_to_match(runs: Runs, of: Where, against: Where) -> float:
+    """Evaluations to reach the others' lowest loss, over those that the others needed.
 
-    Infinite if it never gets there.
+    Infinite if the loss is never reached.
     """
-
-    def one(group: Runs) -> float:
-        rivals = pick(group, against)
-        loss = _lowest(quantity(made, "lowest") for made in rivals)
-        spec = {"name": "evaluations_to", "loss": loss}
-        theirs = _lowest(x for made in rivals if not math.isnan(x := quantity(made, spec)))
-        ours = value(group, spec, of)
-        return math.inf if math.isnan(ours) and not math.isnan(loss) else ours / theirs
-
-    return _mean_over(runs, within, one)
+    rivals = select(runs, against)
+    loss = _lowest(quantity(run, "lowest") for run in rivals)
+    spec = {"name": "evaluations_to", "loss": loss}
+    theirs = _lowest(x for run in rivals if not math.isnan(x := quantity(run, spec)))
+    ours = value(runs, spec, of)
+    return math.inf if math.isnan(ours) and not math.isnan(loss) else ours / theirs
 
 
-def needed_to_match(
-    runs: Runs,
-    count: str,
-    of: Where,
-    against: Where,
-    within: Sequence[str] = (),
-    to: Any = None,
-) -> float:
-    """Evaluations, epochs or seconds that an optimisation needs for the loss of another run.
+@per_group
+def needed_to_match(runs: Runs, count: str, of: Where, against: Where, to: Any = None) -> float:
+    """Evaluations, epochs or seconds (``count``) that runs need for the lowest loss of others.
 
-    Args:
-        runs: both.
-        count: which of the three.
-        of: the optimisations.
-        against: runs whose lowest loss is to be reached.
-        within: see above.
-        to: a quantity of the latter that the result is divided by.
-
+    ``of`` selects the former and ``against`` the others; ``to``, a quantity of the others, divides
+    the result.
     """
-
-    def one(group: Runs) -> float:
-        loss = value(group, "lowest", against)
-        needed = value(group, {"name": f"{count}_to", "loss": loss}, of)
-        return needed if to is None else needed / value(group, to, against)
-
-    return _mean_over(runs, within, one)
+    loss = value(runs, "lowest", against)
+    needed = value(runs, {"name": f"{count}_to", "loss": loss}, of)
+    return needed if to is None else needed / value(runs, to, against)
 
 
-def pick(runs: Runs, where: Where | None) -> Runs:
-    """The runs whose swept keys have the values asked for."""
-
-    def wanted(made: Made) -> bool:
-        for key, values in (where or {}).items():
-            allowed = values if isinstance(values, list) else [values]
-            if not any(_same(made.swept[key], one) for one in allowed):
-                return False
-        return True
-
-    return [made for made in runs if wanted(made)]
+STATISTICS: dict[str, Callable[..., float]] = {
+    function.__name__: function
+    for function in (
+        value, ratio, ratio_of_two, difference, trend, trend_in_epochs, slope, spread, apart,
+        trend_to_common_loss, ratio_of_best, evaluations_to_match, needed_to_match,
+    )
+}  # fmt: skip
 
 
-def _same(typed: str, asked: Any) -> bool:
+def measure(runs: Runs, statistic: str, given: Mapping[str, Any]) -> float:
+    """A statistic over runs; NaN if a run that it needs ended without a result."""
     try:
-        return float(typed) == float(asked)
+        return STATISTICS[statistic](runs, **given)
+    except (ZeroDivisionError, IndexError, InputError):  # a run without a curve or an image
+        return math.nan
+
+
+def select(runs: Runs, where: Where | None) -> Runs:
+    """The runs whose swept keys have the given values."""
+
+    def matches(run: ClaimRun, key: str, values: Any) -> bool:
+        allowed = values if isinstance(values, list) else [values]
+        return any(_equal(run.swept[key], one) for one in allowed)
+
+    return [run for run in runs if all(matches(run, *item) for item in (where or {}).items())]
+
+
+def _equal(typed: str, wanted: Any) -> bool:
+    try:
+        return float(typed) == float(wanted)
     except (TypeError, ValueError):
-        return typed == str(asked)
+        return typed == str(wanted)
 
 
 def _ranks(runs: Runs, along: str) -> list[float]:
-    """Values of a swept key as numbers, or their order in the sweep."""
-    typed = [made.swept[along] for made in runs]
+    """Values of a swept key as numbers, or their positions in the sweep."""
+    typed = [run.swept[along] for run in runs]
     try:
         return [float(one) for one in typed]
     except ValueError:
@@ -208,56 +189,12 @@ def _ranks(runs: Runs, along: str) -> list[float]:
 
 
 def _spearman(x: Sequence[float], y: Sequence[float]) -> float:
-    """Rank correlation; NaN where one of the two does not vary."""
+    """Rank correlation; NaN if one of the two does not vary."""
     if min(len(set(x)), len(set(y))) < 2:
         return math.nan
     return float(stats.spearmanr(x, y).statistic)
 
 
-def _mean_over(runs: Runs, within: Sequence[str], one: Callable[[Runs], float]) -> float:
-    return float(np.mean([one(group) for group in _groups(runs, within)]))
-
-
-def _groups(runs: Runs, within: Sequence[str]) -> Iterator[Runs]:
-    groups: dict[tuple[str, ...], list[Made]] = {}
-    for made in runs:
-        groups.setdefault(tuple(made.swept[key] for key in within), []).append(made)
-    yield from groups.values()
-
-
 def _lowest(values: Iterable[float]) -> float:
-    found = list(values)
-    return min(found) if found and not any(map(math.isnan, found)) else math.nan
-
-
-def _median(values: Iterable[float]) -> float:
-    found = list(values)
-    return float(np.median(found)) if found else math.nan
-
-
-STATISTICS: dict[str, Callable[..., float]] = {
-    function.__name__: function
-    for function in (
-        value,
-        ratio,
-        ratio_of_two,
-        difference,
-        trend,
-        trend_in_epochs,
-        slope,
-        spread,
-        apart,
-        trend_to_common_loss,
-        ratio_of_best,
-        evaluations_to_match,
-        needed_to_match,
-    )
-}
-
-
-def measure(runs: Runs, statistic: str, given: Mapping[str, Any]) -> float:
-    """A statistic over runs; NaN where one that it needs ended without a result."""
-    try:
-        return STATISTICS[statistic](runs, **given)
-    except (ZeroDivisionError, IndexError, InputError):  # a run without a curve or a picture
-        return math.nan
+    numbers = list(values)
+    return min(numbers) if numbers and not any(map(math.isnan, numbers)) else math.nan

@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from nstrep.claims.schema import Band, Measure
 
 ALL = REPLICATED, NOT_REPLICATED, INCONCLUSIVE = "replicated", "not replicated", "inconclusive"
+NOT_DECIDED = "not decided (smoke)"
+"""Instead of a verdict at a scale that proves nothing."""
 
 
 @dataclass(frozen=True)
 class Judged:
-    """A measure with what came out."""
+    """A measure with its result."""
 
     measure: Measure
     measured: float
@@ -21,47 +23,51 @@ class Judged:
     verdict: str | None
     """None for a number that is only reported."""
     why: str
-    """What the verdict rests on, one clause."""
+    """The reason for the verdict, one clause."""
 
 
-def judge(measure: Measure, measured: float, networks: Iterable[str]) -> Judged:
-    """Apply a measure's rule.
+def judge(
+    measure: Measure, measured: float, networks: Iterable[str], decides: bool = True
+) -> Judged:
+    """Apply a measure's rule to a number.
 
     Args:
-        measure: the rule.
+        measure: the measure.
         measured: the number; NaN if there is none.
-        networks: of the runs that it was measured on.
+        networks: names of those that it was measured on.
+        decides: whether the scale of the runs allows a verdict.
 
     """
+    return Judged(measure, measured, *_verdict(measure, measured, set(networks), decides))
 
-    def judged(verdict: str | None, why: str) -> Judged:
-        return Judged(measure, measured, verdict, why)
 
-    if measure.replicated is None:
-        return judged(None, "reported without a rule")
-    others = sorted(set(networks) - {measure.needs})
+def _verdict(
+    measure: Measure, measured: float, networks: set[str], decides: bool
+) -> tuple[str | None, str]:
+    replicated, inconclusive = measure.replicated, measure.inconclusive
+    if replicated is None:
+        return None, "reported without a rule"
+    if not decides:
+        return NOT_DECIDED, "runs of this scale prove nothing"
+    others = sorted(networks - {measure.needs})
     if measure.needs and others:
-        return judged(
-            INCONCLUSIVE, f"the number is about {measure.needs}; these runs used {others[0]}"
-        )
+        return INCONCLUSIVE, f"the number is about {measure.needs}; these runs used {others[0]}"
     if math.isnan(measured):
-        return judged(INCONCLUSIVE, "could not be measured on these runs")
-    if measured in measure.replicated:
-        return judged(REPLICATED, shown(measure.replicated))
-    if measure.inconclusive is not None and measured in measure.inconclusive:
-        return judged(
-            INCONCLUSIVE, f"not {shown(measure.replicated)}, {shown(measure.inconclusive)}"
-        )
-    return judged(NOT_REPLICATED, f"not {shown(measure.inconclusive or measure.replicated)}")
+        return INCONCLUSIVE, "could not be measured on these runs"
+    if measured in replicated:
+        return REPLICATED, shown(replicated)
+    if inconclusive is not None and measured in inconclusive:
+        return INCONCLUSIVE, f"not {shown(replicated)}, {shown(inconclusive)}"
+    return NOT_REPLICATED, f"not {shown(inconclusive or replicated)}"
 
 
 def overall(judged: Iterable[Judged]) -> str:
-    """The verdict of a claim: its worst measure's.
+    """The verdict of a claim: that of its worst measure.
 
-    One measure that is not replicated refutes the claim; one that decides nothing leaves it open.
+    One measure that is not replicated refutes the claim; an inconclusive one leaves it open.
     """
     verdicts = [each.verdict for each in judged if each.verdict is not None]
-    for worst in (NOT_REPLICATED, INCONCLUSIVE):
+    for worst in (NOT_DECIDED, NOT_REPLICATED, INCONCLUSIVE):
         if worst in verdicts:
             return worst
     return REPLICATED if verdicts else INCONCLUSIVE

@@ -16,7 +16,7 @@ from nstrep import replicate
 from nstrep.analysis.run_reader import Run
 from nstrep.base.errors import BusyError, InputError, ResultsError
 from nstrep.claims import figures, plan, quantities, report, schema, statistics, verdicts
-from nstrep.claims.plan import Made
+from nstrep.claims.plan import ClaimRun
 from nstrep.claims.schema import Band, Measure
 from nstrep.images import io
 
@@ -30,16 +30,16 @@ def made(curve=None, swept=None, runs="", network="vgg19_slim", **metrics):
     config = {"content_weight": 10.0, "style_weight": 2.0}
     run = Run(Path(), "run", "finished", "", {**config, **(swept or {})}, metrics, rows)
     planned = SimpleNamespace(runs=runs, swept={k: str(v) for k, v in (swept or {}).items()})
-    return Made(planned, run)
+    return ClaimRun.of(planned, run)
 
 
 def with_picture(tmp_path, name, rgb01, photo=None, **more):
     (tmp_path / name).mkdir()
     io.save_png(tmp_path / name / "final.png", rgb01)
     one = made(**more)
-    one = Made(one.planned, dataclasses.replace(one.run, path=tmp_path / name))
+    one = dataclasses.replace(one, path=tmp_path / name)
     if photo is not None:
-        one.__dict__["photo"] = photo
+        one.__dict__["content_image"] = photo
     return one
 
 
@@ -78,7 +78,7 @@ def test_the_first_run_of_each_claim_can_be_configured_at_the_scale_that_few_can
             assert all(f"{key}={value}" in overrides for key, value in swept.items())
             plan.check(plan.compose("config", list(overrides)))
             if run_set.training:
-                overrides, _ = next(plan.expand_training(run_set.training, config.scale))
+                overrides, _ = next(plan.expand(run_set.training, config.scale))
                 plan.check_training(plan.compose("fast", list(overrides)))
 
 
@@ -151,6 +151,7 @@ def test_the_verdict_of_a_number():
     assert found == ["replicated", "inconclusive", "not replicated", "inconclusive"]
     strict = dataclasses.replace(measure, inconclusive=None)
     assert verdicts.judge(strict, 1.5, []).verdict == "not replicated"
+    assert verdicts.judge(measure, 2, [], decides=False).verdict == verdicts.NOT_DECIDED
     reported = dataclasses.replace(measure, replicated=None)
     assert verdicts.judge(reported, 1.5, []).verdict is None
 
@@ -183,11 +184,10 @@ def test_trends_and_ratios():
         for style, values in (("a", (1, 2, 4)), ("b", (8, 2, 1)))
         for lr, value in zip((0.1, 0.2, 0.3), values)
     ]
-    assert statistics.trend(runs, "ssim", "lr", ["style"]) == pytest.approx(0)
+    assert statistics.trend(runs, "ssim", "lr", within=["style"]) == pytest.approx(0)
     assert statistics.trend(runs[:3], "ssim", "lr") == pytest.approx(1)
-    assert statistics.ratio(runs, "ssim", {"lr": 0.3}, {"lr": 0.1}, ["style"]) == pytest.approx(
-        (4 + 1 / 8) / 2
-    )
+    ratio = statistics.ratio(runs, "ssim", {"lr": 0.3}, {"lr": 0.1}, within=["style"])
+    assert ratio == pytest.approx((4 + 1 / 8) / 2)
     assert statistics.difference(runs, "ssim", {"style": "b"}, {"style": "a"}) == 0
     assert statistics.value(runs, "ssim", {"lr": [0.1, 0.3]}) == 2.5
     assert statistics.spread(runs, "ssim", {"style": "a"}) == 3
@@ -282,7 +282,7 @@ def test_what_an_optimisation_needs_for_the_loss_of_a_pass():
     assert math.isnan(statistics.needed_to_match(runs, "epochs", **which))
     steps = {"name": "seconds_for", "epochs": 10}
     over, under = which["of"], which["against"]
-    found = statistics.ratio(runs[:2], steps, over, under, ["content"], to="seconds")
+    found = statistics.ratio(runs[:2], steps, over, under, to="seconds", within=["content"])
     assert found == pytest.approx(10 * 2.0 / 0.5)
 
 
@@ -451,6 +451,8 @@ def test_the_report_says_what_was_computed(replication):
     rows = pd.read_csv(folder / report.CLAIMS)
     text = (folder / report.REPORT).read_text()
     assert set(rows["claim"]) == {"dlai-costs", "mxnet-noise"}
+    assert {finding.verdict for finding in findings} == {verdicts.NOT_DECIDED}
+    assert "2 not decided (smoke). " in text
     for finding in findings:
         assert f"[{finding.name}](#{finding.name}) | **{finding.verdict}**" in text
         stored = rows[rows["claim"] == finding.name]
@@ -473,8 +475,8 @@ def test_a_claim_about_networks_from_the_command_on(hydra_ready, tmp_path):
     folders = sorted(path.name.partition("-")[0] for path in (tmp_path / "runs").iterdir())
     assert folders == ["pass", "quick", "train"]
     assert all(np.isfinite(one.measured) for one in finding.judged)
-    trained, (one,) = tmp_path / "runs", plan.of(finding.made, "network")
-    seconds = one.run.value("training.seconds")
+    trained, (one,) = tmp_path / "runs", plan.of(finding.runs, "network")
+    seconds = one.value("training.seconds")
     assert (trained / one.planned.network_directory / "net.npz").exists()
     assert finding.seconds > seconds > 0
     assert len(list((tmp_path / "figures").iterdir())) == 2
@@ -508,8 +510,8 @@ def test_a_run_of_another_process_is_waited_for(monkeypatch, tmp_path):
 
     monkeypatch.setattr(plan, "_run", run)
     monkeypatch.setattr(plan, "POLL", 0)
-    monkeypatch.setattr(plan, "load_run", lambda directory: directory.name)
-    assert [one.run for one in plan.make(planned, tmp_path, lambda one: None)] == ["a", "b"]
+    monkeypatch.setattr(plan, "load_run", lambda directory: made())
+    assert len(plan.make(planned, tmp_path, lambda one: None)) == 2
     assert order == ["a", "b", "a"]
 
 
@@ -518,6 +520,7 @@ def test_a_run_that_fails_is_told_and_decides_nothing(hydra_ready, tmp_path, mon
     claim.runs["curve"].overrides.append("style_image=missing.png")
     monkeypatch.setattr(schema, "load", lambda name: claim)
     config = replicate._config(["claims=pytorch-curve", "scale=smoke", f"folder={tmp_path}"])
+    config.scale.decides = True
     (finding,) = replicate.replicate(config)
     assert finding.verdict == "inconclusive"
     assert "did not finish: style_image=missing.png" in (tmp_path / report.REPORT).read_text()

@@ -1,6 +1,6 @@
-"""``python -m nstrep.report FOLDER``: FOLDER/report.html, to look through runs in a browser.
+"""``python -m nstrep.report FOLDER``: write FOLDER/report.html, to look through runs in a browser.
 
-The table of the runs, their curves, the pictures side by side, and each run's settings.
+It has the table of the runs, their curves, the images side by side, and each run's settings.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from nstrep.base.text import shown
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Write the report of the folder named and say how large it is."""
+    """Write the report of a folder and print its size."""
     parser = argparse.ArgumentParser(prog="python -m nstrep.report", description=__doc__)
     parser.add_argument("folder", type=Path, help="a run directory, or a folder of them")
     parser.add_argument("--out", type=Path, help="the file; FOLDER/report.html by default")

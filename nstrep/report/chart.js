@@ -1,5 +1,5 @@
 "use strict";
-// Curves on a canvas: to zoom, to hover, to open a run by a click. Knows nothing of the page but
+// Curves on a canvas, with zoom, hover, and a click that opens a run. It uses nothing of the page but
 // the elements that it is given.
 
 function makeChart(canvas, tip, open) {
@@ -17,8 +17,8 @@ function makeChart(canvas, tip, open) {
       y0 = Math.min(y0, scale(y)); y1 = Math.max(y1, scale(y));
     });
     if (x0 > x1) return null;
-    const room = (y1 - y0) * 0.04 || 0.1;
-    return { x0, x1: x1 > x0 ? x1 : x0 + 1, y0: y0 - room, y1: y1 + room };
+    const margin = (y1 - y0) * 0.04 || 0.1;
+    return { x0, x1: x1 > x0 ? x1 : x0 + 1, y0: y0 - margin, y1: y1 + margin };
   }
 
   const size = () => ({ width: canvas.clientWidth, height: canvas.clientHeight });
@@ -40,21 +40,21 @@ function makeChart(canvas, tip, open) {
   function steps(low, high, wanted) {
     const rough = (high - low) / wanted, power = 10 ** Math.floor(Math.log10(rough));
     const step = [1, 2, 5, 10].map((n) => n * power).find((n) => n >= rough);
-    const found = [];
-    for (let n = Math.ceil(low / step); n * step <= high; n++) found.push(n * step);
-    return found;
+    const ticks = [];
+    for (let n = Math.ceil(low / step); n * step <= high; n++) ticks.push(n * step);
+    return ticks;
   }
   function ticksOf(low, high) {
     if (!logarithmic) return steps(low, high, 5).map((y) => [y, y]);
     if (high - low < 0.3) return steps(10 ** low, 10 ** high, 5).map((y) => [Math.log10(y), y]);
-    const found = [], parts = high - low < 3 ? [1, 2, 5] : [1];
+    const ticks = [], parts = high - low < 3 ? [1, 2, 5] : [1];
     const every = Math.max(1, Math.round((high - low) / 8));
     for (let power = Math.floor(low); power <= high; power++)
       if (power % every === 0) for (const part of parts) {
         const y = power + Math.log10(part);
-        if (y >= low && y <= high) found.push([y, part * 10 ** power]);
+        if (y >= low && y <= high) ticks.push([y, part * 10 ** power]);
       }
-    return found;
+    return ticks;
   }
   const written = (n) => (n !== 0 && (Math.abs(n) < 1e-3 || Math.abs(n) >= 1e5) ? n.toExponential(0) : String(+n.toPrecision(3)));
 
@@ -161,7 +161,7 @@ function makeChart(canvas, tip, open) {
     drag = null;
     if (done && done.now) {
       const [a, b] = [fromPixels(...done.at), fromPixels(...done.now)];
-      // A drag along one axis enlarges that axis alone.
+      // A drag along one axis enlarges only that axis.
       if (Math.abs(done.at[0] - done.now[0]) > 12) { view.x0 = Math.min(a[0], b[0]); view.x1 = Math.max(a[0], b[0]); }
       if (Math.abs(done.at[1] - done.now[1]) > 12) { view.y0 = Math.min(a[1], b[1]); view.y1 = Math.max(a[1], b[1]); }
       draw();
@@ -170,7 +170,7 @@ function makeChart(canvas, tip, open) {
   canvas.addEventListener("pointercancel", () => { drag = null; draw(); });
   canvas.addEventListener("pointerleave", () => { if (!drag) hover(null); });
   canvas.addEventListener("dblclick", reset);
-  // Only with Ctrl, or on a chart that has the focus: a page that is scrolled must not stop here.
+  // Only with Ctrl, or if the chart has the focus, so that the page can be scrolled past it.
   canvas.addEventListener("wheel", (event) => {
     if (!event.ctrlKey && document.activeElement !== canvas) return;
     event.preventDefault();
@@ -185,7 +185,7 @@ function makeChart(canvas, tip, open) {
   return {
     show(lines, name, log) {
       series = lines; label = name; logarithmic = log; near = null; tip.hidden = true;
-      // From the photo, the content loss starts at rounding error: not worth ten decades of axis.
+      // With init=content, the content loss starts at rounding error, ten decades below the rest.
       floor = 1e-6 * Math.max(0, ...lines.map((one) => Math.max(...one.y)));
       whole = extent();
       reset();

@@ -1,5 +1,5 @@
-// The page: one list of runs, filtered and sorted once, shown as pictures, curves and rows.
-// Text from runs reaches the page through textContent alone.
+// The page: one list of runs, filtered and sorted once, shown as images, curves and rows.
+// Text from runs is only inserted through textContent.
 
 const data = JSON.parse(document.getElementById("data").textContent);
 const byId = (id) => document.getElementById(id);
@@ -22,12 +22,12 @@ const valueOf = (run, key) => (key in run.numbers ? run.numbers[key] : key in ru
 const sweptKeys = data.swept.map((item) => item.key);
 const levelsOf = (key) => data.swept.find((item) => item.key === key)?.levels ?? [];
 
-// Filter: words that a row holds, or KEY=VALUE and KEY>=NUMBER; all must be true.
+// Filter: words that a row contains, or KEY=VALUE and KEY>=NUMBER; all must match.
 
 function testOf(word) {
-  const found = word.match(/^([^<>=!]+)(>=|<=|!=|=|<|>)(.+)$/);
-  if (found) {
-    const [, name, sign, wanted] = found, lower = name.toLowerCase();
+  const match = word.match(/^([^<>=!]+)(>=|<=|!=|=|<|>)(.+)$/);
+  if (match) {
+    const [, name, sign, wanted] = match, lower = name.toLowerCase();
     const key = [...sweptKeys, ...data.columns.map((c) => c.key), "status", "name", "reason"].find((k) => k.toLowerCase() === lower);
     if (key) return (run) => {
       const value = valueOf(run, key), number = Number(wanted);
@@ -55,8 +55,8 @@ function refresh() {
   const tests = byId("filter").value.trim().split(/\s+/).filter(Boolean).map(testOf);
   shown = allRuns.filter((run) => [...tests, ...keyFilters].every((test) => test(run)));
   sort();
-  const kept = new Set(shown.map((run) => run.place));
-  rows.forEach((row, place) => { row.hidden = !kept.has(place); });
+  const visible = new Set(shown.map((run) => run.place));
+  rows.forEach((row, place) => { row.hidden = !visible.has(place); });
   byId("count").textContent = `${shown.length} of ${allRuns.length} run${allRuns.length === 1 ? "" : "s"}`;
   showGrid();
   showCurves();
@@ -68,7 +68,7 @@ byId("clear").addEventListener("click", () => {
   refresh();
 });
 
-// Sort: numbers as numbers, what is missing last.
+// Sort: numbers by value, missing values last.
 
 let order = { key: null, down: false };
 function sort() {
@@ -80,8 +80,8 @@ function sort() {
   };
   const sorted = order.key === null ? [...allRuns] : [...allRuns].sort((a, b) => compare(a, b) || a.place - b.place);
   document.querySelector("#table tbody").append(...sorted.map((run) => rows[run.place]));
-  const kept = new Set(shown.map((run) => run.place));
-  shown = sorted.filter((run) => kept.has(run.place));
+  const visible = new Set(shown.map((run) => run.place));
+  shown = sorted.filter((run) => visible.has(run.place));
 }
 document.querySelectorAll("#table th[data-key]").forEach((head) => {
   head.querySelector("button").addEventListener("click", () => {
@@ -91,7 +91,7 @@ document.querySelectorAll("#table th[data-key]").forEach((head) => {
   });
 });
 
-// Pictures over two keys; what other keys part are grids one under another.
+// Images over two keys; one grid for each combination of the other keys.
 
 const settings = (run, keys) => keys.map((key) => `${key}=${run.short[key]}`).join(", ");
 const named = (run) => settings(run, sweptKeys) || run.name;
@@ -135,7 +135,7 @@ function showGrid() {
 function chooseAxes() {
   const options = [["", "none"], ...sweptKeys.map((key) => [key, key])];
   let [down, across] = [sweptKeys[0] ?? "", sweptKeys[1] ?? ""];
-  // Two keys that were changed one at a time would leave most of a grid empty.
+  // If two keys were changed one at a time, most of a grid would be empty.
   const pairs = new Set(allRuns.map((run) => JSON.stringify([run.keys[down], run.keys[across]])));
   const cells = levelsOf(down).length * levelsOf(across).length;
   if (!across || (cells > 4 && pairs.size < 0.4 * cells)) [down, across] = ["", ""];
@@ -143,7 +143,7 @@ function chooseAxes() {
   fill(byId("columns"), options, across);
   for (const id of ["rows", "columns"]) byId(id).addEventListener("change", showGrid);
   const zoom = () => byId("grid").style.setProperty("--cell", `${byId("zoom").value}px`);
-  // As large as lets all columns of a grid be seen at once.
+  // The largest size at which all columns of a grid are visible.
   const most = across ? Math.max(1, levelsOf(across).length) : window.innerWidth < 640 ? 2 : 4;
   byId("zoom").value = Math.min(260, (byId("grid").clientWidth - (down ? 110 : 0)) / most - 8);
   byId("zoom").addEventListener("input", zoom);
@@ -194,7 +194,7 @@ const isDark = () => getComputedStyle(document.documentElement).getPropertyValue
 function looksOf(key) {
   const item = data.swept.find((one) => one.key === key);
   if (!item) return [{ value: undefined, label: "", colour: isDark() ? "#6cb8ea" : "#0072B2", dash: [] }];
-  // The end of the scale that is close to the background is left out.
+  // The end of the scale that is close to the background is not used.
   const [from, to] = isDark() ? [0.35, 1] : [0, 0.85];
   const words = [isDark() ? "#ffffff" : "#000000", ...OKABE_ITO];
   return item.levels.map((level, place) => item.numeric
@@ -294,7 +294,7 @@ byId("run").addEventListener("keydown", (event) => {
 });
 rows.forEach((row) => row.querySelectorAll(".open").forEach((button) => button.addEventListener("click", () => openRun(Number(row.dataset.run)))));
 
-// Light and dark: as the system has it, until told otherwise.
+// Light and dark: the system's choice until the user chooses.
 
 const THEMES = ["system", "light", "dark"];
 function setTheme(theme) {

@@ -1,26 +1,30 @@
-"""From what is shown to the file: template, style and script put into one page."""
+"""Puts content, template, style and script into one HTML page."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
 import time
+from collections import Counter
 from importlib import resources
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 import nstrep
 from nstrep.analysis.run_reader import Sweep
 from nstrep.base.files import atomic_write
-from nstrep.report.content import content, statuses
+from nstrep.report.content import content
 
 SCRIPTS = ("chart.js", "page.js")
 
+SIZE = "@@size of this page@@"
+"""Replaced by the size once the page is complete."""
+
 
 def write(sweep: Sweep, path: Path | None = None) -> Path:
-    """Write the report of a sweep; FOLDER/report.html unless another file is named.
+    """Write the report of a sweep, to FOLDER/report.html unless another file is named.
 
     Raises:
         ResultsError: the file cannot be written.
@@ -36,38 +40,31 @@ def write(sweep: Sweep, path: Path | None = None) -> Path:
 def render(sweep: Sweep, folder: Path) -> str:
     """The page as text, for a file in ``folder``.
 
-    Its own style and script are allowed by their hashes and nothing else is, so that no text of a
-    run can act even if it got past the escaping.
+    Its content security policy allows only its own style and script, by their hashes. No text of a
+    run could act even if it were not escaped.
     """
     style = _source("page.css")
     script = "\n".join(_source(name) for name in SCRIPTS)
     environment = Environment(
-        loader=PackageLoader("nstrep.report", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}  # in our order
-    shown = content(sweep, folder)
-    page = environment.get_template("page.html.j2").render(
-        data=shown,
-        # The pictures are in the table; the script takes them from there.
-        plain={**shown, "runs": [{**run, "picture": None} for run in shown["runs"]]},
-        statuses=statuses(sweep.runs),
+    environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}  # keys are not sorted
+    data = content(sweep, folder)
+    page = environment.from_string(_source("page.html.j2")).render(
+        data=data,
+        # The images are in the table, from where the script takes them.
+        plain={**data, "runs": [{**run, "picture": None} for run in data["runs"]]},
+        statuses=Counter(run.status for run in sweep.runs),
         style=Markup(style),
         script=Markup(script),
         policy=f"default-src 'none'; img-src data:; style-src {_hash(style)};"
         f" script-src {_hash(script)}; base-uri 'none'; form-action 'none'",
         made=time.strftime("%Y-%m-%d %H:%M"),
         version=nstrep.__version__,
-        size=_SIZE,
+        size=SIZE,
     )
     size = len(page.encode())
-    return page.replace(_SIZE, f"{size / 1e6:.1f} MB" if size > 1e6 else f"{size / 1e3:.0f} kB")
-
-
-_SIZE = "@@size of this page@@"
+    return page.replace(SIZE, f"{size / 1e6:.1f} MB" if size > 1e6 else f"{size / 1e3:.0f} kB")
 
 
 def _source(name: str) -> str:

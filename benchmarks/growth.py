@@ -1,4 +1,4 @@
-"""Time and memory of one iteration against the picture's size, whole and in tiles.
+"""Time and memory of one iteration against the size of the image, whole and in tiles.
 
 python -m benchmarks.growth                                   # VGG-19, 256 to 2048 px
 python -m benchmarks.growth --model vgg19_slim --sizes 256 512 1024
@@ -59,7 +59,7 @@ KEYS = ("seconds", "cpu_seconds", "added_mb", "estimate_mb")
 
 
 def summary(rows: list[dict]) -> str:
-    """Medians by size, and the slopes of their logarithms against that of the pixels."""
+    """Medians by size, and the slopes of their logarithms against the logarithm of the pixels."""
     lines = [
         [size, tile or "whole", *each, each[3] / each[2]]
         for tile, sizes in _medians(rows).items()

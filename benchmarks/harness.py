@@ -1,7 +1,7 @@
-"""What the benchmarks share: one problem as a file, fresh processes one at a time, tables and CSV.
+"""Shared by the benchmarks: a problem in a file, new processes one at a time, tables and CSV files.
 
-Peers take turns, round by round, so that a machine's other work falls on all of them alike. Each
-measurement is a process of its own, whose peak memory is its own.
+The peers take turns in rounds, so that other work on the machine affects all of them. Each
+measurement has a process of its own, and so its own peak memory.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def cores() -> int:
 
 
 def write_csv(name: str, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write rows, every measurement one, with the machine and the load it had."""
+    """Write one row per measurement, with the machine and the date."""
     RESULTS.mkdir(exist_ok=True)
     common = {"machine": machine(), "date": time.strftime("%Y-%m-%d")}
     with (RESULTS / f"{name}.csv").open("w", newline="") as stream:
@@ -121,7 +121,7 @@ def machine() -> str:
 
 
 def cores_of(machine: str) -> int:
-    """The number of cores that :func:`machine` wrote into a row; not those of this machine."""
+    """The number of cores in the text of :func:`machine`, perhaps of another machine."""
     return int(machine.split()[-2])
 
 
@@ -152,12 +152,12 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def progress(text: str) -> None:
-    """Say what is being measured, on stderr."""
+    """Print what is being measured, on stderr."""
     print(text, file=sys.stderr, flush=True)
 
 
 class Clock:
-    """Wall and processor seconds since it was made, of all threads."""
+    """Wall and processor seconds of all threads since its creation."""
 
     def __init__(self) -> None:
         self._wall, self._cpu = time.perf_counter(), time.process_time()
@@ -168,9 +168,9 @@ class Clock:
 
 
 def peak_mb() -> float:
-    """Most memory that this process has had, in MiB.
+    """Peak memory of this process in MiB.
 
-    Not getrusage's: that is handed down from the process that started this one.
+    getrusage would include the process that started this one.
     """
     status = Path("/proc/self/status").read_text()
     return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1024

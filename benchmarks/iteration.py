@@ -74,7 +74,7 @@ def check(losses: dict[str, dict]) -> None:
 
 
 def summary(rows: list[dict]) -> str:
-    """Medians and spreads, and what share of each peer's nstrep takes, whole and in strips."""
+    """Medians and spreads, and the ratios of nstrep, whole and in strips, to each peer."""
     medians, lines = {}, []
     keys = ("seconds", "cpu_seconds", "peak_mb")
     spread = lambda three: f"{three[0]:.3g} ({three[1]:.3g} to {three[2]:.3g})"  # noqa: E731

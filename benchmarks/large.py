@@ -1,4 +1,4 @@
-"""Peak memory of a whole run on a 3840 x 2160 picture, in tiles.
+"""Peak memory of a whole run on an image of 3840 x 2160 pixels, in tiles.
 
 python -m benchmarks.large                        # some minutes
 """
@@ -76,7 +76,7 @@ def main() -> None:
 
 
 def summary(rows: list[dict]) -> str:
-    """Peak of the process, what it held before the objective was made, and seconds an epoch."""
+    """Peak memory, memory before the objective was created, and seconds per epoch."""
     lines = [
         [
             row["way"], row["tile"], f"{float(row['peak_mb']):.0f}",

@@ -105,7 +105,7 @@ def page() -> str:
 
 
 def in_short() -> list[str]:
-    """The main results, a line each, from the same files as the tables."""
+    """The main results, one line each, from the same files as the tables."""
     whole, tiled = list(growth.slopes(read("growth_vgg19.csv")).items())
     quality_rows = read("quality_vgg19_512.csv")
     shares = {
@@ -148,7 +148,7 @@ def against_pytorch(name: str) -> str:
 
 
 def _seconds(rows: list[dict[str, str]], by: str, case: str | None = None) -> dict[str, float]:
-    """The medians of the seconds, of one case where the rows have several."""
+    """Medians of the seconds; of one case if the rows have several."""
     mine = [row for row in rows if case is None or row["case"] == case]
     return harness.medians(mine, by, "seconds")
 

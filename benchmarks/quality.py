@@ -20,10 +20,10 @@ from benchmarks import harness
 
 EVALUATIONS, EPOCHS = 60, 200
 MOST = 500
-"""Epochs that nstrep may take."""
+"""Most epochs of nstrep."""
 
 POWERS = (0.5, 0.25, 0)
-"""Of the scaled cosines: the default, that of fewest steps, and none: pixels."""
+"""Exponents of the scaled cosines: the default, that with the fewest steps, and 0 for pixels."""
 
 STARTS = {"noise": 40, "photo": 20}
 """Where nstrep starts against the example, which starts from noise; updates at half the size first.

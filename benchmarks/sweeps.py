@@ -1,4 +1,4 @@
-"""What a sweep saves: runs of one process against one process a run, and one run a core.
+"""The time of a sweep in one process, with one process per run, and with one run per core.
 
 python -m benchmarks.sweeps                       # eight runs each way, some minutes
 python -m benchmarks.sweeps --size 512 --epochs 60 --runs 4    # as long as real ones
@@ -28,7 +28,7 @@ WEIGHTS = (10, 12, 14, 16, 18, 20, 22, 24)
 
 
 def commands(runs: int, size: int, epochs: int, folder: Path) -> dict[str, list[list[str]]]:
-    """The ways, each as the commands that it takes."""
+    """The command lines of each way."""
     program = [sys.executable, "-m", "nstrep.run"]
     settings = [
         f"max_long_edge={size}", f"max_num_epochs={epochs}", "stop_eps=0", "model=vgg19_slim",
@@ -56,7 +56,7 @@ def main() -> None:
     given = parser.parse_args()
     rows = []
     environment = {**os.environ, "PYTHONPATH": str(harness.ROOT), "TQDM_DISABLE": "1"}
-    environment.pop("OMP_NUM_THREADS", None)  # nstrep's own choice is what is measured
+    environment.pop("OMP_NUM_THREADS", None)  # measures nstrep's own choice
     for turn in range(given.rounds):
         with tempfile.TemporaryDirectory() as folder:
             ways = commands(given.runs, given.size, given.epochs, Path(folder))

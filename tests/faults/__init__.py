@@ -1,5 +1,5 @@
-"""Faults on purpose: real commands that are killed, starved of disk, doubled, driven to NaN.
+"""Injected faults: real commands that are killed, out of disk space, run twice, or driven to NaN.
 
-``python -m tests.faults`` runs all of it, ``--short`` a minute's worth; docs/reliability.md has
-what was found.
+``python -m tests.faults`` injects all faults, ``--short`` some of them in about a minute. The
+results are in docs/reliability.md.
 """

@@ -1,4 +1,4 @@
-"""Are the files of a folder whole, and are two results the same?"""
+"""Whether the files of a folder are whole, and whether two results are the same."""
 
 from __future__ import annotations
 
@@ -19,12 +19,10 @@ from nstrep.analysis import run_reader
 VOLATILE = re.compile(
     r"seconds|minutes|memory|finished|versions|threads|path$|source$|^time|^resume", re.IGNORECASE
 )
-"""Names of what differs between two runs of one experiment: times, memory, places, and where it
-was resumed."""
-
+"""Names of what differs between two runs of one experiment: times, memory, places, resumptions."""
 
 HYDRAS = re.compile(r"\.hydra/|multirun\.yaml$")
-"""Hydra's own notes, which name the folder."""
+"""Hydra's own files, which name the folder."""
 
 
 def broken(folder: Path) -> list[str]:
@@ -40,13 +38,13 @@ def broken(folder: Path) -> list[str]:
 
 
 def left_over(folder: Path) -> list[str]:
-    """What a run that is over must not leave: locks, notes of progress, temporary files."""
+    """What must not be there after the end of a run: locks, reports, temporary files."""
     names = (".lock", ".progress", ".*.tmp*")
     return [f"{path}: was left" for name in names for path in sorted(folder.rglob(name))]
 
 
 def differences(folder: Path, whole: Path) -> list[str]:
-    """In what a folder differs from that of an uninterrupted run; logs and times do not count."""
+    """How a folder differs from that of an uninterrupted run, except in logs and times."""
     names = [
         {str(path.relative_to(top)) for path in top.rglob("*") if path.suffix in READERS}
         for top in (folder, whole)
@@ -60,7 +58,7 @@ def differences(folder: Path, whole: Path) -> list[str]:
 
 
 def curve_problems(directory: Path) -> list[str]:
-    """Rows of a run's curve.csv that are doubled, missing in between or not whole."""
+    """Rows of a run's curve.csv that are duplicate, missing or not whole."""
     run = run_reader.load_run(directory)
     epochs = run.curve["epoch"].tolist() if "epoch" in run.curve else []
     if epochs != list(range(len(epochs))):
@@ -71,7 +69,7 @@ def curve_problems(directory: Path) -> list[str]:
 
 
 def rows(curve: Path) -> list[str]:
-    """The whole rows of a curve.csv, as text and without the header."""
+    """The complete rows of a curve.csv, as text and without the header."""
     try:
         return curve.read_text().split("\n")[1:-1]
     except OSError:
@@ -85,10 +83,6 @@ def _png(path: Path) -> None:
         raise ValueError("no end")
 
 
-def _json(path: Path) -> None:
-    json.loads(path.read_text())
-
-
 def _npz(path: Path) -> None:
     with path.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
         for name in stored.files:
@@ -98,8 +92,7 @@ def _npz(path: Path) -> None:
 def _csv(path: Path) -> None:
     text = path.read_text()
     if path.name == "curve.csv":  # grows row by row; what counts is how it is read
-        problems = curve_problems(path.parent)
-        if problems:
+        if problems := curve_problems(path.parent):
             raise ValueError("; ".join(problems))
         return
     if not text.endswith("\n"):
@@ -113,13 +106,14 @@ def _yaml(path: Path) -> None:
 
 
 READERS: dict[str, Callable[[Path], None]] = {
-    ".png": _png, ".json": _json, ".npz": _npz, ".csv": _csv, ".yaml": _yaml,
+    ".png": _png, ".npz": _npz, ".csv": _csv, ".yaml": _yaml,
+    ".json": lambda path: json.loads(path.read_text()),
     ".parquet": lambda path: pd.read_parquet(path),
 }  # fmt: skip
 
 
 def _lasting(value: Any) -> Any:
-    """JSON without what differs between two runs of one experiment."""
+    """JSON without the entries of :data:`VOLATILE` names."""
     if isinstance(value, dict):
         return {key: _lasting(part) for key, part in value.items() if not VOLATILE.search(key)}
     return value
@@ -133,7 +127,7 @@ def _lasting_rows(path: Path) -> pd.DataFrame | str:
 
 
 def _arrays(path: Path) -> dict[str, Any]:
-    """The arrays as bytes; a checkpoint's facts, which are JSON, without its seconds."""
+    """The arrays as bytes; the facts of a checkpoint, which are JSON, without times."""
     with path.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
         return {
             name: _lasting(json.loads(stored[name].tobytes()))

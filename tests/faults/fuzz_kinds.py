@@ -1,7 +1,7 @@
-"""What is fuzzed: for each kind of input, how a case is made and what reads it.
+"""The kinds of input of the fuzz: for each, a function that makes a case and one that uses it.
 
-A case is made into the current folder, which is its own. What reads it is what the program calls
-for such a file; it returns a word for a result, or raises.
+A case is written to the current folder, which is its own. It is used by the functions that the
+program calls for such a file; they return a word for a result, or raise.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import struct
 import subprocess
 import sys
 import zlib
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
@@ -37,58 +38,52 @@ PLOTS = ("curves", "final", "grid", "tradeoff", "cost", "denoise")
 
 
 class Wrong(AssertionError):
-    """A case did what it must not."""
+    """The program did what it must not do."""
 
 
 @dataclass
 class Bench:
-    """What the cases of one worker share."""
+    """Shared by the cases of one worker."""
 
     folder: Path
     """The seed files."""
     root: Path
     """The checkout."""
     allowed_mb: float = 0.0
-    """Memory that the case at hand may take besides: that of the pixels which it really has."""
-    _kept: dict[str, dict[str, bytes]] = field(default_factory=dict)
+    """Further memory that the current case may take, for the pixels that it really has."""
+    _cache: dict[str, dict[str, bytes]] = field(default_factory=dict)
 
     def files(self, name: str, like: str = "") -> dict[str, bytes]:
-        """Seed files of a folder whose names begin so."""
-        if name not in self._kept:
-            self._kept[name] = seeds.read(self.folder, name)
-        return {key: data for key, data in self._kept[name].items() if key.startswith(like)}
+        """Seed files of a folder whose names start with ``like``."""
+        if name not in self._cache:
+            paths = sorted((self.folder / name).iterdir())
+            self._cache[name] = {path.name: path.read_bytes() for path in paths}
+        return {key: data for key, data in self._cache[name].items() if key.startswith(like)}
 
     def allow(self, rgb: np.ndarray) -> None:
-        """Allow a picture its memory: a GIF of 1 kB may have a canvas of 100 megapixels, which is
-        what the program reads at most.
-        """
+        """Allow an image its memory: a GIF of 1 kB may have a canvas of 100 megapixels."""
         self.allowed_mb = 32 * rgb.shape[0] * rgb.shape[1] / 2**20
 
     @cached_property
     def overrides(self) -> list[list[str]]:
-        """Drawn by hypothesis before the workers began."""
         return json.loads((self.folder / "overrides.json").read_text())
 
     @cached_property
     def training(self) -> Any:
-        """One training, whose checkpoints are read."""
-        from hydra import compose
-
+        """The training that reads the checkpoints."""
         from nstrep.fast import config, training
 
-        with configurations():
+        with seeds.configurations() as compose:
             composed = compose("fast", list(seeds.training_overrides(self.folder)))
             return training.Training(config.check(composed))
 
     @cached_property
     def run(self) -> Any:
-        """One experiment, whose checkpoints are read."""
-        from hydra import compose
+        """The experiment that reads the checkpoints."""
+        from nstrep.config.checks import check
 
-        from nstrep.config.checks import check as checked
-
-        with configurations():
-            return checked(compose("config", list(seeds.run_overrides(self.folder))))
+        with seeds.configurations() as compose:
+            return check(compose("config", list(seeds.run_overrides(self.folder))))
 
 
 @dataclass(frozen=True)
@@ -97,43 +92,28 @@ class Kind:
 
     name: str
     share: int
-    """Of 1000 cases."""
+    """Share of 1000 cases."""
     make: Callable[[Bench, random.Random, int], Any]
-    """Write the case's files and return what ``use`` is called with."""
+    """Writes the files of a case and returns the argument of ``use``."""
     use: Callable[[Bench, Any], str]
 
 
-@contextlib.contextmanager
-def configurations() -> Any:
-    """Hydra knows configs/."""
-    from hydra import initialize_config_dir
-
-    from nstrep import cli
-
-    with initialize_config_dir(version_base="1.3", config_dir=str(cli.config_folder())):
-        yield
-
-
-def damaged(folder: str, like: str = "") -> Callable[[Bench, random.Random, int], Path]:
-    """Cases that are a mutated seed file."""
-
-    def make(bench: Bench, rng: random.Random, number: int) -> Path:
-        found = bench.files(folder, like)
-        name = rng.choice(sorted(found))
-        path = Path(f"{name}.bin")
-        path.write_bytes(mutate.mutated(found[name], rng, list(found.values())))
-        return path
-
-    return make
+def damaged(bench: Bench, rng: random.Random, folder: str, like: str = "") -> Path:
+    """A mutated seed file."""
+    files = bench.files(folder, like)
+    name = rng.choice(sorted(files))
+    path = Path(f"{name}.bin")
+    path.write_bytes(mutate.mutated(files[name], rng, list(files.values())))
+    return path
 
 
 # --- pictures --------------------------------------------------------------------------------
 
 
 def make_picture(bench: Bench, rng: random.Random, number: int) -> Path:
-    """A damaged picture, one that lies about its size, a bomb, or no file at all."""
+    """A damaged image, one with a wrong size in its header, a bomb, or no file at all."""
     if rng.random() < 0.85:
-        return damaged("pictures")(bench, rng, number)
+        return damaged(bench, rng, "pictures")
     path = Path("picture.bin")
     special = rng.choice((lying_png, lying_png, lying_other, texts_png, odd_file))
     special(path, bench, rng)
@@ -141,7 +121,7 @@ def make_picture(bench: Bench, rng: random.Random, number: int) -> Path:
 
 
 def lying_png(path: Path, bench: Bench, rng: random.Random) -> None:
-    """A PNG whose header names a size that its data have not, or data that unfold to more."""
+    """A PNG whose header and data have different sizes."""
     sides = (0, 1, 20, 9000, 9999, 10_001, 65_535, 2**31 - 1, 2**32 - 1)
     header = struct.pack(
         ">IIBBBBB", rng.choice(sides), rng.choice(sides), rng.choice((1, 2, 4, 8, 16)),
@@ -175,7 +155,7 @@ def lying_other(path: Path, bench: Bench, rng: random.Random) -> None:
 
 
 def texts_png(path: Path, bench: Bench, rng: random.Random) -> None:
-    """A PNG with text chunks that are huge, many or of no known text."""
+    """A PNG with text chunks that are huge, many or unknown."""
     parts = mutate.chunks(bench.files("pictures")["png_alpha"])
     count = rng.choice((1, 3, 200))
     for _ in range(count):
@@ -192,25 +172,23 @@ def texts_png(path: Path, bench: Bench, rng: random.Random) -> None:
 
 
 def odd_file(path: Path, bench: Bench, rng: random.Random) -> None:
-    """Something else than a file in its place."""
+    """Something other than a regular file."""
     path.unlink(missing_ok=True)
-    kind = rng.choice(("fifo", "folder", "loop", "device", "empty", "missing", "socket"))
-    if kind == "fifo":
-        os.mkfifo(path)
-    elif kind == "folder":
-        path.mkdir()
-    elif kind == "loop":
-        path.symlink_to(path.name)
-    elif kind == "device":
-        path.symlink_to(rng.choice(("/dev/zero", "/dev/full", "/dev/tty", "/proc/self/mem")))
-    elif kind == "empty":
-        path.write_bytes(b"")
-    elif kind == "socket":
-        path.symlink_to("/proc/self/fd/0")
+    makers: dict[str, Callable[[], object]] = {
+        "fifo": lambda: os.mkfifo(path),
+        "folder": path.mkdir,
+        "loop": lambda: path.symlink_to(path.name),
+        "device": lambda: path.symlink_to(
+            rng.choice(("/dev/zero", "/dev/full", "/dev/tty", "/proc/self/mem"))
+        ),
+        "empty": path.touch,
+        "missing": lambda: None,
+        "socket": lambda: path.symlink_to("/proc/self/fd/0"),
+    }
+    makers[rng.choice(list(makers))]()
 
 
 def use_picture(bench: Bench, path: Path) -> str:
-    """Decode it, as every picture is."""
     from nstrep.images import io as images
 
     rgb = images.load_picture(path).rgb
@@ -221,7 +199,7 @@ def use_picture(bench: Bench, path: Path) -> str:
 
 
 def make_text_picture(bench: Bench, rng: random.Random, number: int) -> Path:
-    """A damaged result, or one with odd text chunks."""
+    """A damaged result, or one with unusual text chunks."""
     path = Path("final.png")
     if rng.random() < 0.5:
         rng.choice((texts_png, lying_png, odd_file))(path, bench, rng)
@@ -231,7 +209,6 @@ def make_text_picture(bench: Bench, rng: random.Random, number: int) -> Path:
 
 
 def use_text_picture(bench: Bench, path: Path) -> str:
-    """Read its texts, and the configuration in them."""
     from nstrep.experiment import from_image
     from nstrep.images import io as images
 
@@ -244,9 +221,9 @@ def use_text_picture(bench: Bench, path: Path) -> str:
 
 
 def make_params(bench: Bench, rng: random.Random, number: int) -> Path:
-    """MXNet's container, damaged anywhere or in its fields."""
-    path = damaged("networks", "params")(bench, rng, number)
-    if rng.random() < 0.5:  # most of a file is numbers: change where the fields are
+    """MXNet's container, damaged anywhere or in its header fields."""
+    path = damaged(bench, rng, "networks", "params")
+    if rng.random() < 0.5:  # most of a file is numbers; the fields are near its ends
         data = bytearray(bench.files("networks", "params")[path.stem])
         for _ in range(rng.choice((1, 2, 3))):
             at = rng.choice((8, 16, *range(24, 80, 4), *range(len(data) - 600, len(data) - 4, 4)))
@@ -255,24 +232,28 @@ def make_params(bench: Bench, rng: random.Random, number: int) -> Path:
     return path
 
 
-def make_npz(bench: Bench, rng: random.Random, number: int) -> Path:
-    """A damaged .npz, or one with objects, other types, lying headers or a bomb inside."""
-    if rng.random() < 0.6:
-        return damaged("networks", "npz")(bench, rng, number)
-    path = Path("network.npz")
-    path.write_bytes(hostile_npz(dict(np.load(io.BytesIO(bench.files("networks")["npz"]))), rng))
-    return path
+def make_npz(folder: str, like: str) -> Callable[[Bench, random.Random, int], Path]:
+    """A damaged .npz, or one with objects, other types, wrong headers or a bomb inside."""
+
+    def make(bench: Bench, rng: random.Random, number: int) -> Path:
+        if rng.random() < 0.6:
+            return damaged(bench, rng, folder, like)
+        path = Path("network.npz")
+        path.write_bytes(hostile_npz(bench.files(folder)[like], rng))
+        return path
+
+    return make
 
 
 class Evil:
-    """Does harm where it is unpickled."""
+    """Acts when it is unpickled."""
 
     def __reduce__(self) -> tuple:
         return os.mkdir, ("pwned",)
 
 
 def npy(array: np.ndarray, header: str | None = None) -> bytes:
-    """An array's bytes, under another header if one is given."""
+    """An array in NumPy's format, with another header if one is given."""
     stream = io.BytesIO()
     np.lib.format.write_array(stream, array, allow_pickle=True)
     data = stream.getvalue()
@@ -282,8 +263,9 @@ def npy(array: np.ndarray, header: str | None = None) -> bytes:
     return data[:8] + struct.pack("<H", len(header)) + header.encode() + data[10 + size :]
 
 
-def hostile_npz(arrays: dict[str, np.ndarray], rng: random.Random) -> bytes:
-    """Arrays as .npz, of which one is not what it should be."""
+def hostile_npz(data: bytes, rng: random.Random) -> bytes:
+    """A .npz with one array that is not what it should be."""
+    arrays = dict(np.load(io.BytesIO(data)))
     members = {f"{name}.npy": npy(array) for name, array in arrays.items()}
     name = rng.choice(sorted(members))
     array = arrays[name.removesuffix(".npy")]
@@ -309,7 +291,7 @@ def hostile_npz(arrays: dict[str, np.ndarray], rng: random.Random) -> bytes:
 
 @lru_cache
 def bomb(shape: tuple[int, ...], members: tuple[str, ...]) -> bytes:
-    """A small .npz of which each array unfolds to hundreds of megabytes, as its header says."""
+    """A small .npz whose arrays each decompress to hundreds of megabytes."""
     stream = io.BytesIO()
     about = {"descr": "<f4", "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(stream, about)
@@ -319,7 +301,7 @@ def bomb(shape: tuple[int, ...], members: tuple[str, ...]) -> bytes:
 def make_pth(bench: Bench, rng: random.Random, number: int) -> Path:
     """A damaged state dict, or a pickle that calls, nests or loops."""
     if rng.random() < 0.6:
-        return damaged("networks", "pth")(bench, rng, number)
+        return damaged(bench, rng, "networks", "pth")
     import pickle
 
     from tests import weight_files
@@ -348,7 +330,6 @@ def make_pth(bench: Bench, rng: random.Random, number: int) -> Path:
 
 
 def use_network(bench: Bench, path: Path) -> str:
-    """Read a loss network."""
     from nstrep.networks.weights import load_weights
     from tests.weight_files import TINY
 
@@ -357,17 +338,7 @@ def use_network(bench: Bench, path: Path) -> str:
     return "network"
 
 
-def make_fast(bench: Bench, rng: random.Random, number: int) -> Path:
-    """A damaged network of nstrep.fast."""
-    if rng.random() < 0.6:
-        return damaged("fast")(bench, rng, number)
-    path = Path("net.npz")
-    path.write_bytes(hostile_npz(dict(np.load(io.BytesIO(bench.files("fast")["net"]))), rng))
-    return path
-
-
 def use_fast(bench: Bench, path: Path) -> str:
-    """Read a transform network."""
     from nstrep.fast import layouts
 
     _, arrays = layouts.load(path)
@@ -376,14 +347,13 @@ def use_fast(bench: Bench, path: Path) -> str:
 
 
 def make_training_checkpoint(bench: Bench, rng: random.Random, number: int) -> Path:
-    """A damaged checkpoint of a training, or one with another state inside."""
     path = Path("checkpoint.npz")
     write_checkpoint(path, bench.files("training")["checkpoint"], rng)
     return path
 
 
 def make_run_checkpoint(bench: Bench, rng: random.Random, number: int) -> Path:
-    """A run that was stopped, with such a checkpoint or a damaged curve beside it."""
+    """A run that was stopped, with a damaged checkpoint or curve."""
     directory = Path("run")
     shutil.copytree(bench.folder / "stopped", directory)
     damage = "curve.csv" if rng.random() < 0.15 else "checkpoint.npz"
@@ -396,15 +366,15 @@ def make_run_checkpoint(bench: Bench, rng: random.Random, number: int) -> Path:
 
 
 def write_checkpoint(path: Path, data: bytes, rng: random.Random) -> None:
-    """A checkpoint that is damaged, or has another state inside."""
+    """A checkpoint that is damaged or contains another state."""
     pick = rng.random()
     if pick < 0.5:
         path.write_bytes(mutate.mutated(data, rng))
         return
-    arrays = dict(np.load(io.BytesIO(data)))
     if pick < 0.75:
-        path.write_bytes(hostile_npz(arrays, rng))
+        path.write_bytes(hostile_npz(data, rng))
         return
+    arrays = dict(np.load(io.BytesIO(data)))
     state = seeds.spoiled(json.loads(arrays["facts"].tobytes()), rng)
     text = seeds.DEEP if rng.random() < 0.1 else json.dumps(state)
     arrays["facts"] = np.frombuffer(text.encode("utf-8", "replace"), np.uint8)
@@ -413,7 +383,7 @@ def write_checkpoint(path: Path, data: bytes, rng: random.Random) -> None:
 
 
 def use_run_checkpoint(bench: Bench, directory: Path) -> str:
-    """Go on with the run; the same command in a sweep would begin it anew."""
+    """Resume the run."""
     from nstrep.analysis import run_reader
     from nstrep.experiment import run as experiment
 
@@ -425,7 +395,6 @@ def use_run_checkpoint(bench: Bench, directory: Path) -> str:
 
 
 def use_training_checkpoint(bench: Bench, path: Path) -> str:
-    """Go on from a checkpoint."""
     training = bench.training
     training.restore(path)
     check(isinstance(training.step, int) and training.step >= 0, "step")
@@ -440,14 +409,13 @@ def make_raw(bench: Bench, rng: random.Random, number: int) -> Path:
     if rng.random() < 0.5:
         path.write_bytes(mutate.mutated(data, rng))
     elif rng.random() < 0.8:
-        path.write_bytes(hostile_npz(dict(np.load(io.BytesIO(data))), rng))
+        path.write_bytes(hostile_npz(data, rng))
     else:
         odd_file(path, bench, rng)
     return Path(".")
 
 
 def use_raw(bench: Bench, folder: Path) -> str:
-    """Read the result before the filter."""
     from nstrep import denoise
 
     rgb = denoise.load_raw(folder)
@@ -460,37 +428,40 @@ def use_raw(bench: Bench, folder: Path) -> str:
 
 
 def make_overrides(bench: Bench, rng: random.Random, number: int) -> list[str]:
-    """What may be typed."""
     return bench.overrides[number % len(bench.overrides)]
 
 
 def use_overrides(bench: Bench, typed: list[str]) -> str:
-    """Compose and check, as the command line does; its errors in its words."""
-    from hydra import compose
-    from omegaconf import OmegaConf
-
-    from nstrep import cli
-    from nstrep.config.checks import check as checked
-    from nstrep.config.fields import absolute_paths
-
-    with configurations():
-        try:
-            config = checked(compose("config", typed))
-            absolute_paths(config)
-            OmegaConf.to_yaml(OmegaConf.structured(config))
-        except Exception as error:
-            plain = cli.plain_error(error)
-            if "unexpected" in str(plain):
-                raise
-            raise plain from None
+    with seeds.configurations() as compose:
+        checked(lambda: compose("config", typed))
     return "configuration"
 
 
+def checked(compose: Callable[[], Any]) -> tuple[Any, str]:
+    """Compose and check, with the error messages of the command line; also as YAML."""
+    from omegaconf import OmegaConf
+
+    from nstrep import cli
+    from nstrep.config.checks import check
+    from nstrep.config.fields import absolute_paths
+
+    try:
+        config = check(compose())
+        absolute_paths(config)
+    except Exception as error:
+        plain = cli.plain_error(error)
+        if "unexpected" in str(plain):
+            raise
+        raise plain from None
+    return config, OmegaConf.to_yaml(OmegaConf.structured(config))
+
+
 def make_from_image(bench: Bench, rng: random.Random, number: int) -> list[str]:
-    """A final.png with another configuration inside."""
+    """A final.png that contains another configuration."""
     from PIL import Image, PngImagePlugin
 
-    stored, inputs = stored_texts(bench.folder)
+    config, inputs = stored_texts(bench.folder)
+    stored, inputs = {**yaml.safe_load(config), "style_image": None}, json.loads(inputs)
     pick = rng.random()
     if pick < 0.5:
         stored = seeds.spoiled(stored, rng, rng.choice((1, 1, 2, 5)))
@@ -511,57 +482,37 @@ def make_from_image(bench: Bench, rng: random.Random, number: int) -> list[str]:
     text = seeds.text_of(stored, rng) if rng.random() < 0.95 else rng.choice(seeds.HOSTILE)
     info = PngImagePlugin.PngInfo()
     info.add_itxt("nstrep.config", text.encode("utf-8", "replace"), zip=True)
-    said = json.dumps(inputs) if rng.random() < 0.95 else rng.choice((seeds.DEEP, "[]", "{", "1"))
-    info.add_itxt("nstrep.inputs", said, zip=True)
+    other = rng.choice((seeds.DEEP, "[]", "{", "1"))
+    info.add_itxt("nstrep.inputs", json.dumps(inputs) if rng.random() < 0.95 else other, zip=True)
     Image.new("RGB", (8, 8)).save("final.png", pnginfo=info)
     return ["from_image=final.png"]
 
 
 @lru_cache
-def _texts(folder: Path) -> tuple[str, str]:
+def stored_texts(folder: Path) -> tuple[str, str]:
+    """The configuration and the inputs that a real result contains."""
     from nstrep.images import io as images
 
     text = images.read_png_text(folder / "runs/real/final.png")
     return text["nstrep.config"], text["nstrep.inputs"]
 
 
-def stored_texts(folder: Path) -> tuple[dict, dict]:
-    """The configuration and the inputs that a real result holds."""
-    config, inputs = _texts(folder)
-    stored = yaml.safe_load(config)
-    stored["style_image"] = None
-    return stored, json.loads(inputs)
-
-
 def use_from_image(bench: Bench, typed: list[str]) -> str:
-    """Compose, take the picture's configuration, check it and read the pictures it names."""
-    from hydra import compose
+    """Compose the configuration of the image, check it and read the images that it names."""
     from hydra.core.hydra_config import HydraConfig
-    from omegaconf import OmegaConf, open_dict
+    from omegaconf import open_dict
 
-    from nstrep import cli
-    from nstrep.config.checks import check as checked
-    from nstrep.config.fields import absolute_paths
     from nstrep.experiment import from_image, image_inputs
 
-    with configurations():
+    with seeds.configurations() as compose:
         composed = compose("config", typed, return_hydra_config=True)
         HydraConfig.instance().set_config(composed)
         with open_dict(composed):
             del composed["hydra"]
-        try:
-            config = checked(from_image.rerun(composed)[0])
-            absolute_paths(config)
-        except Exception as error:
-            plain = cli.plain_error(error)
-            if "unexpected" in str(plain):
-                raise
-            raise plain from None
-    text = OmegaConf.to_yaml(OmegaConf.structured(config))
+        config, text = checked(lambda: from_image.rerun(composed)[0])
     check(seeds.SECRET not in text, "a variable of the environment came into the configuration")
     here = Path.cwd()
-    found = image_inputs.load_pictures(config)
-    for picture in found:
+    for picture in image_inputs.load_pictures(config):
         place = Path(picture.source)
         inside = not place.is_absolute() or place.resolve().is_relative_to(here)
         check(inside, f"read {picture.source}, outside of the folder")
@@ -572,7 +523,7 @@ def use_from_image(bench: Bench, typed: list[str]) -> str:
 
 
 def make_runs(bench: Bench, rng: random.Random, number: int) -> list[str]:
-    """A folder of two to four runs, of which one or more are damaged."""
+    """A folder of one to four runs, some of them damaged."""
     folder = Path(rng.choice(("runs", "runs", "<b>runs&amp;'\"", "r\nuns", "${oc.env:HOME}")))
     names = rng.sample(("real", "0", "1", "broken"), rng.choice((1, 2, 4)))
     for name in names:
@@ -613,7 +564,7 @@ def spoil_run(run: Path, bench: Bench, rng: random.Random) -> None:
 
 
 def parsed(data: bytes) -> Any:
-    """YAML or JSON as data; None where it has been spoiled already."""
+    """YAML or JSON as data; None if it cannot be parsed."""
     try:
         return yaml.safe_load(data.decode())
     except Exception:  # it raises almost anything
@@ -642,7 +593,7 @@ def spoiled_table(text: str, rng: random.Random) -> str:
 
 
 def use_runs(bench: Bench, case: list[str]) -> str:
-    """Read them, or make the table, the page or the figures."""
+    """Read them, or write the table, the page or the figures."""
     from nstrep import collect, plot
     from nstrep.analysis import run_reader
     from nstrep.base.errors import NstrepError
@@ -655,13 +606,13 @@ def use_runs(bench: Bench, case: list[str]) -> str:
             check(one_line(run.reason), "a reason of several lines")
         return "runs"
     command = {"report": report.main, "collect": collect.main, "plot": plot.main}[tool]
-    said = io.StringIO()
+    stderr = io.StringIO()
     try:
-        with contextlib.redirect_stderr(said), contextlib.redirect_stdout(io.StringIO()):
+        with contextlib.redirect_stderr(stderr), contextlib.redirect_stdout(io.StringIO()):
             command([folder, *more])
     except SystemExit as error:
-        line = said.getvalue().strip()
-        check(line.startswith("nstrep: error: ") and one_line(line), f"said {line!r}")
+        line = stderr.getvalue().strip()
+        check(line.startswith("nstrep: error: ") and one_line(line), f"printed {line!r}")
         check(isinstance(error.code, int) and error.code > 0, f"exit code {error.code}")
         raise NstrepError(line) from None
     if tool in ("report", "collect"):
@@ -677,33 +628,27 @@ class Elements(HTMLParser):
 
     def __init__(self, page: str) -> None:
         super().__init__()
-        self.found: set[tuple[str, str]] = set()
-        self.scripts = 0
+        self.tags: Counter[str] = Counter()
+        self.attributes: set[str] = set()
         self.addresses: list[str] = []
         self.feed(page)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.scripts += tag == "script"
-        self.found |= {(tag, name) for name, _ in attrs} | {(tag, "")}
+        self.tags[tag] += 1
+        self.attributes |= {name for name, _ in attrs}
         self.addresses += [text or "" for name, text in attrs if name in ("href", "src")]
 
 
-@lru_cache
-def own_tags(root: Path) -> tuple[set[str], int]:
-    """The elements that the template has, and how many scripts."""
-    template = (root / "nstrep/report/page.html.j2").read_text()
-    return set(re.findall(r"<([a-z][a-z0-9]*)", template)), len(re.findall("<script", template))
-
-
 def check_page(bench: Bench, page: str) -> None:
-    """Nothing of a run is markup, nothing leads elsewhere, and no secret is in it."""
-    tags, scripts = own_tags(bench.root)
+    """No text of a run is markup, no link leads elsewhere, and the page has no secret."""
+    template = (bench.root / "nstrep/report/page.html.j2").read_text()
     elements = Elements(page)
-    odd = {tag for tag, _ in elements.found} - tags
-    check(not odd, f"elements {sorted(odd)} in the page")
-    check(elements.scripts == scripts, f"{elements.scripts} scripts in the page")
-    acting = {name for _, name in elements.found if name.startswith("on")}
-    check(not acting, f"attributes {sorted(acting)} in the page")
+    foreign = set(elements.tags) - set(re.findall(r"<([a-z][a-z0-9]*)", template))
+    check(not foreign, f"elements {sorted(foreign)} in the page")
+    scripts = elements.tags["script"]
+    check(scripts == template.count("<script"), f"{scripts} scripts in the page")
+    acting = sorted(name for name in elements.attributes if name.startswith("on"))
+    check(not acting, f"attributes {acting} in the page")
     for address in elements.addresses:
         check(address.startswith(("#", "./", "data:")), f"an address {address[:80]!r}")
     check(seeds.SECRET not in page, "a variable of the environment came into the page")
@@ -713,7 +658,7 @@ def check_page(bench: Bench, page: str) -> None:
 
 
 def make_command(bench: Bench, rng: random.Random, number: int) -> list[str]:
-    """A command over any of the cases above."""
+    """A command line for any of the cases above."""
     tool = rng.choice(("run", "run", "from_image", "picture", "report", "plot", "stylize", "raw"))
     small = ["max_num_epochs=1", "max_long_edge=48", "model=vgg19_slim", "hydra.run.dir=out"]
     if tool == "run":
@@ -727,47 +672,50 @@ def make_command(bench: Bench, rng: random.Random, number: int) -> list[str]:
         return [f"nstrep.{tool}", make_runs(bench, rng, number)[1]]
     if tool == "stylize":
         picture = bench.folder / "photos/0.png"
-        return ["nstrep.fast.stylize", f"model={make_fast(bench, rng, number)}", f"image={picture}"]
+        return [
+            "nstrep.fast.stylize",
+            f"model={make_npz('fast', 'net')(bench, rng, number)}",
+            f"image={picture}",
+        ]
     return ["nstrep.denoise", str(make_raw(bench, rng, number)), "--tv", "0.1"]
 
 
 def use_command(bench: Bench, command: list[str]) -> str:
-    """Run it in its own process: an exit code, and no traceback."""
+    """Run it in its own process: it needs a proper exit code and no traceback."""
     from nstrep.base.errors import NstrepError
 
     done = subprocess.run(
         [sys.executable, "-m", *command], capture_output=True, stdin=subprocess.DEVNULL
     )
-    said = done.stderr.decode(errors="replace")
+    stderr = done.stderr.decode(errors="replace")
     check(done.returncode >= 0, f"died of signal {-done.returncode}")
-    check("Traceback" not in said, f"a traceback: {said[-500:]}")
-    check("unexpected" not in said, f"said {said[-500:]}")
+    check("Traceback" not in stderr, f"a traceback: {stderr[-500:]}")
+    check("unexpected" not in stderr, f"printed {stderr[-500:]}")
     typed = any(seeds.SECRET_VARIABLE in word for word in command)
-    printed = said + done.stdout.decode(errors="replace")
+    printed = stderr + done.stdout.decode(errors="replace")
     check(typed or seeds.SECRET not in printed, "a secret was printed")
     if done.returncode:
-        lines = [line for line in said.splitlines() if line.startswith("nstrep: error: ")]
-        check(len(lines) == 1, f"{len(lines)} error lines: {said[-500:]}")
+        lines = [line for line in stderr.splitlines() if line.startswith("nstrep: error: ")]
+        check(len(lines) == 1, f"{len(lines)} error lines: {stderr[-500:]}")
         raise NstrepError(lines[0])
     return command[0]
 
 
-def check(right: bool, what: str) -> None:
-    """Raise Wrong unless it is right."""
-    if not right:
-        raise Wrong(what)
+def check(is_right: bool, message: str) -> None:
+    if not is_right:
+        raise Wrong(message)
 
 
 def one_line(text: str) -> bool:
-    """Whether text may stand in a message: printable, on one line, not endless."""
+    """Whether text may be part of a message: printable, one line, not endless."""
     return (text.isprintable() or not text) and len(text) <= 10_000
 
 
-# --- what the harness must notice ------------------------------------------------------------
+# --- controls --------------------------------------------------------------------------------
 
 
 def do_wrong(bench: Bench, what: str) -> str:
-    """Go wrong in one of the ways that count."""
+    """Fail in a way that the harness must notice."""
     if what == "crash":
         os.kill(os.getpid(), signal.SIGSEGV)
     if what == "loop":
@@ -782,7 +730,7 @@ def do_wrong(bench: Bench, what: str) -> str:
 
 
 CONTROLS = ("crash", "loop", "memory", "obeyed", "exception")
-"""Cases that are wrong, so that a test can see that each is noticed; no part of a fuzz."""
+"""Cases that are wrong, for a test of the harness; no part of a fuzz."""
 
 KINDS = {
     kind.name: kind
@@ -791,10 +739,15 @@ KINDS = {
         Kind("pictures", 220, make_picture, use_picture),
         Kind("texts of PNGs", 50, make_text_picture, use_text_picture),
         Kind("networks: .params", 110, make_params, use_network),
-        Kind("networks: .npz", 90, make_npz, use_network),
+        Kind("networks: .npz", 90, make_npz("networks", "npz"), use_network),
         Kind("networks: .pth", 90, make_pth, use_network),
-        Kind("networks: .h5", 30, damaged("networks", "h5"), use_network),
-        Kind("fast networks", 60, make_fast, use_fast),
+        Kind(
+            "networks: .h5",
+            30,
+            lambda bench, rng, _: damaged(bench, rng, "networks", "h5"),
+            use_network,
+        ),
+        Kind("fast networks", 60, make_npz("fast", "net"), use_fast),
         Kind("checkpoints of runs", 50, make_run_checkpoint, use_run_checkpoint),
         Kind("checkpoints of trainings", 50, make_training_checkpoint, use_training_checkpoint),
         Kind("raw.npz of runs", 40, make_raw, use_raw),

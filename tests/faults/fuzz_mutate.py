@@ -1,7 +1,7 @@
-"""Files turned into damaged and hostile ones: bytes, and the containers that have checksums.
+"""Damages files: their bytes, and the contents of containers that have checksums.
 
-Damage to a file with checksums is found by these, and what lies behind them is never reached. So
-PNG chunks and zip members are also changed from inside, with their checksums made right again.
+A checksum reveals most damage before anything else is read. PNG chunks and zip members are
+therefore also changed with correct checksums.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ import zlib
 from collections.abc import Callable, Sequence
 
 EXTREMES = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 1 << 40)
-"""Numbers at which sizes and counts tip over."""
+"""Numbers at which sizes and counts overflow."""
 
-HEAD = 1024
-"""Bytes at either end of a file, where headers and directories lie."""
+HEADER = 1024
+"""Bytes at either end of a file, where headers and directories are."""
 
 PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 
@@ -26,7 +26,7 @@ def place(data: bytes, rng: random.Random) -> int:
     """A position, half of the time near an end of the file."""
     size = len(data)
     if rng.random() < 0.5:
-        offset = rng.randrange(min(size, HEAD)) if size else 0
+        offset = rng.randrange(min(size, HEADER)) if size else 0
         return offset if rng.random() < 0.7 else max(0, size - 1 - offset)
     return rng.randrange(size) if size else 0
 
@@ -40,52 +40,44 @@ def flip(data: bytes, rng: random.Random) -> bytes:
     return bytes(changed)
 
 
-def truncate(data: bytes, rng: random.Random) -> bytes:
-    """Cut the end off."""
-    return data[: place(data, rng)]
-
-
-def number(data: bytes, rng: random.Random) -> bytes:
-    """Write an extreme number over some bytes."""
-    start = place(data, rng)
+def overwrite(data: bytes, rng: random.Random) -> bytes:
+    """Write an extreme number, random bytes or, as after a power cut, zeros over a range."""
     code = rng.choice("BHIQ")
     value = rng.choice(EXTREMES) & (256 ** struct.calcsize(code) - 1)
-    packed = struct.pack(rng.choice("<>") + code, value)
-    return data[:start] + packed + data[start + len(packed) :]
-
-
-def noise(data: bytes, rng: random.Random) -> bytes:
-    """Write random bytes over a range."""
-    start, size = place(data, rng), rng.choice((1, 4, 16, 256))
-    return data[:start] + rng.randbytes(size) + data[start + size :]
+    new = rng.choice((
+        struct.pack(rng.choice("<>") + code, value),
+        rng.randbytes(rng.choice((1, 4, 16, 256))),
+        bytes(rng.choice((8, 512, 4096))),
+    ))  # fmt: skip
+    start = place(data, rng)
+    return data[:start] + new[: max(8, len(data) - start)] + data[start + len(new) :]
 
 
 def remove(data: bytes, rng: random.Random) -> bytes:
-    """Take a range out."""
+    """Remove a range."""
     start = place(data, rng)
     return data[:start] + data[start + rng.choice((1, 2, 7, 64, 1000)) :]
 
 
 def repeat(data: bytes, rng: random.Random) -> bytes:
-    """Copy a range to behind itself, or to the end."""
+    """Repeat a range in its place, or at the end."""
     start, size = place(data, rng), rng.choice((1, 8, 100, 5000))
     part = data[start : start + size]
     return data + part if rng.random() < 0.5 else data[:start] + part + data[start:]
 
 
-def zeros(data: bytes, rng: random.Random) -> bytes:
-    """Blank a range, as a disk does after a power cut."""
-    start, size = place(data, rng), rng.choice((8, 512, 4096))
-    return data[:start] + bytes(min(size, len(data) - start)) + data[start + size :]
+def truncate(data: bytes, rng: random.Random) -> bytes:
+    """Remove the end."""
+    return data[: place(data, rng)]
 
 
 MUTATIONS: tuple[Callable[[bytes, random.Random], bytes], ...] = (
-    flip, truncate, number, noise, remove, repeat, zeros,
+    flip, overwrite, overwrite, overwrite, remove, repeat, truncate,
 )  # fmt: skip
 
 
 def mutated(data: bytes, rng: random.Random, others: Sequence[bytes] = ()) -> bytes:
-    """One to four changes; at times the end of another file, or one behind a checksum."""
+    """One to four changes, some with correct checksums or with the end of another file."""
     for _ in range(rng.choice((1, 1, 1, 2, 4))):
         if others and rng.random() < 0.05:
             other = rng.choice(others)
@@ -105,15 +97,15 @@ def chunk(kind: bytes, data: bytes) -> bytes:
 
 
 def chunks(data: bytes) -> list[tuple[bytes, bytes]]:
-    """Kind and content of the chunks of a PNG, as far as they are whole."""
-    found, start = [], len(PNG_MAGIC)
+    """Kind and content of the complete chunks of a PNG."""
+    parts, start = [], len(PNG_MAGIC)
     while start + 12 <= len(data):
         (size,) = struct.unpack(">I", data[start : start + 4])
         if start + 12 + size > len(data):
             break
-        found.append((data[start + 4 : start + 8], data[start + 8 : start + 8 + size]))
+        parts.append((data[start + 4 : start + 8], data[start + 8 : start + 8 + size]))
         start += 12 + size
-    return found
+    return parts
 
 
 def png_of(parts: Sequence[tuple[bytes, bytes]]) -> bytes:
@@ -122,7 +114,7 @@ def png_of(parts: Sequence[tuple[bytes, bytes]]) -> bytes:
 
 
 def inside_png(data: bytes, rng: random.Random) -> bytes:
-    """Change what a chunk holds, or the chunks' order, under right checksums."""
+    """Change, copy or remove a chunk, with correct checksums."""
     parts = chunks(data)
     if not parts:
         return flip(data, rng)
@@ -146,7 +138,7 @@ def inside_png(data: bytes, rng: random.Random) -> bytes:
 
 
 def inside_zip(data: bytes, rng: random.Random) -> bytes:
-    """Change what a member holds, under right checksums; as is where the archive is damaged."""
+    """Change, rename or remove a member, with correct checksums."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             members = {info.filename: archive.read(info) for info in archive.infolist()}
@@ -173,9 +165,10 @@ def zip_of(members: dict[str, bytes], packing: int = zipfile.ZIP_DEFLATED) -> by
 
 
 def zeros_npz(header: bytes, size: int, names: Sequence[str]) -> bytes:
-    """A small .npz whose members all are a header and so many zeros, in no time.
+    """A small .npz whose members are all a header and many zeros.
 
-    A block of packed zeros that refers to nothing before it can stand many times in a row.
+    A block of compressed zeros that refers to nothing before it can be repeated, which takes no
+    time.
     """
     block = bytes(1 << 20)
     packer = zlib.compressobj(9, zlib.DEFLATED, -15)

@@ -1,7 +1,7 @@
-"""Cases in processes that live long, and are watched: a crash or a hang is a finding, not the end.
+"""Runs cases in long-lived processes that are watched: a crash or a hang is a finding.
 
-A worker carries out one case after the other, under an alarm and a limit of memory. Where a case
-kills it, or keeps it beyond the alarm, the one that watches notes that and starts another.
+A worker runs one case after the other, with an alarm and a limit of memory. If a case kills it, or
+keeps it beyond the alarm, the watching process notes that and starts another worker.
 """
 
 from __future__ import annotations
@@ -24,21 +24,24 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
 SECONDS = 10.0
-"""Of the processor's time: a case that takes more hangs, on a busy machine too."""
+"""Processor time after which a case hangs, on a busy machine too."""
 
 WAITING = 120.0
-"""Seconds by the clock: a case that waits for something hangs. Commands, which start Python and
-MXNet in a process of their own and may run an epoch, count by the clock alone."""
+"""Seconds after which a case that waits for something hangs. Commands, which start Python and MXNet
+in a process of their own, are timed by the clock alone."""
 
 MEMORY_MB = 500.0
-"""That a case may take above what the worker held before, beside 32 bytes for each pixel that a
-picture really has, of which there are MAX_PIXELS at most."""
+"""Allowed above what the worker held before, beside 32 bytes per pixel of a decoded image, of
+which there are MAX_PIXELS at most."""
 
 GRACE = 30.0
-"""After the alarm; whoever has not come back then is killed."""
+"""Seconds after the alarm; a worker that has not answered then is killed."""
 
 ADDRESSES = 6 * 2**30
-"""Bytes of address space that a worker may add, so that a bomb does not take the machine."""
+"""Bytes of address space that a worker may add, to protect the machine."""
+
+ENDS = ("result", "error", "wrong")
+"""A result, a one-line error, or anything else."""
 
 
 @dataclass(frozen=True)
@@ -56,23 +59,21 @@ class Outcome:
 
     job: Job
     end: str
-    """``result``, ``error`` (one plain line) or ``wrong``."""
-    said: str
+    message: str
     seconds: float
-    """Of the processor's time; of commands by the clock."""
+    """Processor time; for commands by the clock."""
     mb: float
     """Memory above what the worker held before."""
 
 
 class Hang(BaseException):
-    """The alarm; not an Exception, so that no reader takes it for damage."""
+    """Raised by the alarm. It is no Exception, so that no reader takes it for a corrupt file."""
 
 
 def run(jobs: list[Job], workers: int, seeds: Path, keep: Path) -> Iterator[Outcome]:
-    """Carry the cases out, and yield their ends as they come."""
-    context = mp.get_context("spawn")
+    """Run the cases, and yield their outcomes as they come."""
     waiting = list(reversed(jobs))
-    crew = [Worker(context, seeds, keep) for _ in range(min(workers, len(jobs)))]
+    crew = [Worker(seeds, keep) for _ in range(min(workers, len(jobs)))]
     try:
         while waiting or any(worker.job for worker in crew):
             for worker in crew:
@@ -81,7 +82,7 @@ def run(jobs: list[Job], workers: int, seeds: Path, keep: Path) -> Iterator[Outc
             busy = [worker for worker in crew if worker.job]
             wait([worker.pipe for worker in busy], timeout=1.0)
             for worker in busy:
-                outcome = worker.ended()
+                outcome = worker.outcome()
                 if outcome is not None:
                     yield outcome
     finally:
@@ -90,17 +91,18 @@ def run(jobs: list[Job], workers: int, seeds: Path, keep: Path) -> Iterator[Outc
 
 
 class Worker:
-    """A process and the case that it is at."""
+    """A process and its current case."""
 
-    def __init__(self, context: mp.context.SpawnContext, seeds: Path, keep: Path) -> None:
-        self._context, self._seeds, self._keep = context, seeds, keep
+    def __init__(self, seeds: Path, keep: Path) -> None:
+        self._seeds, self._keep = seeds, keep
         self.job: Job | None = None
         self._begin()
 
     def _begin(self) -> None:
+        context = mp.get_context("spawn")
         self.folder = Path(tempfile.mkdtemp(prefix="nstrep-fuzz-"))
-        self.pipe, other = self._context.Pipe()
-        self.process = self._context.Process(
+        self.pipe, other = context.Pipe()
+        self.process = context.Process(
             target=work, args=(other, self._seeds, self.folder, self._keep), daemon=False
         )
         self.process.start()
@@ -111,39 +113,30 @@ class Worker:
         self.job, self.since = job, time.monotonic()
         self.pipe.send(job)
 
-    def ended(self) -> Outcome | None:
-        """How the case ended; None while it goes on."""
+    def outcome(self) -> Outcome | None:
+        """The outcome of the case; None while it runs."""
         passed = time.monotonic() - self.since
         if self.pipe.poll():
-            try:
+            with contextlib.suppress(EOFError, OSError):
                 outcome = self.pipe.recv()
-            except (EOFError, OSError):
-                return self._lost(f"the process died ({self._death()})", passed)
-            self.job = None
-            return outcome
-        if not self.process.is_alive():
-            return self._lost(f"the process died ({self._death()})", passed)
-        limit = WAITING + GRACE + (60 if not self.is_ready() else 0)
-        if passed > limit:
+                self.job = None
+                return outcome
+        elif self.process.is_alive():
+            is_ready = (self.folder / "ready").exists()  # imports take a while on a busy machine
+            if passed <= WAITING + GRACE + (0 if is_ready else 60):
+                return None
             return self._lost(f"hangs, and no alarm ends it ({passed:.0f} s)", passed)
-        return None
-
-    def is_ready(self) -> bool:
-        """Whether it has imported what it needs, which takes a while on a busy machine."""
-        return (self.folder / "ready").exists()
-
-    def _death(self) -> str:
         self.process.join(5)
         code = self.process.exitcode
-        return signal.Signals(-code).name if code is not None and code < 0 else f"exit {code}"
+        death = signal.Signals(-code).name if code is not None and code < 0 else f"exit {code}"
+        return self._lost(f"the process died ({death})", passed)
 
-    def _lost(self, what: str, passed: float) -> Outcome:
-        job = self.job
+    def _lost(self, message: str, passed: float) -> Outcome:
+        job, self.job = self.job, None
         pack(self.folder / "case", self._keep, job)
         self.stop()
-        self.job = None
         self._begin()
-        return Outcome(job, "wrong", what, passed, 0.0)
+        return Outcome(job, "wrong", message, passed, 0.0)
 
     def stop(self) -> None:
         """End the process and remove its folder."""
@@ -155,7 +148,7 @@ class Worker:
 
 
 def pack(case: Path, keep: Path, job: Job) -> None:
-    """Keep a case's files; as an archive, since they may be pipes and links."""
+    """Store a case's files; as an archive, since some are pipes and links."""
     if case.is_dir():
         keep.mkdir(parents=True, exist_ok=True)
         name = f"{job.kind}-{job.seed}-{job.number}".replace(" ", "_").replace(":", "")
@@ -167,15 +160,13 @@ def pack(case: Path, keep: Path, job: Job) -> None:
 
 
 def work(pipe: Connection, seeds: Path, folder: Path, keep: Path) -> None:
-    """Carry out cases until the pipe closes."""
+    """Run cases until the pipe closes."""
     from tests.faults import fuzz_seeds
 
     os.environ[fuzz_seeds.SECRET_VARIABLE] = fuzz_seeds.SECRET
     null = os.open(os.devnull, os.O_RDWR)
-    os.dup2(null, 0)
-    if "NSTREP_FUZZ_LOUD" not in os.environ:
-        os.dup2(null, 1)
-        os.dup2(null, 2)
+    for descriptor in range(1 if "NSTREP_FUZZ_LOUD" in os.environ else 3):
+        os.dup2(null, descriptor)
     for alarm in (signal.SIGALRM, signal.SIGPROF):
         signal.signal(alarm, _alarm)
     from nstrep.base import command_line
@@ -184,7 +175,7 @@ def work(pipe: Connection, seeds: Path, folder: Path, keep: Path) -> None:
     from nstrep.report import page  # noqa: F401
     from tests.faults import fuzz_kinds
 
-    lines = Lines()
+    lines = Lines(logging.INFO)
     lines.setFormatter(command_line.LineFormatter())
     logging.getLogger().addHandler(lines)
     with open("/proc/self/statm") as statm:
@@ -202,8 +193,8 @@ def work(pipe: Connection, seeds: Path, folder: Path, keep: Path) -> None:
         shutil.rmtree(case, ignore_errors=True)
         case.mkdir()
         os.chdir(case)
-        lines.clear()
-        outcome = carry_out(fuzz_kinds, bench, job, lines)
+        lines.messages = []
+        outcome = run_case(fuzz_kinds, bench, job, lines)
         os.chdir(folder)
         if outcome.end == "wrong":
             pack(case, keep, job)
@@ -211,27 +202,20 @@ def work(pipe: Connection, seeds: Path, folder: Path, keep: Path) -> None:
 
 
 class Lines(logging.Handler):
-    """The lines that were logged."""
+    """Collects the lines that are logged."""
 
-    def __init__(self) -> None:
-        super().__init__(logging.INFO)
-        self.clear()
-
-    def clear(self) -> None:
-        """Forget them."""
-        self.said: list[str] = []
+    messages: list[str]
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep a line."""
-        self.said.append(self.format(record))
+        self.messages.append(self.format(record))
 
 
 def _alarm(number: int, frame: object) -> None:
     raise Hang
 
 
-def carry_out(fuzz_kinds: object, bench: object, job: Job, lines: Lines) -> Outcome:
-    """Make a case, let it be read, and say how that ended."""
+def run_case(fuzz_kinds: object, bench: object, job: Job, lines: Lines) -> Outcome:
+    """Make a case, let the program read it, and judge the end."""
     from nstrep.base import process_memory
     from nstrep.base.errors import NstrepError
 
@@ -246,28 +230,28 @@ def carry_out(fuzz_kinds: object, bench: object, job: Job, lines: Lines) -> Outc
     signal.setitimer(signal.ITIMER_REAL, WAITING)
     signal.setitimer(signal.ITIMER_PROF, SECONDS)
     try:
-        end, said = "result", kind.use(bench, argument)
+        end, message = "result", kind.use(bench, argument)
     except NstrepError as error:
-        end, said = "error", str(error)
-        if not fuzz_kinds.one_line(said) or not said:
-            end, said = "wrong", f"an error of several lines: {said[:500]!r}"
-        elif isinstance(argument, Path) and argument.name not in said:
-            end, said = "wrong", f"an error that does not name the file: {said[:500]}"
+        end, message = "error", str(error)
+        if not fuzz_kinds.one_line(message) or not message:
+            end, message = "wrong", f"an error of several lines: {message[:500]!r}"
+        elif isinstance(argument, Path) and argument.name not in message:
+            end, message = "wrong", f"an error that does not name the file: {message[:500]}"
     except Hang:
-        end, said = "wrong", "hangs: " + traceback.format_exc()[-1500:]
-    except BaseException:  # whatever else comes out is a finding
-        end, said = "wrong", traceback.format_exc()[-2500:]
+        end, message = "wrong", "hangs: " + traceback.format_exc()[-1500:]
+    except BaseException:  # everything else is a finding
+        end, message = "wrong", traceback.format_exc()[-2500:]
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.setitimer(signal.ITIMER_PROF, 0)
     seconds = clock() - began
     mb = max(0.0, process_memory.memory_mb()["peak"] - before)
     if end != "wrong":
-        odd = [line for line in lines.said if not fuzz_kinds.one_line(line)]
+        broken = [line for line in lines.messages if not fuzz_kinds.one_line(line)]
         if mb > MEMORY_MB + bench.allowed_mb:
-            end, said = "wrong", f"took {mb:.0f} MB ({said[:300]})"
+            end, message = "wrong", f"took {mb:.0f} MB ({message[:300]})"
         elif Path("pwned").exists():
-            end, said = "wrong", "the file was obeyed"
-        elif odd:
-            end, said = "wrong", f"a log line that is none: {odd[0][:300]!r}"
-    return Outcome(job, end, said, seconds, mb)
+            end, message = "wrong", "the file was obeyed"
+        elif broken:
+            end, message = "wrong", f"a log entry of several lines: {broken[0][:300]!r}"
+    return Outcome(job, end, message, seconds, mb)

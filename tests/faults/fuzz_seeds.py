@@ -1,7 +1,6 @@
-"""Good files for the fuzz to damage, made by the project itself, and texts that try to do harm.
+"""Valid files for the fuzz to damage, made by the project itself, and malicious texts.
 
-``python -m tests.faults.fuzz_seeds FOLDER`` makes the files, in a process of its own: the one that
-watches the fuzz stays small.
+``python -m tests.faults.fuzz_seeds FOLDER`` writes the files.
 """
 
 from __future__ import annotations
@@ -12,14 +11,16 @@ import json
 import random
 import shutil
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import yaml
 from PIL import Image, ImageCms
 
 SECRET = "fuzz-secret-1f7c"
-"""In the environment of every case: it must not come out of a stored configuration."""
+"""A value in the environment of every case, which no file may reveal."""
 
 SECRET_VARIABLE = "NSTREP_FUZZ_SECRET"
 
@@ -42,7 +43,7 @@ PNG_SIZE = (20, 30)
 
 
 def value(rng: random.Random) -> object:
-    """Something that may stand for a value in YAML or JSON."""
+    """A value for YAML or JSON."""
     pick = rng.random()
     if pick < 0.6:
         return rng.choice(HOSTILE)
@@ -76,7 +77,7 @@ def spoiled(node: object, rng: random.Random, changes: int = 1) -> object:
 
 
 def text_of(tree: object, rng: random.Random) -> str:
-    """A tree as YAML, now and then with what plain data has not: tags, anchors, merges."""
+    """A tree as YAML, sometimes with tags, anchors or merges."""
     text = yaml.safe_dump(tree, sort_keys=False, allow_unicode=True)
     if rng.random() < 0.25:
         lines = text.splitlines()
@@ -91,7 +92,7 @@ def text_of(tree: object, rng: random.Random) -> str:
         key = lines[index].partition(":")[0]
         lines[index] = f"{key}: {extra}"
         text = "\n".join(lines)
-    if rng.random() < 0.03:  # a few lines that unfold to gigabytes
+    if rng.random() < 0.03:  # a few lines that expand to gigabytes
         levels = [f"a{i}: &a{i} [{','.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 10)]
         text = "\n".join(["a0: &a0 x", *levels, text])
     if rng.random() < 0.03:
@@ -103,7 +104,7 @@ def text_of(tree: object, rng: random.Random) -> str:
 
 
 def pictures() -> dict[str, bytes]:
-    """A picture in every format, depth and colour model that is read."""
+    """An image in every format, depth and colour model that is read."""
     import tifffile
 
     rng = np.random.default_rng(0)
@@ -114,9 +115,10 @@ def pictures() -> dict[str, bytes]:
     exif = Image.Exif()
     exif[0x0112] = 6
 
-    def saved(mode: str, kind: str, **options: object) -> bytes:
+    def saved(mode: str, kind: str, pixels: np.ndarray = rgb, **options: object) -> bytes:
         stream = io.BytesIO()
-        Image.fromarray(rgb).convert(mode).save(stream, kind, **options)
+        image = Image.fromarray(pixels)
+        (image if mode == "as is" else image.convert(mode)).save(stream, kind, **options)
         return stream.getvalue()
 
     def tiff(array: np.ndarray, **options: object) -> bytes:
@@ -124,12 +126,7 @@ def pictures() -> dict[str, bytes]:
         tifffile.imwrite(stream, array, **options)
         return stream.getvalue()
 
-    def grey16() -> bytes:
-        stream = io.BytesIO()
-        Image.fromarray(deep[..., 0]).save(stream, "PNG")
-        return stream.getvalue()
-
-    found = {
+    return {
         "jpeg": saved("RGB", "JPEG", icc_profile=srgb, exif=exif.tobytes()),
         "jpeg_cmyk": saved("CMYK", "JPEG"),
         "jpeg_progressive": saved("L", "JPEG", progressive=True, icc_profile=icc),
@@ -138,7 +135,7 @@ def pictures() -> dict[str, bytes]:
         "png_palette": saved("P", "PNG", transparency=3),
         "png_1": saved("1", "PNG"),
         "png_grey_alpha": saved("LA", "PNG", icc_profile=icc),
-        "png_16": grey16(),
+        "png_16": saved("as is", "PNG", deep[..., 0]),
         "webp": saved("RGB", "WEBP", icc_profile=srgb, exif=exif.tobytes()),
         "webp_lossless": saved("RGBA", "WEBP", lossless=True),
         "bmp": saved("RGB", "BMP"),
@@ -152,7 +149,6 @@ def pictures() -> dict[str, bytes]:
         "tiff_float": tiff((rgb / 255).astype(np.float32), photometric="rgb", tile=(16, 16)),
         "tiff_planes": tiff(np.moveaxis(deep, -1, 0), photometric="rgb", planarconfig="separate"),
     }
-    return found
 
 
 def networks() -> dict[str, bytes]:
@@ -173,13 +169,23 @@ def networks() -> dict[str, bytes]:
     return found
 
 
+@contextlib.contextmanager
+def configurations() -> Iterator[Callable[..., Any]]:
+    """Hydra's compose for configs/."""
+    from hydra import compose, initialize_config_dir
+
+    from nstrep import cli
+
+    with initialize_config_dir(version_base="1.3", config_dir=str(cli.config_folder())):
+        yield compose
+
+
 def make(folder: Path) -> None:
     """Write all seed files: pictures/, networks/, fast/, runs/ of a real run and of made-up ones,
     stopped/ of a run with a checkpoint and training/ with one.
     """
-    from hydra import compose, initialize_config_dir
+    from hydra import compose
 
-    from nstrep import cli
     from nstrep.config.checks import check
     from nstrep.experiment import run
     from nstrep.fast import config as fast_config
@@ -188,9 +194,9 @@ def make(folder: Path) -> None:
     from nstrep.fast.network import initial
     from tests.runs import write_run
 
-    for name, made in (("pictures", pictures), ("networks", networks)):
+    for name, files in (("pictures", pictures()), ("networks", networks())):
         (folder / name).mkdir(parents=True)
-        for file, data in made().items():
+        for file, data in files.items():
             (folder / name / file).write_bytes(data)
     photos = folder / "photos"
     photos.mkdir()
@@ -198,15 +204,13 @@ def make(folder: Path) -> None:
     for index in range(3):
         pixels = rng.integers(0, 256, (40, 48, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(photos / f"{index}.png")
-    with initialize_config_dir(version_base="1.3", config_dir=str(cli.config_folder())):
-        small = compose("config", [*run_overrides(folder), "max_num_epochs=1"])
-        stopped = compose("config", list(run_overrides(folder)))
-        train = compose("fast", list(training_overrides(folder)))
-        checked, trained = check(small), fast_config.check(train)
-        interrupted = check(stopped)
-    run.run(checked, folder / "runs" / "real")
+    with configurations() as compose:
+        short = check(compose("config", [*run_overrides(folder), "max_num_epochs=1"]))
+        whole = check(compose("config", list(run_overrides(folder))))
+        trained = fast_config.check(compose("fast", list(training_overrides(folder))))
+    run.run(short, folder / "runs" / "real")
     with contextlib.suppress(KeyboardInterrupt):
-        run.run(interrupted, folder / "stopped", callback=interrupt)
+        run.run(whole, folder / "stopped", callback=interrupt)
     for number, weight in enumerate(("content_weight=1", "content_weight=20")):
         write_run(folder / "runs" / str(number), weight, seed=number)
     write_run(folder / "runs" / "broken", "seed=3", status="failed", reason="no")
@@ -226,7 +230,7 @@ def interrupt(step: object) -> None:
 
 
 def run_overrides(folder: Path) -> tuple[str, ...]:
-    """The smallest run: what its checkpoint belongs to."""
+    """The run whose checkpoints are damaged."""
     return (
         "model=vgg19_slim", "max_long_edge=48", "max_num_epochs=5", "content=chelsea",
         "checkpoint_seconds=0", f"style_image={folder / 'photos' / '0.png'}",
@@ -234,7 +238,7 @@ def run_overrides(folder: Path) -> tuple[str, ...]:
 
 
 def training_overrides(folder: Path) -> tuple[str, ...]:
-    """The smallest training: what the checkpoint belongs to."""
+    """The training whose checkpoints are damaged."""
     photos = folder / "photos"
     return (
         "data.size=32", "style_size=32", "batch_size=1", "model=vgg19_slim", "data.held_out=1",
@@ -298,13 +302,8 @@ def overrides(count: int, seed: int) -> list[list[str]]:
 
 
 def quoted(text: str) -> str:
-    """A text as Hydra takes it whole."""
+    """A text quoted for Hydra."""
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
-
-
-def read(folder: Path, name: str) -> dict[str, bytes]:
-    """The seed files of a folder by their names."""
-    return {path.name: path.read_bytes() for path in sorted((folder / name).iterdir())}
 
 
 if __name__ == "__main__":

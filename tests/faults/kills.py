@@ -1,13 +1,12 @@
-"""``kill -9`` at random moments, and whether the same command comes to the same results.
+"""``kill -9`` at random moments, and whether the same command leads to the same results.
 
-A life is a command that is killed one to three times and then left to end. Half of the moments
-are drawn uniformly over the time that the command takes by itself, half are those at which a
-certain file appears, temporary ones included.
+A life is a command that is killed one to three times and then runs to its end. Half of the moments
+are drawn uniformly over the duration of the undisturbed command; half are those at which a certain
+file appears, temporary files included.
 """
 
 from __future__ import annotations
 
-import csv
 import shutil
 import time
 from collections import Counter
@@ -24,8 +23,9 @@ from tests.faults.harness import (
     TRAINING,
     Command,
     Row,
-    faults_of,
+    run,
     say,
+    write_csv,
 )
 
 APPEARING = (
@@ -34,9 +34,8 @@ APPEARING = (
 )  # fmt: skip
 """Files of a run at whose appearance it is killed."""
 
-
 LAST = ("raw.npz", "net.npz")
-"""Files that show that the optimisation is over, of a run and of a training."""
+"""Files that a run or a training writes after its optimisation."""
 
 
 @dataclass(frozen=True)
@@ -46,22 +45,22 @@ class Target:
     name: str
     arguments: tuple[str, ...]
     results: str
-    """The folder of its results; a pattern."""
+    """Folder of its results; a pattern."""
     kills: int
-    """At least so many in all."""
+    """Least number of kills in all."""
     module: str = "nstrep.run"
     again: tuple[str, ...] = ()
-    """Typed besides when it is to go on."""
+    """Further arguments if it is to continue."""
     appearing: tuple[str, ...] = ()
-    """Files of its results at whose appearance it is killed, besides those of its runs."""
+    """Files of its results at whose appearance it is killed, beside those of its runs."""
     runs: str = ""
-    """Where its run directories are below the results; a pattern."""
+    """Run directories below the results; a pattern."""
     interval: float = 0.1
-    """Seconds of optimisation between two checkpoints, at most."""
+    """Most seconds of optimisation between two checkpoints."""
     steps: int = 0
-    """Or steps, at most."""
+    """Or most steps."""
     parent_alone: bool = False
-    """Only the process that was started is killed: its workers are left behind."""
+    """Whether only the process that was started is killed, and its workers are left behind."""
 
 
 RUN = (*TINY, "max_num_epochs=150", *CHECKPOINTS, "save_epochs=20")
@@ -99,70 +98,61 @@ class Life:
     target: Target
     folder: Path
     whole: Path
-    """The results of the uninterrupted command."""
+    """Results of the uninterrupted command."""
     seconds: float
-    """What that took."""
+    """Its duration."""
     kills: list[dict[str, object]] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
 
     @property
     def results(self) -> Path:
-        """The folder of the results; it may not be there yet."""
+        """Folder of the results, which may not exist yet."""
         return next(self.folder.glob(self.target.results), self.folder / "nothing")
 
     def runs(self) -> list[Path]:
-        """Run directories by now."""
+        """The run directories so far."""
         pattern = self.target.runs
-        found = sorted(self.results.glob(pattern)) if pattern else [self.results]
-        return [run for run in found if run.is_dir()]
+        runs = sorted(self.results.glob(pattern)) if pattern else [self.results]
+        return [run for run in runs if run.is_dir()]
 
     def start(self) -> Command:
-        # A run that was killed before it had a configuration has nothing to go on with.
+        """Start the command; a run without a configuration yet has nothing to resume."""
         again = self.target.again if (self.results / "config.yaml").exists() else ()
         return Command(self.folder, *self.target.arguments, *again, module=self.target.module)
 
     def live(self, rng: np.random.Generator, kills: int) -> None:
-        """Be killed, go on, end, and be compared."""
+        """Kill the command some times, let it end, and compare."""
         before: list[dict[str, list[str]]] = []
         done: dict[str, int] = {}
         for _ in range(kills):
             command = self.start()
             moment = self.draw(rng)
-            reached = self.wait_for(command, moment, rng)
+            is_in_time = self.wait_for(command, moment, rng)
             command.kill(self.target.parent_alone)
-            if not reached:  # it ended before
-                self.wrong += faults_of(command, 0)
+            if not is_in_time:
+                self.wrong += command.problems(0)
                 break
             self.kills.append({"target": self.target.name, "moment": moment, **self.state()})
-            self.wrong += checks.broken(self.results)
-            self.wrong += self.changed(done)
+            self.wrong += checks.broken(self.results) + self.repeated(done)
             before.append({run.name: checks.rows(run / "curve.csv") for run in self.runs()})
             done = {run.name: mtime(run) for run in self.runs() if mtime(run)}
             if len(done) == len(list(self.whole.rglob("metrics.json"))):
                 break  # nothing is left that another kill could harm
-        last = self.finish()
-        self.wrong += faults_of(last, 0)
-        self.wrong += self.changed(done)
+        last = self.start().wait()
+        for _ in range(20):  # processes that were left behind still compute
+            if "in another process" not in last.stderr:
+                break
+            time.sleep(1)
+            last = self.start().wait()
+        self.wrong += last.problems(0) + self.repeated(done)
         self.wrong += checks.broken(self.results) + checks.left_over(self.results)
         self.wrong += checks.differences(self.results, self.whole)
         for number, curves in enumerate(before, 1):
             self.lost += self.not_kept(number, curves)
 
-    def finish(self) -> Command:
-        """Start the command until none of its runs is in the hands of a process left behind."""
-        last = self.start()
-        last.wait()
-        for _ in range(20):
-            if "in another process" not in last.said:
-                break
-            time.sleep(1)
-            last = self.start()
-            last.wait()
-        return last
-
     def draw(self, rng: np.random.Generator) -> str | float:
-        """Seconds after the start, or the pattern of a file."""
+        """A moment: seconds after the start, or the pattern of a file."""
         if rng.random() < 0.5:
             return round(rng.uniform(0, self.seconds), 3)
         below = f"{self.target.runs}/" if self.target.runs else ""
@@ -170,48 +160,47 @@ class Life:
         return str(rng.choice(files))
 
     def wait_for(self, command: Command, moment: str | float, rng: np.random.Generator) -> bool:
-        """Wait for a moment; false if the command has ended before."""
-        late = time.monotonic() + 3 * self.seconds + 30
+        """Wait for a moment; false if the command ended before."""
+        latest = time.monotonic() + 3 * self.seconds + 30
         if isinstance(moment, float):
             time.sleep(max(0.0, moment - command.seconds))
             return command.alive
-        seen = set(self.results.glob(moment))
-        # The first run's file, or a later one's.
+        old = set(self.results.glob(moment))
+        # The first run's file, or that of a later one.
         wanted = int(rng.integers(1, 5)) if self.target.runs and moment.startswith("*") else 1
         new: set[Path] = set()
-        while command.alive and time.monotonic() < late:
-            new |= set(self.results.glob(moment)) - seen
+        while command.alive and time.monotonic() < latest:
+            new |= set(self.results.glob(moment)) - old
             if len(new) >= wanted:
-                time.sleep(rng.uniform(0, 0.01))  # in the middle of the file, perhaps
-                return command.alive
+                time.sleep(rng.uniform(0, 0.01))  # perhaps in the middle of the file
+                break
             time.sleep(0.0005)
         return command.alive
 
     def state(self) -> dict[str, object]:
-        """What there was when it was killed."""
+        """How far the command was when it was killed."""
         runs = self.runs()
         done = sum(bool(mtime(run)) for run in runs)
         rows = [len(checks.rows(run / "curve.csv")) for run in runs if not mtime(run)]
-        at_work = any(rows)
         written = any((run / name).exists() for run in runs for name in LAST if not mtime(run))
-        phase = "writing" if written else "optimisation" if at_work else "start"
-        if done and not at_work:
+        phase = "writing" if written else "optimisation" if any(rows) else "start"
+        if done and not any(rows):
             phase = "between runs" if self.target.runs else "end"
         return {"phase": phase, "runs_done": done, "rows": sum(rows)}
 
-    def changed(self, done: dict[str, int]) -> list[str]:
-        """Runs that were finished and have been made again."""
+    def repeated(self, done: dict[str, int]) -> list[str]:
+        """Runs that were finished and have been computed again."""
         now = {run.name: mtime(run) for run in self.runs()}
         return [
             f"{self.results / name}: made twice" for name in done if now.get(name) != done[name]
         ]
 
     def not_kept(self, number: int, curves: dict[str, list[str]]) -> list[str]:
-        """Runs with rows beyond the checkpoint interval that had to be made again after a kill.
+        """Runs that repeated more after a kill than what lies between two checkpoints.
 
-        A row that was kept has its seconds; one that was made again has others. On top of the
-        interval come a checkpoint's own time, which lies between two rows, and the epoch in which
-        the next falls due: both at most the longest time between two rows.
+        A row that was kept has its old time; a repeated one has another. Beside the interval, the
+        time of writing a checkpoint, which lies between two rows, and that of the epoch in which
+        the next one is due are allowed: both are at most the longest time between two rows.
         """
         lost = []
         now = {run.name: set(checks.rows(run / "curve.csv")) for run in self.runs()}
@@ -221,8 +210,8 @@ class Life:
             slowest = max(map(float.__sub__, times[1:], times), default=0.0)
             in_time = times[-1] - times[kept] <= self.target.interval + 2 * slowest
             if not in_time and len(before) - kept > self.target.steps:
-                again = f"{len(before) - kept} of {len(before)} rows"
-                lost.append(f"{name}: {again} made again, kill {number}")
+                repeated = f"{len(before) - kept} of {len(before)} rows"
+                lost.append(f"{name}: {repeated} made again, kill {number}")
         return lost
 
 
@@ -234,47 +223,43 @@ def mtime(run: Path) -> int:
         return 0
 
 
-def uninterrupted(target: Target, folder: Path) -> tuple[Path, float, list[str]]:
-    """The command left alone, for comparison: its results, seconds and problems."""
-    command = Command(folder, *target.arguments, module=target.module)
-    command.wait()
-    return next(folder.glob(target.results)), command.seconds, faults_of(command, 0)
+def kill(target: Target, folder: Path, kills: int, rng: np.random.Generator) -> tuple[Row, list]:
+    """Kill a target; its row and the moments of the kills."""
+    row = Row(f"kill -9, {target.name}")
+    whole = run(folder / "whole", *target.arguments, module=target.module)
+    seconds = whole.seconds
+    row.blame(whole.problems(0))
+    results = next((folder / "whole").glob(target.results))
+    moments: list[dict[str, object]] = []
+    lives = 0
+    while len(moments) < kills and lives < 3 * kills:
+        lives += 1
+        life = Life(target, folder / str(lives), results, seconds)
+        life.live(rng, min(int(rng.integers(1, 4)), kills - len(moments)))
+        moments += [{"life": lives, **one} for one in life.kills]
+        row.lose(life.lost)
+        row.blame(life.wrong)
+        if not (life.lost or life.wrong):
+            shutil.rmtree(life.folder)
+        row.times = len(moments)
+        say(f"{row} of {kills}")
+    phases = Counter(str(moment["phase"]) for moment in moments)
+    row.notes = "killed at: " + ", ".join(f"{n} {phase}" for phase, n in sorted(phases.items()))
+    row.notes += f"; {lives} lives, each compared"
+    return row, moments
 
 
 def faults(folder: Path, short: bool, seed: int) -> list[Row]:
-    """Kill all targets; a row each. The moments are kept in results/kill_moments.txt."""
-    rows, kept = [], []
+    """Kill all targets; one row each. The moments go to results/kill_moments.txt."""
+    rows, moments = [], []
     for number, target in enumerate(TARGETS):
         if short and target.name not in SHORT:
             continue
         rng = np.random.Generator(np.random.PCG64([seed, number]))
-        place = folder / f"kills-{number}"
-        row = Row(f"kill -9, {target.name}")
-        whole, seconds, problems = uninterrupted(target, place / "whole")
-        row.blame(problems)
-        wanted = SHORT[target.name] if short else target.kills
-        moments: list[dict[str, object]] = []
-        lives = 0
-        while len(moments) < wanted and lives < 3 * wanted:
-            lives += 1
-            life = Life(target, place / str(lives), whole, seconds)
-            life.live(rng, min(int(rng.integers(1, 4)), wanted - len(moments)))
-            moments += [{"life": lives, **kill} for kill in life.kills]
-            row.lose(life.lost)
-            row.blame(life.wrong)
-            if not (life.lost or life.wrong):
-                shutil.rmtree(life.folder)
-            say(f"{row.fault}: {len(moments)} of {wanted}, lost {row.lost}, wrong {row.wrong}")
-        row.times = len(moments)
-        phases = Counter(str(moment["phase"]) for moment in moments)
-        row.notes = "killed at: " + ", ".join(f"{n} {phase}" for phase, n in sorted(phases.items()))
-        row.notes += f"; {lives} lives, each compared"
+        kills = SHORT[target.name] if short else target.kills
+        row, new = kill(target, folder / f"kills-{number}", kills, rng)
         rows.append(row)
-        kept += moments
+        moments += new
     if not short:
-        RESULTS.mkdir(exist_ok=True)
-        with (RESULTS / "kill_moments.txt").open("w", newline="") as stream:
-            writer = csv.DictWriter(stream, list(kept[0]), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(kept)
+        write_csv(RESULTS / "kill_moments.txt", list(moments[0]), moments)
     return rows

@@ -1,7 +1,7 @@
 """A long sweep: does the memory, or the number of open files, grow with the runs?
 
-Every run has a photo of another size and another scale of the painting, so that whatever is kept
-by picture has something to keep. The processes are watched from outside.
+Every run has images of other sizes, so that whatever is cached by image would grow. The processes
+are watched from outside.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ import pandas as pd
 import psutil
 
 from tests.faults import checks
-from tests.faults.harness import TINY, Command, Row, faults_of, say
+from tests.faults.harness import TINY, Command, Row, say
 
 RUNS = 200
 WARM = 20
-"""Runs after which a process should have all that it will ever need."""
+"""Runs after which a process should not need more memory."""
 
 GROWTH = 0.05
-"""Of the memory after the first runs: the limit of the issue."""
+"""Allowed growth over the memory after the first runs."""
 
 LAUNCHERS = {
     "in one process": ("hydra/launcher=basic",),
@@ -30,8 +30,8 @@ LAUNCHERS = {
 
 
 def soak(folder: Path, name: str, launcher: tuple[str, ...], runs: int = RUNS) -> Row:
-    """One sweep of many runs, and how its processes' memory and open files went."""
-    # The largest first, every size among the first twenty: what grows then is what is kept.
+    """One sweep of many runs, with the memory and open files of its processes."""
+    # Every size is among the first twenty runs, the largest first.
     sizes, scales = range(67, 47, -1), [round(1.5 - 0.05 * i, 2) for i in range(runs // 20)]
     command = Command(
         folder, "--multirun", *launcher, *TINY, "max_num_epochs=3", "save_epochs=2",
@@ -41,7 +41,7 @@ def soak(folder: Path, name: str, launcher: tuple[str, ...], runs: int = RUNS) -
     samples = watch(command, folder)
     seconds = command.seconds
     row = Row(f"soak, {name}", times=runs)
-    row.blame(faults_of(command, 0))
+    row.blame(command.problems(0))
     (sweep,) = (folder / "results/sweeps").iterdir()
     done = len(list(sweep.glob("*/metrics.json")))
     row.lose([f"run {number} is missing" for number in range(done, runs)])
@@ -55,7 +55,7 @@ def soak(folder: Path, name: str, launcher: tuple[str, ...], runs: int = RUNS) -
 
 
 def watch(command: Command, folder: Path) -> pd.DataFrame:
-    """Memory and open files of every process of a sweep, each time that a run ends.
+    """Memory and open files of every process of a sweep, whenever a run ends.
 
     Returns:
         Columns: runs (finished so far), pid, mb (resident), files.
@@ -77,7 +77,7 @@ def watch(command: Command, folder: Path) -> pd.DataFrame:
 
 
 def workers(process: psutil.Process) -> list[psutil.Process]:
-    """The processes that have MXNet loaded: those that compute."""
+    """The processes that compute: those that have loaded MXNet."""
     try:
         family = [process, *process.children(recursive=True)]
         return [one for one in family if any("libmxnet" in m.path for m in one.memory_maps())]
@@ -86,12 +86,12 @@ def workers(process: psutil.Process) -> list[psutil.Process]:
 
 
 def judge(samples: pd.DataFrame, runs: int, row: Row) -> str:
-    """Blame processes that grew; the note tells how much.
+    """Blame processes that grew, and describe their memory.
 
-    Each process warms up over its own share of the runs. What it has then is the median over as
-    many runs more; nothing after the first may be higher by the limit. Open files are compared
-    by their median, since a run that is at work has some open, and between the middle and the
-    end: Matplotlib opens a font when a plot first needs it.
+    Each process warms up over its share of the runs. The median over as many further runs is its
+    memory; nothing later may be higher by the limit. Open files are compared by their median
+    between the middle and the end, since a run has some open while it computes, and Matplotlib
+    opens a font when a plot first needs it.
     """
     notes, parts = [], samples.groupby("pid")
     warm = WARM * len(parts)
@@ -117,7 +117,7 @@ def judge(samples: pd.DataFrame, runs: int, row: Row) -> str:
 
 
 def faults(folder: Path, short: bool, seed: int) -> list[Row]:
-    """All soaks; too long for a short round."""
+    """One sweep per launcher; too long for a short round."""
     rows = []
     for name, launcher in {} if short else LAUNCHERS.items():
         say(f"soak {name}")

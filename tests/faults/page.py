@@ -65,30 +65,27 @@ PARTS = {
         " die.",
     ),
 }
-"""Title, what is counted, and explanation; without an entry, the notes of the rows explain it."""
+"""For each CSV file: title, what is counted, and explanation."""
 
 
 def write() -> None:
-    """Write the page."""
     PAGE.write_text(page())
 
 
 def page() -> str:
-    """The whole page."""
     summary, parts = [], []
     total = {"times": 0, "lost": 0, "wrong": 0}
-    for file in sorted(RESULTS.glob("*.csv"), key=_place):
-        with file.open(newline="") as stream:
+    for name, (title, counted, about) in PARTS.items():
+        with (RESULTS / f"{name}.csv").open(newline="") as stream:
             rows = list(csv.DictReader(stream))
-        counts = {name: sum(int(row[name]) for row in rows) for name in total}
-        total = {name: total[name] + counts[name] for name in total}
-        title, counted, about = PARTS.get(file.stem, (file.stem.capitalize(), "faults", ""))
+        counts = {key: sum(int(row[key]) for row in rows) for key in total}
+        total = {key: total[key] + counts[key] for key in total}
         summary.append(
             f"- {title}: {counts['times']} {counted}; lost {counts['lost']}, wrong"
             f" {counts['wrong']}."
         )
-        parts += [part for part in (f"## {title}", about) if part]
-        parts.append(table(COLUMNS, [[row[name] for name in COLUMNS] for row in rows]))
+        parts += [f"## {title}", about]
+        parts.append(table(COLUMNS, [[row[column] for column in COLUMNS] for row in rows]))
     introduction = [
         "# Reliability",
         f"Faults injected into the real commands: {total['times']} in all. Results lost:"
@@ -101,11 +98,6 @@ def page() -> str:
         " tests of the single faults.",
     ]
     return "\n\n".join(introduction + parts) + "\n"
-
-
-def _place(file) -> tuple[int, str]:
-    names = list(PARTS)
-    return (names.index(file.stem) if file.stem in names else len(names), file.stem)
 
 
 if __name__ == "__main__":

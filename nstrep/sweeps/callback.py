@@ -5,7 +5,6 @@ What happens around a single run, in whichever process computes it, is in job.py
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import math
 import os
@@ -33,15 +32,10 @@ class SweepCallback(Callback):
     """Progress of the sweep that this process started; None in the processes of the runs."""
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
-        """Prepare the sweep before Hydra creates its sweeper.
-
-        Raises:
-            Refused: the sweep cannot start. Hydra would only warn of an ``Exception``.
-
-        """
+        """Prepare the sweep before Hydra creates its sweeper."""
         try:
-            self._prepare(config)
-        except Exception as error:
+            prepare(config)
+        except Exception as error:  # which Hydra would turn into a warning
             raise Refused(error) from error
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **_: Any) -> None:
@@ -51,52 +45,45 @@ class SweepCallback(Callback):
         if not gc.get_freeze_count():
             gc.freeze()  # modules and the like need no second look
 
-    @staticmethod
-    def _prepare(config: DictConfig) -> None:
-        """Set the sweep's folder, divide the cores, and start to print the progress.
 
-        The runs compose their configuration anew; ``hydra.overrides.hydra`` reaches them.
-        """
-        overrides = swept_and_constant(config)
-        folder = Path(config.hydra.sweep.dir).absolute()
-        runs = planned_runs(config, overrides)
-        added = [f"hydra.sweep.dir={_quoted(str(folder))}"]
-        raw = OmegaConf.to_container(config.hydra.sweep, resolve=False)
-        if "${nstrep.sweep_name:" in raw["dir"]:
-            # In a folder that the user named, sweeps with other constants may meet.
-            constant = [item for item in overrides if not item.is_sweep_override()]
-            keys = ",".join(_quoted(item.key_or_group) for item in constant)
-            added.append(f"hydra.job.config.override_dirname.exclude_keys=[{keys}]")
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        with read_write(config.hydra):
-            config.hydra.sweep.dir = str(folder)
-            _let_search_continue(config.hydra.sweeper, list(config.hydra.overrides.hydra))
-            share_machine(config.hydra.launcher, overrides, at_once(config.hydra.sweeper, runs))
-            SweepCallback.progress = Progress(folder, runs)
-            variables = {job.REPORTS: SweepCallback.progress.reports, job.PARENT: os.getpid()}
-            added += [f"++hydra.job.env_set.{k}={_quoted(str(v))}" for k, v in variables.items()]
-            config.hydra.overrides.hydra.extend(added)
+def prepare(config: DictConfig) -> None:
+    """Set the sweep's folder, divide the cores, and start to print the progress.
+
+    The runs compose their configuration anew; ``hydra.overrides.hydra`` reaches them.
+    """
+    overrides = swept_and_constant(config)
+    folder = Path(config.hydra.sweep.dir).absolute()
+    runs = planned_runs(config, overrides)
+    added = {"hydra.sweep.dir": _quoted(folder)}
+    raw = OmegaConf.to_container(config.hydra.sweep, resolve=False)
+    if "${nstrep.sweep_name:" in raw["dir"]:
+        # In a folder that the user named, sweeps with other constants may meet.
+        keys = [_quoted(item.key_or_group) for item in overrides if not item.is_sweep_override()]
+        added["hydra.job.config.override_dirname.exclude_keys"] = f"[{','.join(keys)}]"
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    with read_write(config.hydra):
+        config.hydra.sweep.dir = str(folder)
+        _let_search_continue(config.hydra.sweeper, list(config.hydra.overrides.hydra))
+        share_machine(config.hydra.launcher, overrides, at_once(config.hydra.sweeper, runs))
+        SweepCallback.progress = Progress(folder, runs)
+        added[f"++hydra.job.env_set.{job.REPORTS}"] = _quoted(SweepCallback.progress.reports)
+        added[f"++hydra.job.env_set.{job.PARENT}"] = _quoted(os.getpid())
+        config.hydra.overrides.hydra.extend(f"{key}={value}" for key, value in added.items())
 
 
 def close(error: NstrepError | None) -> int:
-    """End the sweep that this process started: last lines, summary, exit code.
+    """End the sweep that this process started: print, write the summary, return the exit code.
 
-    Args:
-        error: what ended the sweep early, if anything did.
-
+    ``error`` is what ended it early, if anything did.
     """
     progress = SweepCallback.progress
     code = progress.close(error)
     if progress.ended:
         try:
             collect.collect(progress.sweep)
+            say(f"summary: {os.path.relpath(progress.sweep / 'summary.csv')}")
         except (NstrepError, OSError) as problem:
             say(f"summary.csv: cannot be written ({reason(problem)})")
-        else:
-            path = progress.sweep / "summary.csv"
-            with contextlib.suppress(ValueError):
-                path = path.relative_to(Path.cwd())
-            say(f"summary: {path}")
     return code
 
 
@@ -161,5 +148,5 @@ def _let_search_continue(sweeper: DictConfig, typed: list[str]) -> None:
         sampler.seed = 0
 
 
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "\\'") + "'"
+def _quoted(value: object) -> str:
+    return "'" + str(value).replace("'", "\\'") + "'"

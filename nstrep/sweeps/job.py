@@ -8,7 +8,6 @@ import logging
 import os
 import signal
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -45,12 +44,12 @@ class SweepJob:
     def __enter__(self) -> SweepJob:
         for handler in logging.getLogger().handlers:
             if not isinstance(handler, logging.FileHandler):
-                handler.addFilter(NewWarnings(self._reports))
+                handler.addFilter(self._is_new_warning)
         parent = int(os.environ[PARENT])
         if os.getpid() != parent:
             os.environ["TQDM_DISABLE"] = "1"  # the bars of several processes would mix
         if os.getppid() == parent:
-            # joblib's processes would outlive a killed sweep by five minutes, with their memory.
+            # A process of joblib would outlive a killed sweep by five minutes, with its memory.
             ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         self._began = time.monotonic()
         return self
@@ -80,24 +79,13 @@ class SweepJob:
             return False
         return "max_failure_rate" not in self._sweeper
 
-
-@dataclass(frozen=True)
-class NewWarnings:
-    """Log filter: passes a warning if no process of the sweep has printed the same before.
-
-    Other messages of a run go to its log file alone. Filters of equal folders are equal, so that a
-    handler takes one of them only.
-    """
-
-    reports: Path
-
-    def __call__(self, record: logging.LogRecord) -> bool:
-        """Whether the handler prints the record."""
+    def _is_new_warning(self, record: logging.LogRecord) -> bool:
+        """Log filter of the terminal: each warning once in a sweep; the run's file has the rest."""
         if record.levelno < logging.WARNING or record.exc_info is not None:
             return False
         name = hashlib.sha256(record.getMessage().encode()).hexdigest()[:16]
         try:
-            (self.reports / f"{name}.printed").touch(exist_ok=False)
+            (self._reports / f"{name}.printed").touch(exist_ok=False)
         except FileExistsError:
             return False
         except OSError:

@@ -212,7 +212,6 @@ SHORT = {"disk full": (96,), "file size limit": (4,)}
 
 
 def faults(folder: Path, short: bool, seed: int) -> list[Row]:
-    """All faults of all jobs; one row each."""
     rows = []
     for job in JOBS[:1] if short else JOBS:
         whole = folder / job.name / "whole"

@@ -88,8 +88,6 @@ class Bench:
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of input."""
-
     name: str
     share: int
     """Share of 1000 cases."""
@@ -99,7 +97,6 @@ class Kind:
 
 
 def damaged(bench: Bench, rng: random.Random, folder: str, like: str = "") -> Path:
-    """A mutated seed file."""
     files = bench.files(folder, like)
     name = rng.choice(sorted(files))
     path = Path(f"{name}.bin")
@@ -383,7 +380,6 @@ def write_checkpoint(path: Path, data: bytes, rng: random.Random) -> None:
 
 
 def use_run_checkpoint(bench: Bench, directory: Path) -> str:
-    """Resume the run."""
     from nstrep.analysis import run_reader
     from nstrep.experiment import run as experiment
 
@@ -403,7 +399,6 @@ def use_training_checkpoint(bench: Bench, path: Path) -> str:
 
 
 def make_raw(bench: Bench, rng: random.Random, number: int) -> Path:
-    """A run whose raw.npz is damaged."""
     data = (bench.folder / "runs/real/raw.npz").read_bytes()
     path = Path("raw.npz")
     if rng.random() < 0.5:
@@ -537,7 +532,6 @@ def make_runs(bench: Bench, rng: random.Random, number: int) -> list[str]:
 
 
 def spoil_run(run: Path, bench: Bench, rng: random.Random) -> None:
-    """Damage one file of a run."""
     files = [path for path in sorted(run.rglob("*")) if path.is_file() and not path.is_symlink()]
     if not files:
         return
@@ -624,8 +618,6 @@ def use_runs(bench: Bench, case: list[str]) -> str:
 
 
 class Elements(HTMLParser):
-    """The elements and attributes of a page."""
-
     def __init__(self, page: str) -> None:
         super().__init__()
         self.tags: Counter[str] = Counter()

@@ -32,7 +32,6 @@ def place(data: bytes, rng: random.Random) -> int:
 
 
 def flip(data: bytes, rng: random.Random) -> bytes:
-    """Flip one bit to many."""
     changed = bytearray(data)
     for _ in range(rng.choice((1, 1, 2, 8, 64))):
         if changed:
@@ -54,7 +53,6 @@ def overwrite(data: bytes, rng: random.Random) -> bytes:
 
 
 def remove(data: bytes, rng: random.Random) -> bytes:
-    """Remove a range."""
     start = place(data, rng)
     return data[:start] + data[start + rng.choice((1, 2, 7, 64, 1000)) :]
 
@@ -67,7 +65,6 @@ def repeat(data: bytes, rng: random.Random) -> bytes:
 
 
 def truncate(data: bytes, rng: random.Random) -> bytes:
-    """Remove the end."""
     return data[: place(data, rng)]
 
 
@@ -92,7 +89,6 @@ def mutated(data: bytes, rng: random.Random, others: Sequence[bytes] = ()) -> by
 
 
 def chunk(kind: bytes, data: bytes) -> bytes:
-    """A PNG chunk with its checksum."""
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
@@ -109,7 +105,6 @@ def chunks(data: bytes) -> list[tuple[bytes, bytes]]:
 
 
 def png_of(parts: Sequence[tuple[bytes, bytes]]) -> bytes:
-    """A PNG of chunks."""
     return PNG_MAGIC + b"".join(chunk(kind, data) for kind, data in parts)
 
 
@@ -156,7 +151,6 @@ def inside_zip(data: bytes, rng: random.Random) -> bytes:
 
 
 def zip_of(members: dict[str, bytes], packing: int = zipfile.ZIP_DEFLATED) -> bytes:
-    """A zip archive of members."""
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", packing) as archive:
         for name, content in members.items():

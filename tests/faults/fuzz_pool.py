@@ -46,8 +46,6 @@ ENDS = ("result", "error", "wrong")
 
 @dataclass(frozen=True)
 class Job:
-    """One case."""
-
     kind: str
     number: int
     seed: int
@@ -55,8 +53,6 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a case ended."""
-
     job: Job
     end: str
     message: str
@@ -109,7 +105,6 @@ class Worker:
         other.close()
 
     def start(self, job: Job) -> None:
-        """Hand over a case."""
         self.job, self.since = job, time.monotonic()
         self.pipe.send(job)
 
@@ -202,8 +197,6 @@ def work(pipe: Connection, seeds: Path, folder: Path, keep: Path) -> None:
 
 
 class Lines(logging.Handler):
-    """Collects the lines that are logged."""
-
     messages: list[str]
 
     def emit(self, record: logging.LogRecord) -> None:

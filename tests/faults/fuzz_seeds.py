@@ -43,7 +43,6 @@ PNG_SIZE = (20, 30)
 
 
 def value(rng: random.Random) -> object:
-    """A value for YAML or JSON."""
     pick = rng.random()
     if pick < 0.6:
         return rng.choice(HOSTILE)
@@ -302,7 +301,6 @@ def overrides(count: int, seed: int) -> list[list[str]]:
 
 
 def quoted(text: str) -> str:
-    """A text quoted for Hydra."""
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 

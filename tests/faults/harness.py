@@ -53,13 +53,11 @@ class Row:
     """What was lost or wrong, one line each; printed, not stored."""
 
     def lose(self, problems: Iterable[str]) -> None:
-        """Count losses."""
         problems = list(problems)
         self.lost += len(problems)
         self.problems += problems
 
     def blame(self, problems: Iterable[str]) -> None:
-        """Count other problems."""
         problems = list(problems)
         self.wrong += len(problems)
         self.problems += problems
@@ -106,7 +104,6 @@ def write_rows(name: str, rows: Sequence[Row]) -> None:
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:
-    """Write some columns of rows."""
     path.parent.mkdir(exist_ok=True)
     with path.open("w", newline="") as stream:
         writer = csv.DictWriter(stream, columns, extrasaction="ignore", lineterminator="\n")
@@ -143,17 +140,14 @@ class Command:
 
     @property
     def alive(self) -> bool:
-        """Whether it still runs."""
         return self.process.poll() is None
 
     @property
     def seconds(self) -> float:
-        """Time since it was started."""
         return time.monotonic() - self.began
 
     @property
     def stderr(self) -> str:
-        """Its output on stderr so far."""
         self._stderr.seek(0)
         return self._stderr.read()
 
@@ -198,10 +192,8 @@ class Command:
 
 
 def run(folder: Path, *arguments: str, **options: str) -> Command:
-    """Run a command to its end."""
     return Command(folder, *arguments, **options).wait()
 
 
 def say(*lines: str) -> None:
-    """Print lines on stderr."""
     print(*lines, sep="\n", file=sys.stderr, flush=True)

@@ -111,7 +111,6 @@ class Life:
         return next(self.folder.glob(self.target.results), self.folder / "nothing")
 
     def runs(self) -> list[Path]:
-        """The run directories so far."""
         pattern = self.target.runs
         runs = sorted(self.results.glob(pattern)) if pattern else [self.results]
         return [run for run in runs if run.is_dir()]

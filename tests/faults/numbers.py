@@ -132,5 +132,4 @@ FAULTS = {
 
 
 def faults(folder: Path, short: bool, seed: int) -> list[Row]:
-    """All of them; one row each."""
     return inject_all(FAULTS, ("learning rate far too high",), folder, short)

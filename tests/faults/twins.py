@@ -156,5 +156,4 @@ FAULTS: dict[str, tuple[Callable[[Row, Path], None], str]] = {
 
 
 def faults(folder: Path, short: bool, seed: int) -> list[Row]:
-    """All pairs; one row each."""
     return inject_all(FAULTS, ("two runs in one directory",), folder, short, times=2)

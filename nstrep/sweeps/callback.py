@@ -68,7 +68,7 @@ def prepare(config: DictConfig) -> None:
         SweepCallback.progress = Progress(folder, runs)
         added[f"++hydra.job.env_set.{job.REPORTS}"] = _quoted(SweepCallback.progress.reports)
         added[f"++hydra.job.env_set.{job.PARENT}"] = _quoted(os.getpid())
-        config.hydra.overrides.hydra.extend(f"{key}={value}" for key, value in added.items())
+        config.hydra.overrides.hydra.extend([f"{key}={value}" for key, value in added.items()])
 
 
 def close(error: NstrepError | None) -> int:

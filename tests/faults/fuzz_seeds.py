@@ -183,7 +183,6 @@ def make(folder: Path) -> None:
     """Write all seed files: pictures/, networks/, fast/, runs/ of a real run and of made-up ones,
     stopped/ of a run with a checkpoint and training/ with one.
     """
-    from hydra import compose
 
     from nstrep.config.checks import check
     from nstrep.experiment import run

@@ -29,7 +29,7 @@ def main() -> None:
         problem = Path(folder) / "problem.npz"
         harness.write_problem(problem, given.model, given.size)
         ours = ("benchmarks.ours", problem, given.model, "iterate", "noise", given.count)
-        peers = {"nstrep": ours, "nstrep, tile=strips": (*ours, "strips")}
+        peers = {"nstrep": ours}
         for layout in given.layouts:
             peers[f"torch {layout}"] = (
                 "benchmarks.torch_peer", problem, layout, "iterate", "noise", given.count
@@ -74,7 +74,7 @@ def check(losses: dict[str, dict]) -> None:
 
 
 def summary(rows: list[dict]) -> str:
-    """Medians and spreads, and the ratios of nstrep, whole and in strips, to each peer."""
+    """Medians and spreads, and what share of each peer's nstrep takes."""
     medians, lines = {}, []
     keys = ("seconds", "cpu_seconds", "peak_mb")
     spread = lambda three: f"{three[0]:.3g} ({three[1]:.3g} to {three[2]:.3g})"  # noqa: E731
@@ -83,13 +83,11 @@ def summary(rows: list[dict]) -> str:
         three = [harness.median_and_spread(float(row[key]) for row in mine) for key in keys]
         medians[name] = dict(zip(keys, (each[0] for each in three)))
         lines.append([name, *map(spread, three[:2]), f"{three[2][0]:.0f}"])
-    ours = [name for name in medians if name.startswith("nstrep")]
     for line in lines:
-        theirs = medians[line[0]]
-        line += [medians[own][key] / theirs[key] for own in ours for key in keys]
+        line += [medians["nstrep"][key] / medians[line[0]][key] for key in keys]
     short = {"seconds": "seconds", "cpu_seconds": "CPU", "peak_mb": "MB"}
     header = ["peer", "seconds (from, to)", "CPU seconds (from, to)", "peak MB"]
-    header += [f"{own} / peer, {short[key]}" for own in ours for key in keys]
+    header += [f"nstrep / peer, {short[key]}" for key in keys]
     return harness.table(header, lines)
 
 

@@ -21,10 +21,8 @@ from nstrep.base import process_memory
 from nstrep.config.checks import check, layer_weights
 from nstrep.config.schema import ExperimentConfig
 from nstrep.experiment import memory_plan, multiscale
-from nstrep.losses import tiling
 from nstrep.losses.objective import LayerWeights, Objective
 from nstrep.losses.regions import whole
-from nstrep.losses.tiled_objective import StripedObjective, TiledObjective
 from nstrep.networks.features import Network
 from nstrep.networks.vgg import ARCHITECTURES
 from nstrep.networks.weights import Weights
@@ -57,7 +55,7 @@ def composed(*overrides: str) -> ExperimentConfig:
         return check(compose("config", overrides=list(overrides)))
 
 
-def gatys(problem: np.lib.npyio.NpzFile, network: Network, tile: int | str | None = None):
+def gatys(problem: np.lib.npyio.NpzFile, network: Network, tile: int | None = None):
     """The objective of the problem: Gatys' losses, no total variation."""
     config = composed(
         "recipe=gatys2015",
@@ -71,23 +69,21 @@ def gatys(problem: np.lib.npyio.NpzFile, network: Network, tile: int | str | Non
     return objective(problem, network, config, tile)
 
 
-def objective(problem, network: Network, config: ExperimentConfig, tile: int | str | None = None):
+def objective(problem, network: Network, config: ExperimentConfig, tile: int | None = None):
     """The objective of a configuration on the problem's pictures."""
     weights = LayerWeights(
         layer_weights(config, "content"), layer_weights(config, "style"), config.tv_weight
     )
-    common = (network, problem["photo"], whole(problem["painting"]), weights, config.losses)
-    if tile == tiling.STRIPS:
-        return StripedObjective(*common)
-    return TiledObjective(*common, tile) if tile else Objective(*common)
+    regions = whole(problem["painting"])
+    return Objective(network, problem["photo"], regions, weights, config.losses, tile)
 
 
 def iterate(problem, network: Network, start: str, count: str, tile: str = "0") -> dict:
     """Time evaluations after one to warm up."""
     image = problem[start]
     before = process_memory.memory_mb()["now"]
-    side = tiling.STRIPS if tile == tiling.STRIPS else int(tile) or None
-    memory_plan.settle_malloc(side, image.nbytes)
+    side = int(tile) or None
+    memory_plan.settle_malloc(side)
     found = gatys(problem, network, side)
     process_memory.give_memory_back()
     first = found(image)
@@ -170,7 +166,7 @@ def follow(found: Objective, start: np.ndarray, config, goal: float, most: int) 
         seen[:] = [step]
         return best <= goal or step.epoch >= most
 
-    memory_plan.settle_malloc(None, start.nbytes)
+    memory_plan.settle_malloc(None)
     found(start).gradient.wait_to_read()
     clock = harness.Clock()
     minimize(problem, start, config.optimizer, config.lr or math.nan, observe)

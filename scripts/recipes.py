@@ -17,7 +17,8 @@ from nstrep.config.checks import check, layer_weights
 from nstrep.config.schema import ExperimentConfig, LossForm
 from nstrep.experiment.image_inputs import working_size
 from nstrep.images.io import picture_from_array
-from nstrep.losses import terms
+from nstrep.losses.content import content_coefficient
+from nstrep.losses.style import style_coefficient
 from nstrep.networks.vgg import ARCHITECTURES
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "recipes.md"
@@ -201,10 +202,10 @@ def common_unit(config: ExperimentConfig, height: int, width: int) -> dict[str, 
             for layer, weight in weights.items()
         }
 
-    ((layer, content),) = coefficients("content", terms.content_coefficient).items()
+    ((layer, content),) = coefficients("content", content_coefficient).items()
     content *= math.prod(shape(layer))
     # The style term is the sum of squares over M^2, and E is that over 4 N^2.
-    style = coefficients("style", terms.style_coefficient)
+    style = coefficients("style", style_coefficient)
     return {name: value * 4 * shape(name)[0] ** 2 / content for name, value in style.items()}
 
 

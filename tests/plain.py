@@ -7,7 +7,7 @@ held constant. The tuned graph is tested against it, and profiled beside it.
 import mxnet as mx
 
 from nstrep.config.checks import layer_weights
-from nstrep.losses import terms
+from nstrep.losses.style import filter_scale
 
 
 def features(network, x, wanted):
@@ -55,7 +55,7 @@ def plain(config, prepared, tuned):
         layer: gram(found, share) for layer, found in features(network, painting, wanted).items()
     }
     scales = {
-        layer: mx.nd.array(terms.filter_scale(target.asnumpy()))
+        layer: mx.nd.array(filter_scale(target.asnumpy()))
         for layer, target in targets.items()
         if config.losses.style.equal_filters
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from typing import Any, TypeVar
 
@@ -22,6 +23,8 @@ MEASURES = (
 
 Schema = TypeVar("Schema")
 
+log = logging.getLogger(__name__)
+
 
 def check(config: DictConfig) -> ExperimentConfig:
     """Turn a composed configuration into a typed and checked one.
@@ -31,6 +34,9 @@ def check(config: DictConfig) -> ExperimentConfig:
 
     """
     experiment = typed(config, ExperimentConfig)
+    if experiment.tile == "strips":  # of runs by earlier versions
+        log.warning("tile=strips: no longer exists, taken as tile=auto")
+        experiment.tile = "auto"
     check_layers(experiment)
     if experiment.bounds and experiment.basis != "pixels":
         raise InputError(f"bounds=true: needs basis=pixels, not basis={experiment.basis}")
@@ -44,8 +50,8 @@ def check(config: DictConfig) -> ExperimentConfig:
         raise InputError(f"optimizer.clip_norm={clip}: must be a number above 0, size or null")
     _check_size(experiment.preprocess)
     tile = experiment.tile
-    if tile not in (None, "auto", "strips") and not (type(tile) is int and tile > 0):
-        raise InputError(f"tile={tile}: must be auto, strips, null or a whole number of pixels")
+    if tile not in (None, "auto") and not (type(tile) is int and tile > 0):
+        raise InputError(f"tile={tile}: must be auto, null or a whole number of pixels")
     return experiment
 
 
@@ -102,7 +108,10 @@ def check_layers(config: ObjectiveConfig) -> None:
     """
     if config.losses.tv.form == "power" and config.losses.tv.grid != "crop":
         raise InputError(f"losses.tv.grid={config.losses.tv.grid}: form=power needs grid=crop")
-    if not config.style_layers and not config.content_layers:
+    extra = getattr(config, "extra_losses", None)  # an experiment's; a training has none
+    if extra is not None and not isinstance(extra, dict):
+        raise InputError(f"extra_losses={extra}: must be losses by name with settings, or null")
+    if not config.style_layers and not config.content_layers and not extra:
         raise InputError("style_layers=[] and content_layers=[]: at least one layer must be named")
     if config.model.name != "auto":
         architecture = vgg.ARCHITECTURES[config.model.name]
@@ -115,7 +124,7 @@ def check_layers(config: ObjectiveConfig) -> None:
         if len(set(layers)) < len(layers):
             raise InputError(f"{branch}_layers={as_typed(layers)}: a layer is named twice")
         layer_weights(config, branch)
-    if config.content_weight == config.style_weight == config.tv_weight == 0:
+    if config.content_weight == config.style_weight == config.tv_weight == 0 and not extra:
         raise InputError("content_weight, style_weight and tv_weight are all 0: nothing to do")
 
 
@@ -158,6 +167,9 @@ def _check_objective(config: ExperimentConfig) -> None:
     regions = range(1, len(config.content_masks) + 1)
     ends = [f".region{number}" for number in regions] if len(regions) > 1 else [""]
     losses += [f"style_loss.{layer}{end}" for layer in config.style_layers for end in ends]
+    for name, settings in (config.extra_losses or {}).items():
+        layers = settings.get("layers") if isinstance(settings, dict) else None
+        losses += [name, *(f"{name}.{layer}" for layer in layers or ())]
     names = [f"{when}.{name}" for when in ("losses", "losses_at_start") for name in losses]
     if config.objective not in (*names, *MEASURES):
         raise InputError(

@@ -308,14 +308,21 @@ class ExperimentConfig(ObjectiveConfig):
     )
     stop_loss_change: float = number("relative loss change below which a run stops", at_least=0)
     stop_patience: int = number("iterations in a row below a threshold to stop", at_least=1)
+    extra_losses: Any = text(
+        "further losses by name, each with its settings, such as {NAME_loss: {weight: 1, layers:"
+        " [relu2_1]}}, registered in nstrep/losses/; null for none",
+        section="Losses",
+        absent=None,
+        changes="formula",
+    )
     seed: int = number(
         "seed of noise and random weights", section="Run", at_least=0, at_most=2**32 - 1
     )
     gpu: int = number("index of the GPU; -1 for the CPU", at_least=-1)
     tile: Any = text(
         "side in pixels of the tiles, including margins, in which the image is computed, which"
-        " changes only the memory needed; null: no tiles; strips: only the first block in strips;"
-        " auto: the first of null, strips and tiles that fits into the memory",
+        " changes only the memory needed; null: no tiles; auto: no tiles if the image fits into the"
+        " memory, else the largest tiles that do",
         identity=False,
     )
     save_epochs: int = number("iterations between two saved images; 0 for none", at_least=0)

@@ -16,6 +16,7 @@ from nstrep.experiment.masks import load_masks, scaled_masks
 from nstrep.images.color import MODES, grey
 from nstrep.images.io import Picture
 from nstrep.losses import regions, tiling
+from nstrep.losses.extra import extra_layers, extra_settings
 from nstrep.losses.regions import Region
 from nstrep.networks.features import Network
 
@@ -95,16 +96,19 @@ def prepare(
     masks = load_masks(config, content, styles)
     network = network_input.load_network(config)
     photo, *paintings = pictures.scaled(loaded, config)
-    layers = [*config.content_layers, *config.style_layers]
+    extra = extra_layers(extra_settings(config.extra_losses, network.architecture))
+    layers = [*config.content_layers, *config.style_layers, *extra]
     edge = f"max_long_edge={config.max_long_edge}"
     pictures.check_size(photo, network.architecture, layers, edge)
     if config.multiscale:
         half = f"max_long_edge={max(photo.shape[:2]) // 2}, half the size for multiscale"
         pictures.check_size(photo[::2, ::2], network.architecture, layers, half)
-    if config.style_layers:
+    if config.style_layers or extra:
         scale = f"{edge}, style_scale={config.style_scale:g}"
         for painting in paintings:
-            pictures.check_size(painting, network.architecture, config.style_layers, scale)
+            pictures.check_size(
+                painting, network.architecture, [*config.style_layers, *extra], scale
+            )
     if config.tile not in (None, "auto"):
         tiling.check(network, layers, *photo.shape[:2], config.tile)
     mode, pixel_scale = MODES[config.color], config.preprocess.pixel_scale

@@ -32,9 +32,6 @@ TILED = 1.5
 """How much more tiles take than one graph of their size: what is freed from one kind of tile to the
 next is not all used again. Measured."""
 
-STRIPED = 40
-"""Copies of the largest layer of a strip that the strips' graphs take, of all kinds. Measured."""
-
 OBJECTIVE = {False: 8, True: 12}
 """Single-precision copies of the picture and its gradient, whole and in pieces."""
 
@@ -45,32 +42,24 @@ FIXED = 100 * 2**20
 """Bytes that the first evaluation takes at any size: the libraries' code and buffers, and the
 weights in the convolutions' own layout. Measured."""
 
-HOW = {None: "", tiling.STRIPS: "; its first block in strips"}
-
 
 @dataclass(frozen=True)
 class Plan:
     """How a run will be computed."""
 
-    tile: int | str | None
-    """Pixels; None for the whole picture at once; :data:`nstrep.losses.tiling.STRIPS`."""
+    tile: int | None
+    """Pixels; None for the whole picture at once."""
     bytes: float
     """That the run adds to the process."""
 
 
-def settle_malloc(tile: int | str | None, picture: int) -> None:
-    """Let malloc treat freed blocks as suits a way of computing.
+def settle_malloc(tile: int | None) -> None:
+    """Tune malloc's thresholds for whole or tiled runs.
 
-    Whole pictures keep all; strips keep what an optimiser adds and drops at every step; tiles keep
-    little, for they take so long that fresh pages do not matter.
-
-    Args:
-        tile: as in a :class:`Plan`.
-        picture: bytes of the picture, single precision.
-
+    Whole images keep all freed blocks; tiles keep few, for they take so long that fresh pages do
+    not matter.
     """
-    keep = {None: math.inf, tiling.STRIPS: picture + 2**20}
-    process_memory.settle_malloc(keep.get(tile, 0))
+    process_memory.settle_malloc(math.inf if tile is None else 0)
 
 
 def graph_bytes(
@@ -78,17 +67,12 @@ def graph_bytes(
     layers: Sequence[str],
     styles: Iterable[str],
     pixels: float,
-    after: str | None = None,
 ) -> float:
-    """What losses and gradient over so many pixels take: the features that must be kept.
-
-    With ``after`` those of that layer and the deeper ones.
-    """
+    """What losses and gradient over so many pixels take: the features that must be kept."""
     strides = network.architecture.layers
     floats = lambda layer: network.channels(layer) / strides[layer] ** 2  # noqa: E731
     names = list(strides)
-    first = 0 if after is None else names.index(after)
-    used = names[first : names.index(network.architecture.deepest(layers)) + 1]
+    used = names[: names.index(network.architecture.deepest(layers)) + 1]
     # A convolution's output is rectified in place.
     kept = [floats(name) for name in used if not name.startswith("conv")]
     copies = [floats(name) for name in styles if name in used]  # as matrix products want them
@@ -101,7 +85,7 @@ def working_bytes(
     styles: Sequence[str],
     shape: Sequence[int],
     paintings: Sequence[Sequence[int]],
-    tile: int | str | None,
+    tile: int | None,
 ) -> float:
     """What the graphs take; the arguments are those of :func:`plan`, the layers by themselves."""
     height, width = shape[2:]
@@ -110,10 +94,6 @@ def working_bytes(
     pixels = max(height * width, targets)
     if tile is None:
         return graph_bytes(network, layers, styles, pixels)
-    if tile == tiling.STRIPS:
-        strip = FLOAT * network.channels(tiling.CUT) * tiling.ROWS * width
-        rest = graph_bytes(network, layers, styles, height * width, after=tiling.CUT)
-        return max(STRIPED * strip + rest, graph_bytes(network, layers, styles, targets))
     return TILED * graph_bytes(network, layers, styles, min(pixels, tile**2))
 
 
@@ -146,8 +126,8 @@ def plan(
         layers: ``content`` and ``style``.
         optimizer: its settings.
         basis: its coordinates.
-        tile: pixels, or strips; None for the whole picture; auto for the whole picture if it fits
-            into the memory, else strips, else the largest tile that does.
+        tile: pixels; None for the whole picture; auto for the whole picture if it fits into the
+            memory, else the largest tile that does.
         free: bytes; None for :func:`nstrep.base.process_memory.available`.
 
     """
@@ -155,10 +135,10 @@ def plan(
     names, styles = [*layers["content"], *layers["style"]], layers["style"]
     height, width = shape[2:]
 
-    def working(side: int | str | None) -> float:
+    def working(side: int | None) -> float:
         return working_bytes(network, names, styles, shape, paintings, side)
 
-    def need(side: int | str | None) -> float:
+    def need(side: int | None) -> float:
         arrays = 3 * height * width * picture_arrays(optimizer, basis, side is not None)
         return FIXED + arrays + working(side)
 
@@ -166,9 +146,7 @@ def plan(
     side = tile
     if tile == "auto":
         side = None
-        if need(None) > budget and tiling.can_be_striped(network, names):
-            side = tiling.STRIPS
-        if need(side) > budget:
+        if need(None) > budget:
             least = tiling.smallest_tile(network, names)
             step = network.architecture.stride(names)
             sides = range(max(least, max(height, width) // step * step), least, -step)
@@ -178,7 +156,7 @@ def plan(
         "memory: about %.0f MB more for this run, %.0f MB free%s",
         found.bytes / 2**20,
         free / 2**20,
-        HOW.get(side, f"; in tiles of {side} pixels"),
+        "" if side is None else f"; in tiles of {side} pixels",
     )
     if found.bytes > free:
         log.warning("memory: %s", _advice(optimizer, found, tile))

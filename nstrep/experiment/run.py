@@ -35,9 +35,9 @@ from nstrep.experiment.run_directory import CHECKPOINT
 from nstrep.images.color import MODES
 from nstrep.images.filters import remove_noise
 from nstrep.images.io import Picture
-from nstrep.losses import regions, tiling
+from nstrep.losses import regions
+from nstrep.losses.extra import extra_layers, extra_settings
 from nstrep.losses.objective import LayerWeights, Objective, loss_names, with_sums
-from nstrep.losses.tiled_objective import StripedObjective, TiledObjective
 from nstrep.optim import state
 from nstrep.optim.basis import make_basis
 from nstrep.optim.minimize import Step, fits, minimize
@@ -332,33 +332,33 @@ def problem(config: ExperimentConfig, prepared: Prepared) -> Problem:
     return Problem(objective(config, prepared), basis)
 
 
-def objective(
-    config: ExperimentConfig, prepared: Prepared
-) -> Objective | StripedObjective | TiledObjective:
-    """What the experiment minimises, in pieces where the whole does not fit into the memory."""
+def objective(config: ExperimentConfig, prepared: Prepared) -> Objective:
+    """What the experiment minimises, in tiles where the whole does not fit into the memory."""
     weights = _weights(config)
-    found = memory_plan.plan(
+    layers = {
+        "content": tuple(weights.content),
+        "style": (*weights.style, *extra_layers(weights.extra)),
+    }
+    plan = memory_plan.plan(
         prepared.network,
         prepared.start.shape,
         [source.image.shape for region in prepared.regions for source in region.sources],
-        {"content": tuple(weights.content), "style": tuple(weights.style)},
+        layers,
         config.optimizer,
         config.basis,
         config.tile,
     )
-    memory_plan.settle_malloc(found.tile, prepared.start.nbytes)
+    memory_plan.settle_malloc(plan.tile)
     content = image_inputs.to_vgg_input(prepared.seen, config.preprocess.pixel_scale)
-    common = (prepared.network, content, prepared.regions, weights, config.losses)
-    if found.tile is None:
-        return Objective(*common)
-    if found.tile == tiling.STRIPS:
-        return StripedObjective(*common)
-    return TiledObjective(*common, found.tile)
+    return Objective(prepared.network, content, prepared.regions, weights, config.losses, plan.tile)
 
 
 def _weights(config: ExperimentConfig) -> LayerWeights:
     return LayerWeights(
-        layer_weights(config, "content"), layer_weights(config, "style"), config.tv_weight
+        layer_weights(config, "content"),
+        layer_weights(config, "style"),
+        config.tv_weight,
+        extra_settings(config.extra_losses),
     )
 
 

@@ -1,18 +1,29 @@
-"""The objective: an image in; named losses and the gradient out. One bound MXNet executor."""
+"""The objective: the weighted sum of loss terms at an image, and its gradient."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import mxnet as mx
 import numpy as np
 
+from nstrep.base.errors import InputError
 from nstrep.config.schema import LossesConfig
-from nstrep.losses import terms as losses
 from nstrep.losses.regions import Region
-from nstrep.losses.terms import Term
+from nstrep.losses.scene import Scene
+from nstrep.losses.term import Edges, LossTerm, Symbols, energy, kinds
+from nstrep.losses.tile_graph import TileGraph, key
+from nstrep.losses.tiling import Tile
 from nstrep.networks.features import Network
+
+KEPT_FLOATS = 16
+"""In tiles, content targets of at most so many numbers a pixel are kept; larger ones are computed
+again for each tile."""
+
+BRANCHES = ("content_loss", "style_loss", "tv_loss")
+"""Kinds of terms that every experiment has columns for."""
 
 
 @dataclass(frozen=True)
@@ -22,16 +33,22 @@ class LayerWeights:
     content: Mapping[str, float]
     style: Mapping[str, float]
     tv: float
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of other kinds of terms by name, from :func:`nstrep.losses.extra.extra_settings`."""
+
+    def branches(self) -> dict[str, Any]:
+        """The settings of each kind of terms, in the order of the columns."""
+        return dict(zip(BRANCHES, (self.content, self.style, self.tv))) | dict(self.extra)
 
 
 @dataclass(frozen=True)
 class Evaluation:
     """The objective at one image.
 
-    ``losses`` holds every weighted term by its name in the tree, ``style_loss.relu3_1`` (with
-    several regions ``style_loss.relu3_1.region1``), the sums of the branches, ``style_loss``, and
-    ``total``. ``gradient`` is a view that the next evaluation
-    overwrites: (1, 3, H, W) on the objective's device.
+    ``losses`` holds every weighted term by its name, ``style_loss.relu3_1`` (with several regions
+    ``style_loss.relu3_1.region1``), the sums of the branches, ``style_loss``, and ``total``.
+    ``gradient`` is a view that the next evaluation overwrites: (1, 3, H, W) on the objective's
+    device.
     """
 
     losses: dict[str, float]
@@ -43,124 +60,82 @@ class Evaluation:
         return self.losses["total"]
 
 
-@dataclass(frozen=True, eq=False)
-class StyleTerm:
-    """One style loss: ``coefficient`` x sum((S (G - A))^2)."""
-
-    name: str
-    layer: str
-    mask: np.ndarray | None
-    """Where it works, (H, W) of the picture; None for all of it."""
-    counted: float
-    """The positions that G is the mean over; with a mask the sum of their weights."""
-    target: np.ndarray
-    """A, (N, N)."""
-    scale: np.ndarray | None
-    """S, (N, N); None for ones."""
-    coefficient: float
-
-
 def loss_names(weights: LayerWeights, regions: int) -> list[str]:
-    """The weighted terms of an objective by name, in the order of the CSV columns."""
-    suffixes = [f".region{number}" for number in range(1, regions + 1)] if regions > 1 else [""]
+    """The weighted terms of an objective by name, in the order of the columns."""
     return [
-        *(f"content_loss.{layer}" for layer in weights.content),
-        *(f"style_loss.{layer}{suffix}" for suffix in suffixes for layer in weights.style),
-        "tv_loss",
+        name
+        for branch, settings in weights.branches().items()
+        for name in kinds()[branch].names(branch, settings, regions)
     ]
 
 
-def style_terms(
-    network: Network,
-    shape: tuple[int, ...],
-    regions: Sequence[Region],
-    layers: Mapping[str, float],
-    forms: LossesConfig,
-    grams: Callable[..., dict[str, np.ndarray]],
-) -> Iterator[StyleTerm]:
-    """The style losses of a picture.
-
-    The target of a blend is the mean of the paintings' Gram matrices per position by their
-    shares (jcjohnson/neural-style), each with its own means under ``mean_share``; filters are
-    made equal on the blend.
-
-    Args:
-        network: whose features.
-        shape: of the picture, (1, 3, H, W).
-        regions: what to compare where.
-        layers: with their weights.
-        forms: the recipe's formulas.
-        grams: what :meth:`Network.grams` does.
-
-    """
-    height, width = shape[2:]
-    for number, region in enumerate(regions, start=1):
-        suffix = f".region{number}" if len(regions) > 1 else ""
-        found = [
-            grams(source.image, layers, forms.style.mean_share, source.mask)
-            for source in region.sources
-        ]
-        for layer, weight in layers.items():
-            blend = zip(region.sources, found)
-            target = sum(np.float32(source.share) * each[layer] for source, each in blend)
-            n, positions = network.channels(layer), network.positions(layer, height, width)
-            counted: float = positions
-            if region.mask is not None:
-                counted, _ = network.guidance(layer, region.mask)
-            scale, strength = None, energy(target)
-            if forms.style.equal_filters:
-                scale = losses.filter_scale(target)
-                strength = energy(target * scale)
-            unit = losses.style_coefficient(forms, n, positions, height * width, strength)
-            share = counted / positions
-            yield StyleTerm(
-                f"style_loss.{layer}{suffix}",
-                layer,
-                region.mask,
-                counted,
-                target,
-                scale,
-                weight * share * unit,
-            )
+def with_sums(named: Mapping[str, float]) -> dict[str, float]:
+    """Put the total and the branches' sums before the terms, in the order of the columns."""
+    sums = dict.fromkeys(BRANCHES, 0.0)
+    for name, value in named.items():
+        branch = name.split(".")[0]
+        sums[branch] = sums.get(branch, 0.0) + float(value)
+    leaves = {name: float(value) for name, value in named.items() if "." in name}
+    return {"total": sum(sums.values()), **sums, **leaves}
 
 
-def content_coefficient(
-    network: Network,
-    shape: tuple[int, ...],
-    layer: str,
-    weight: float,
-    forms: LossesConfig,
-    strength: float,
-) -> float:
-    """What the sum of the squared differences of ``layer`` is multiplied with.
+class Values:
+    """The values of terms as functions of their statistics, with MXNet's derivatives."""
 
-    Args:
-        network: whose features.
-        shape: of the picture, (1, 3, H, W).
-        layer: which.
-        weight: its weight.
-        forms: the recipe's formulas.
-        strength: :func:`energy` of the target.
+    def __init__(
+        self, terms: Sequence[LossTerm], sums: Mapping[str, np.ndarray], context: mx.Context
+    ) -> None:
+        """Bind the graph; ``sums`` has the names and shapes of the statistics."""
+        self._terms = terms
+        symbols, arrays = [], dict(sums)
+        for term in terms:
+            suffix = key("", term)
+            statistics = {
+                name.removesuffix(suffix): mx.sym.Variable(name)
+                for name in sums
+                if name.endswith(suffix)
+            }
+            inputs = {name: mx.sym.Variable(key(name, term)) for name in term.constants}
+            arrays |= {key(name, term): array for name, array in term.constants.items()}
+            symbols.append(term.value(statistics, inputs))
+        group = mx.sym.Group(symbols)
+        self._arguments = {
+            name: mx.nd.array(arrays[name], ctx=context) for name in group.list_arguments()
+        }
+        self._slopes = {
+            name: mx.nd.zeros(array.shape, ctx=context)
+            for name, array in self._arguments.items()
+            if name in sums
+        }
+        requests = {name: "write" if name in sums else "null" for name in self._arguments}
+        self._executor = group.bind(
+            context, self._arguments, args_grad=self._slopes, grad_req=requests
+        )
+        self._context = context
 
-    """
-    height, width = shape[2:]
-    n, positions = network.channels(layer), network.positions(layer, height, width)
-    return weight * losses.content_coefficient(forms, n, positions, height * width, strength)
-
-
-def tv_coefficients(shape: tuple[int, ...], weight: float, forms: LossesConfig) -> list[float]:
-    """What each of the sums of :func:`losses.total_variation` is multiplied with."""
-    counts = losses.difference_counts(*shape[2:], forms.tv.grid)
-    sums = counts[: 1 if forms.tv.form == "power" else 2]
-    mean = forms.tv.reduction == "mean"
-    return [weight * (forms.tv.factor / (count if mean else 1)) for count in sums]
+    def __call__(
+        self, sums: Mapping[str, mx.nd.NDArray | np.ndarray]
+    ) -> tuple[list[mx.nd.NDArray], dict[str, mx.nd.NDArray]]:
+        """The unweighted values, and the gradient of the objective to each statistic."""
+        for name, array in sums.items():
+            self._arguments[name][:] = array
+        values = self._executor.forward(is_train=True)
+        self._executor.backward(
+            [
+                mx.nd.array(np.atleast_1d(term.coefficient), ctx=self._context)
+                for term in self._terms
+            ]
+        )
+        return values, self._slopes
 
 
 class Objective:
-    """Weighted content, style and total-variation losses of an image, and their gradient."""
+    """Weighted losses of an image, and their gradient; whole, or in tiles to need less memory.
 
-    tile: int | str | None = None
-    """The picture is computed whole; see :class:`nstrep.losses.tiled_objective.TiledObjective`."""
+    In tiles a first pass adds up the statistics of the terms. MXNet differentiates the values with
+    respect to them, and a second pass sends these derivatives back through the network, tile after
+    tile.
+    """
 
     def __init__(
         self,
@@ -169,147 +144,148 @@ class Objective:
         regions: Sequence[Region],
         weights: LayerWeights,
         forms: LossesConfig,
-        after: str | None = None,
+        tile: int | None = None,
     ) -> None:
-        """Compute the targets and bind the graph.
+        """Compute the targets and bind the graphs.
 
         Args:
             network: features.
-            content: ``vgg_input`` of the photo, (1, 3, H, W): the shape of the result.
+            content: ``vgg_input`` of the content image, (1, 3, H, W): the shape of the result.
             regions: what the style loss compares where; :func:`nstrep.losses.regions.whole` of the
-                painting's ``vgg_input`` for the usual one. A region's loss counts with the share
-                of the picture that it covers, so that the style pulls as strongly at each pixel
-                inside as it would without masks.
+                style image's ``vgg_input`` for the usual one.
             weights: layers in use, with their weights.
             forms: the recipe's formulas.
-            after: be a function not of the picture but of the features of this layer, without the
-                total variation; all layers in use are deeper.
+            tile: side of a tile at most, margins included, in pixels; None for the whole image.
+
+        Raises:
+            InputError: the tiles are too small for the layers, or a term has to see the image
+                whole.
 
         """
-        self.network = network
-        self.shape = picture = content.shape
-        if after is not None:
-            stride = network.architecture.layers[after]
-            sides = (side // stride for side in picture[2:])
-            self.shape = (1, network.channels(after), *sides)
-        self._weights, self._forms = weights, forms
-        features = network.features(content, weights.content)
-        image = mx.sym.Variable("image")
-        tapped = network.taps(image, [*weights.content, *weights.style], after)
-        targets: dict[str, np.ndarray] = {}
-        terms: list[Term] = []
-
-        def given(name: str, array: np.ndarray) -> mx.sym.Symbol:
-            targets[name] = array
-            return mx.sym.Variable(name)
-
-        for layer, weight in weights.content.items():
-            name = f"content_loss.{layer}"
-            value = losses.content(tapped[layer], given(name, features[layer]))
-            strength = energy(features[layer])
-            unit = content_coefficient(network, picture, layer, weight, forms, strength)
-            terms.append(Term(name, value, unit))
-        for term in style_terms(network, picture, regions, weights.style, forms, network.grams):
-            root = scale = None
-            if term.mask is not None:
-                _, array = network.guidance(term.layer, term.mask)
-                root = given(f"root.{term.name}", array)
-            if term.scale is not None:
-                scale = given(f"scale.{term.name}", term.scale)
-            value = losses.style(
-                tapped[term.layer],
-                given(term.name, term.target),
-                network.channels(term.layer),
-                term.counted,
-                mean_share=forms.style.mean_share,
-                scale=scale,
-                root=root,
-            )
-            terms.append(Term(term.name, value, term.coefficient, head_gradient=2.0))
-        sums = ()
-        if weights.tv and after is None:
-            sums = losses.total_variation(image, forms.tv.form, forms.tv.grid)
-        for value, coefficient in zip(sums, tv_coefficients(picture, weights.tv, forms)):
-            terms.append(Term("tv_loss", value, coefficient))
-
-        self.terms = terms
-        self._order = order(terms, list(network.architecture.layers))
-        self.image = mx.nd.zeros(self.shape, ctx=network.context)
-        self._gradient = mx.nd.zeros(self.shape, ctx=network.context)
-        self._heads = [
-            mx.nd.array([term.coefficient * term.head_gradient], ctx=network.context)
-            for term in terms
+        self.network, self.shape, self.tile = network, content.shape, tile
+        scene = Scene(network, content, regions, forms, tile)
+        self.terms = [
+            term
+            for branch, settings in weights.branches().items()
+            for term in kinds()[branch].create(scene, settings)
         ]
-        arguments = {
-            name: mx.nd.array(array, ctx=network.context) for name, array in targets.items()
-        }
-        self._targets = arguments
-        self._executor = network.bind(
-            mx.sym.Group([terms[place].value for place in self._order]),
-            {"image": self.image, **arguments},
-            self._gradient,
-        )
+        for term in self.terms:
+            if tile is not None and not term.sums_over_positions:
+                raise InputError(
+                    f"tile={tile}: {term.name} is no sum over positions; must be null (the whole"
+                    " image at once)"
+                )
+        self._tiles = scene.tiles(content, self.terms)
+        slot: dict = {}
+        self._graph = TileGraph(network, self.terms, slot, gradient=True)
+        self._targets = Targets(scene, self.terms, self._tiles, slot)
+        self._zeros = self._graph.zeros(self._tiles[0])
+        suffixes = tuple(key("", term) for term in self.terms if term.linear)
+        self._linear = [name for name in self._zeros if name.endswith(suffixes)]
+        self._values = Values(self.terms, self._zeros, network.context)
 
     def aim(self, features: Mapping[str, np.ndarray]) -> None:
-        """Compare with another photo of the same shape from now on.
+        """Compare with another content image of the same shape from now on; not in tiles.
 
         Args:
-            features: of the photo, those of the content layers, each (1, N, H, W).
+            features: of that image, those of the content layers, each (1, N, H, W).
 
         """
-        for place, (layer, weight) in enumerate(self._weights.content.items()):
-            term = self.terms[place]  # those of the content come first
-            self._targets[term.name][:] = features[layer]
-            strength = energy(features[layer])
-            coefficient = content_coefficient(
-                self.network, self.shape, layer, weight, self._forms, strength
-            )
-            self.terms[place] = replace(term, coefficient=coefficient)
-            self._heads[place][:] = coefficient * term.head_gradient
+        self._targets.set(self._tiles[0], features)
 
     def __call__(self, image: mx.nd.NDArray | np.ndarray) -> Evaluation:
-        """Evaluate at an image of the content's shape, in ``vgg_input`` units.
+        """Evaluate at an image of the content's shape, in ``vgg_input`` units."""
+        evaluate = self._whole if len(self._tiles) == 1 else self._in_tiles
+        values, gradient = evaluate(image)
+        named = {
+            term.name: float(np.dot(term.coefficient, value.asnumpy().astype(np.float64)).sum())
+            for term, value in zip(self.terms, values)
+        }
+        return Evaluation(with_sums(named), gradient)
 
-        ``self.image`` itself may be given, and is not copied then.
+    def _whole(
+        self, image: mx.nd.NDArray | np.ndarray
+    ) -> tuple[list[mx.nd.NDArray], mx.nd.NDArray]:
+        (tile,) = self._tiles
+        values, slopes = self._values(self._graph.forward(tile, image, self._targets[tile]))
+        return values, self._graph.backward(tile, slopes)
+
+    def _in_tiles(
+        self, image: mx.nd.NDArray | np.ndarray
+    ) -> tuple[list[mx.nd.NDArray], mx.nd.NDArray]:
+        if isinstance(image, mx.nd.NDArray):
+            image = image.asnumpy()
+        sums = self._zeros
+        if len(self._linear) < len(sums):
+            sums = self._graph.sums(image, self._tiles)
+        _, slopes = self._values(sums)
+        sums = sums | {name: np.zeros_like(sums[name]) for name in self._linear}
+        gradient = np.zeros(self.shape, dtype=np.float32)
+        # Backwards, because the graph of the last tile is bound.
+        for tile in reversed(self._tiles):
+            parts = self._graph.forward(tile, image, self._targets[tile])
+            tile.cut(gradient)[:] += self._graph.backward(tile, slopes).asnumpy()
+            for name in self._linear:
+                sums[name] += parts[name].asnumpy()
+        values, _ = self._values(sums)
+        return values, mx.nd.array(gradient, ctx=self.network.context)
+
+
+class Targets:
+    """The content image's features at the own positions of each tile."""
+
+    def __init__(
+        self, scene: Scene, terms: Sequence[LossTerm], tiles: Sequence[Tile], slot: dict
+    ) -> None:
+        """Compute the features, and keep them if they are small.
+
+        Args:
+            scene: the content image and the network.
+            terms: of the objective; those that need a target are told its energy.
+            tiles: of the objective.
+            slot: see :class:`TileGraph`.
+
         """
-        if image is not self.image:
-            self.image[:] = image
-        outputs = self._executor.forward(is_train=True)
-        self._executor.backward([self._heads[place] for place in self._order])
-        raw = np.empty(len(self.terms))
-        raw[self._order] = mx.nd.concat(*outputs, dim=0).asnumpy()
-        named: dict[str, float] = {}
-        for term, value in zip(self.terms, raw):
-            named[term.name] = named.get(term.name, 0.0) + term.coefficient * float(value)
-        return Evaluation(with_sums(named), self._gradient)
+        self._terms = [term for term in terms if term.needs_target]
+        self._content, self._kept = scene.content, {}
+        network = scene.network
+        if scene.tile is None:
+            layers = [term.layer for term in self._terms]
+            self.set(tiles[0], network.features(scene.content, layers))
+            return
+        probes = [Features(term.name, term.layer) for term in self._terms]
+        self._graph = TileGraph(network, probes, slot)
+        strides = network.architecture.layers
+        floats = sum(
+            network.channels(term.layer) / strides[term.layer] ** 2 for term in self._terms
+        )
+        energies = dict.fromkeys((key("target", term) for term in self._terms), 0.0)
+        for tile in tiles if self._terms else ():
+            features = self[tile]
+            for name, array in features.items():
+                energies[name] += float(np.sum(np.square(array, dtype=np.float64)))
+            if floats <= KEPT_FLOATS:
+                self._kept[tile] = features
+        for term, sum_of_squares in zip(self._terms, energies.values()):
+            term.set_target_energy(sum_of_squares or 1.0)
+
+    def set(self, tile: Tile, features: Mapping[str, np.ndarray]) -> None:
+        """Set the features by layer; ``tile`` is the whole image."""
+        self._kept[tile] = {key("target", term): features[term.layer] for term in self._terms}
+        for term in self._terms:
+            term.set_target_energy(energy(features[term.layer]))
+
+    def __getitem__(self, tile: Tile) -> dict[str, np.ndarray]:
+        """The features by :func:`nstrep.losses.tile_graph.key`."""
+        if tile in self._kept or not self._terms:
+            return self._kept.get(tile, {})
+        parts = self._graph.forward(tile, self._content)
+        return {name: features.asnumpy() for name, features in parts.items()}
 
 
-def order(terms: Sequence[Term], layers: Sequence[str]) -> list[int]:
-    """The places of the terms in the order in which their losses are best computed.
+class Features(LossTerm):
+    """The features themselves as statistics."""
 
-    The deepest last: the gradient of each is then computed when the backward pass comes to its
-    layer, not kept from the beginning. But the Gram product of a layer lays its features out as
-    MXNet's pooling is ten times slower on; so it waits for a deeper one, which needs the pooling.
-    """
-    depths = {layer: depth for depth, layer in enumerate(layers)}
-    of = [depths[term.name.split(".")[1]] if "." in term.name else -1 for term in terms]
-    found: list[int] = []
-    for depth in sorted(set(of), reverse=True):
-        waits = bool(found) and layers[depth + 1].startswith("pool")
-        at = 1 if waits else 0
-        found[at:at] = [place for place, other in enumerate(of) if other == depth]
-    return found
-
-
-def energy(target: np.ndarray) -> float:
-    """Sum of the squares in float64; 1 for a target that is all zero, which scales nothing."""
-    return float(np.sum(np.square(target, dtype=np.float64))) or 1.0
-
-
-def with_sums(named: Mapping[str, float]) -> dict[str, float]:
-    """Put the total and the branches' sums before the terms, in the order of the CSV columns."""
-    sums = {"content_loss": 0.0, "style_loss": 0.0, "tv_loss": 0.0}
-    for name, value in named.items():
-        sums[name.split(".")[0]] += float(value)
-    leaves = {name: float(value) for name, value in named.items() if "." in name}
-    return {"total": sum(sums.values()), **sums, **leaves}
+    def statistics(self, features: mx.sym.Symbol, inputs: Symbols, edges: Edges) -> Symbols:
+        """Under the name by which terms take their target."""
+        return {"target": features}

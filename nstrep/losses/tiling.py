@@ -1,8 +1,8 @@
-"""How a picture is cut into tiles that are computed one at a time.
+"""How an image is cut into tiles that are computed one at a time.
 
-A tile is computed with a margin as wide as the features reach, counts only the positions that it
-owns, and ends where the picture ends or at a multiple of the deepest stride, so that its poolings
-are those of the whole picture. Every position is owned by one tile.
+A tile is computed with a margin as wide as the receptive field of the features, counts only the
+positions that it owns, and ends where the image ends or at a multiple of the deepest stride, so
+that its poolings are those of the whole image. Every position is owned by one tile.
 """
 
 from __future__ import annotations
@@ -15,22 +15,13 @@ import mxnet as mx
 import numpy as np
 
 from nstrep.base.errors import InputError
+from nstrep.losses.term import Edges
 from nstrep.networks.features import Network
-from nstrep.networks.gram import pooled
-
-STRIPS = "strips"
-"""The way between the whole and tiles: :class:`nstrep.losses.tiled_objective.StripedObjective`."""
-
-CUT = "pool1"
-"""Where it divides the network."""
-
-ROWS = 32
-"""Of its strips, margins included."""
 
 
 @dataclass(frozen=True)
 class Span:
-    """A tile along one side of the picture, in pixels."""
+    """A tile along one side of the image, in pixels."""
 
     start: int
     stop: int
@@ -38,7 +29,7 @@ class Span:
     """From here to ``own_stop`` its positions count; the rest is margin."""
     own_stop: int
     length: int
-    """Of the picture's side."""
+    """Of the image's side."""
 
     @property
     def kind(self) -> tuple[int, int, int, bool]:
@@ -46,10 +37,13 @@ class Span:
         inside = (self.own_start - self.start, self.own_stop - self.start)
         return self.stop - self.start, *inside, self.own_stop == self.length
 
-    def owned(self, stride: int) -> tuple[int, int | None]:
-        """Its own positions at a layer, counted from its start; None for up to its end."""
-        last = None if self.own_stop == self.length else (self.own_stop - self.start) // stride
-        return (self.own_start - self.start) // stride, last
+    def owned(self, stride: int, overlap: int = 0) -> slice:
+        """Its own positions at a layer, among those of the whole image.
+
+        ``overlap`` adds positions of the next tile, if there is one.
+        """
+        more = 0 if self.own_stop == self.length else overlap
+        return slice(self.own_start // stride, self.own_stop // stride + more)
 
 
 def spans(length: int, tile: int, margin: int, stride: int) -> list[Span]:
@@ -71,15 +65,8 @@ def spans(length: int, tile: int, margin: int, stride: int) -> list[Span]:
     for start in itertools.count(0, step):
         stop = min(start + step + 2 * margin, length)
         last = stop == length
-        found.append(
-            Span(
-                start,
-                stop,
-                start + margin if start else 0,
-                length if last else stop - margin,
-                length,
-            )
-        )
+        own_start = start + margin if start else 0
+        found.append(Span(start, stop, own_start, length if last else stop - margin, length))
         if last:
             return found
     raise AssertionError("unreachable: the tiles move on")
@@ -87,7 +74,7 @@ def spans(length: int, tile: int, margin: int, stride: int) -> list[Span]:
 
 @dataclass(frozen=True)
 class Tile:
-    """A rectangle of the picture."""
+    """A rectangle of the image."""
 
     rows: Span
     columns: Span
@@ -97,82 +84,64 @@ class Tile:
         """Tiles of one kind have one graph."""
         return self.rows.kind, self.columns.kind
 
-    def cut(self, picture: np.ndarray) -> np.ndarray:
-        """What the tile sees of a picture (..., H, W): a view."""
-        rows, columns = self.rows, self.columns
-        return picture[..., rows.start : rows.stop, columns.start : columns.stop]
-
-    def place(self, stride: int) -> tuple[slice, ...]:
-        """Where its own positions are among those of the whole picture, (1, N, H', W')."""
-        sides = (
-            slice(span.own_start // stride, span.own_stop // stride)
+    @property
+    def edges(self) -> Edges:
+        """Which sides of the tile's own positions are borders of the image."""
+        return Edges(*(
+            border
             for span in (self.rows, self.columns)
-        )
-        return (slice(None), slice(None), *sides)
+            for border in (span.own_start == 0, span.own_stop == span.length)
+        ))  # fmt: skip
 
-    def weights(self, mask: np.ndarray, stride: int) -> np.ndarray:
-        """What a mask (H, W) comes to at the own positions of a layer, (h, w), float64."""
+    def cut(self, image: np.ndarray) -> np.ndarray:
+        """What the tile sees of an image (..., H, W): a view."""
         rows, columns = self.rows, self.columns
-        own = mask[rows.own_start : rows.own_stop, columns.own_start : columns.own_stop]
-        return pooled(own, stride)
+        return image[..., rows.start : rows.stop, columns.start : columns.stop]
 
-    def owned(self, features: mx.sym.Symbol, stride: int) -> mx.sym.Symbol:
-        """The own positions of the tile's features."""
-        ends = zip(self.rows.owned(stride), self.columns.owned(stride))
-        begin, end = ((None, None, *pair) for pair in ends)
+    def own(self, positions: np.ndarray, stride: int) -> np.ndarray:
+        """Its own positions of an array (..., H', W') over a layer of the whole image: a view."""
+        return positions[..., self.rows.owned(stride), self.columns.owned(stride)]
+
+    def own_features(self, features: mx.sym.Symbol, stride: int, overlap: int) -> mx.sym.Symbol:
+        """The own positions of the tile's features; see :meth:`Span.owned` for ``overlap``."""
+        begin, end = [None, None], [None, None]
+        for span in (self.rows, self.columns):
+            owned, first = span.owned(stride, overlap), span.start // stride
+            begin.append(owned.start - first)
+            # To the end, where margins that are no multiple of the stride make it uncertain.
+            end.append(None if span.own_stop == span.length else owned.stop - first)
+        if begin[2:] == [0, 0] and end[2:] == [None, None]:
+            return features
         return mx.sym.slice(features, begin=begin, end=end)
-
-
-def margin(network: Network, layers: Sequence[str]) -> int:
-    """How far tiles reach beyond what they own, in pixels: a multiple of the deepest stride."""
-    stride = network.architecture.stride(layers)
-    return -(-network.architecture.reach(layers) // stride) * stride
 
 
 def smallest_tile(network: Network, layers: Sequence[str]) -> int:
     """The smallest tile that owns something, in pixels."""
-    return 2 * margin(network, layers) + network.architecture.stride(layers)
+    stride = network.architecture.stride(layers)
+    return 2 * network.architecture.margin(layers) + stride
 
 
-def can_be_striped(network: Network, layers: Sequence[str]) -> bool:
-    """Whether there is a layer beyond the cut."""
-    names = list(network.architecture.layers)
-    return names.index(network.architecture.deepest(layers)) > names.index(CUT)
-
-
-def check(
-    network: Network, layers: Sequence[str], height: int, width: int, side: int | str
-) -> None:
-    """Raise :class:`InputError` if tiles smaller than the picture would own nothing."""
-    if side == STRIPS:
-        if not can_be_striped(network, layers):
-            raise InputError(f"tile={STRIPS}: needs a layer deeper than {CUT}")
-        return
+def check(network: Network, layers: Sequence[str], height: int, width: int, side: int) -> None:
+    """Raise :class:`InputError` if tiles smaller than the image would own nothing."""
     least = smallest_tile(network, layers)
     if side < min(least, max(height, width)):
         raise InputError(f"tile={side}: must be at least {least} pixels for these layers, or null")
 
 
 def tiles(
-    network: Network, layers: Sequence[str], height: int, width: int, side: int
+    network: Network, layers: Sequence[str], height: int, width: int, side: int | None
 ) -> list[Tile]:
-    """Cut a picture into tiles of at most ``side`` x ``side`` pixels, those of a kind together.
+    """Cut an image into tiles of at most ``side`` x ``side`` pixels, those of a kind together.
+
+    Without ``side`` the whole image is the only tile.
 
     Raises:
         InputError: see :func:`check`.
 
     """
+    if side is None:
+        return [Tile(*(Span(0, length, 0, length, length) for length in (height, width)))]
     check(network, layers, height, width, side)
-    how = (margin(network, layers), network.architecture.stride(layers))
-    sides = spans(height, side, *how), spans(width, side, *how)
+    how = (side, network.architecture.margin(layers), network.architecture.stride(layers))
+    sides = spans(height, *how), spans(width, *how)
     return sorted(itertools.starmap(Tile, itertools.product(*sides)), key=lambda tile: tile.kind)
-
-
-def strips(
-    network: Network, layers: Sequence[str], height: int, width: int, rows: int
-) -> list[Tile]:
-    """Cut a picture into tiles as wide as it is and at most ``rows`` high, like :func:`tiles`."""
-    how = (margin(network, layers), network.architecture.stride(layers))
-    (across,) = spans(width, width, *how)
-    found = (Tile(down, across) for down in spans(height, rows, *how))
-    return sorted(found, key=lambda tile: tile.kind)

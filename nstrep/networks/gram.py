@@ -1,77 +1,76 @@
-"""Gram matrices and moments of features, as MXNet symbols."""
+"""Gram matrices of features, as MXNet symbols, and masks at the positions of a layer."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import mxnet as mx
 import numpy as np
 
 
-def gram(
+def gram_sums(
     features: mx.sym.Symbol,
     channels: int,
-    positions: float,
-    *,
-    mean_share: float = 1.0,
-    constant_factor: bool = False,
     root: mx.sym.Symbol | None = None,
-) -> mx.sym.Symbol:
-    """Gram matrix F F^T / M (Gatys, Ecker, Bethge 2015, eq. 3, per position), shape (N, N).
+    *,
+    mean: bool = True,
+) -> dict[str, mx.sym.Symbol]:
+    """The sums over positions that a Gram matrix is made of.
 
     Args:
         features: shape (1, N, H, W).
         channels: N.
-        positions: M = H * W; with ``root`` the sum of the weights.
-        mean_share: F F^T / M is the covariance plus the outer product of the means; this is the
-            latter's weight.
-        constant_factor: hold the second F constant. The value is the same and the gradient of
-            any symmetric use is half of the true one, for one matrix product less.
-        root: square roots of the weights that positions count with, shape (1, H * W); None
+        root: square roots of the weights that positions count with, shape (1, 1, H, W); None
             where all count as one.
+        mean: whether the sum of the features is needed.
+
+    Returns:
+        ``products``, sum(w f f^T), (N, N), and with ``mean`` the ``features``, sum(w f), (N, 1).
 
     """
     flat = mx.sym.reshape(features, shape=(channels, -1))
     if root is not None:
+        root = mx.sym.reshape(root, shape=(1, -1))
         flat = mx.sym.broadcast_mul(flat, root)
-
-    def product(x: mx.sym.Symbol) -> mx.sym.Symbol:
-        other = mx.sym.BlockGrad(x) if constant_factor else x
-        # The fastest of MXNet's five ways to write x x^T, forward and backward.
-        return mx.sym.FullyConnected(x, other, num_hidden=channels, no_bias=True)
-
-    found = product(flat) * (1.0 / positions)
-    if mean_share == 1:
-        return found
-    # As a product it takes a tenth of the time of MXNet's mean.
-    counts = mx.sym.ones((1, positions)) if root is None else root
-    mean = mx.sym.dot(flat, counts, transpose_b=True) * (1.0 / positions)
-    return found - product(mean) * (1 - mean_share)
+    sums = {"products": self_product(flat, channels)}
+    if mean:
+        # As a product it takes a tenth of the time of MXNet's mean.
+        if root is None:
+            root = mx.sym.ones_like(mx.sym.slice_axis(flat, axis=0, begin=0, end=1))
+        sums["features"] = mx.sym.dot(flat, root, transpose_b=True)
+    return sums
 
 
-def moments(
-    features: mx.sym.Symbol,
-    channels: int,
-    inverse: mx.sym.Symbol,
-    root: mx.sym.Symbol | None = None,
-) -> tuple[mx.sym.Symbol, mx.sym.Symbol]:
-    """Mean of features (N, 1), and the sum of their products around it (N, N).
+def gram(
+    sums: Mapping[str, mx.sym.Symbol], channels: int, positions: float, mean_share: float = 1.0
+) -> mx.sym.Symbol:
+    """Gram matrix F F^T / M (Gatys, Ecker, Bethge 2015, eq. 3, per position), shape (N, N).
 
     Args:
-        features: (1, N, H, W).
+        sums: from :func:`gram_sums`.
         channels: N.
-        inverse: 1 / (H * W), shape (1, 1); with ``root`` of the sum of the weights.
-        root: see :func:`gram`.
+        positions: M = H * W; with weights their sum.
+        mean_share: F F^T / M is the covariance plus the outer product of the means; this is the
+            weight of the latter.
 
     """
-    flat = mx.sym.reshape(features, shape=(channels, -1))
-    if root is None:
-        counts = mx.sym.ones_like(mx.sym.slice_axis(flat, axis=0, begin=0, end=1))
-    else:
-        flat, counts = mx.sym.broadcast_mul(flat, root), root
-    mean = mx.sym.broadcast_mul(mx.sym.dot(flat, counts, transpose_b=True), inverse)
-    shift = mean if root is None else mx.sym.broadcast_mul(mean, root)
-    centred = mx.sym.broadcast_sub(flat, shift)
-    # Not FullyConnected, which in a forward-only graph keeps the second factor of its first run.
-    return mean, mx.sym.linalg.syrk(centred)
+    products = sums["products"] * (1.0 / positions)
+    if mean_share == 1:
+        return products
+    mean = sums["features"] * (1.0 / positions)
+    return products - self_product(mean, channels) * (1 - mean_share)
+
+
+def self_product(x: mx.sym.Symbol, rows: int) -> mx.sym.Symbol:
+    """The product x x^T of a matrix with so many rows, for a symmetric use of the result.
+
+    The second factor is held constant, which saves a matrix product in the backward pass. That
+    gives half of the gradient, as long as the gradient to the result is symmetric; the sum below
+    has the value of the product and twice its gradient.
+    """
+    # The fastest of MXNet's five ways to write x x^T, forward and backward.
+    product = mx.sym.FullyConnected(x, mx.sym.BlockGrad(x), num_hidden=rows, no_bias=True)
+    return product + (product - mx.sym.BlockGrad(product))
 
 
 def pooled(mask: np.ndarray, stride: int) -> np.ndarray:

@@ -88,10 +88,10 @@ class Architecture:
         """Pixels of the image for a position of the deepest of ``names``."""
         return self.layers[self.deepest(names)]
 
-    def reach(self, names: Iterable[str]) -> int:
-        """Pixels around those under a position of ``names`` that its features depend on, at most.
+    def receptive_margin(self, names: Iterable[str]) -> int:
+        """How many pixels around its own a position of ``names`` depends on, at most.
 
-        Where a picture is cut, so far from the cut the features are wrong.
+        Where an image is cut, the features are wrong up to this distance from the cut.
         """
         last, wrong = self.deepest(names), 0
         for name, stride in self.layers.items():
@@ -102,6 +102,11 @@ class Architecture:
             if name == last:
                 return wrong * stride
         raise AssertionError("unreachable: deepest names a layer")
+
+    def margin(self, names: Iterable[str]) -> int:
+        """:meth:`receptive_margin`, rounded up to a multiple of the deepest stride."""
+        stride = self.stride(names)
+        return -(-self.receptive_margin(names) // stride) * stride
 
 
 ARCHITECTURES = {

@@ -65,7 +65,7 @@ def test_every_optimiser_goes_on_to_the_same_bytes(config, tmp_path, way, caplog
     assert not (tmp_path / "cut" / "last_good.png").exists()
 
 
-@pytest.mark.parametrize("tile", [176, "strips"])
+@pytest.mark.parametrize("tile", [176])
 def test_a_run_in_pieces_goes_on(config, tmp_path, tile):
     settings = config(*LONG, "max_long_edge=192", "max_num_epochs=4", f"tile={tile}")
     whole = run.run(settings, tmp_path / "whole")

@@ -40,12 +40,6 @@ def test_what_does_not_fit_is_tiled_within_the_budget(plan, network):
     assert plan(3000, free=5 * GB).tile > found.tile
 
 
-def test_strips_come_before_tiles(plan):
-    assert plan(1600, tile=tiling.STRIPS).bytes < 0.85 * plan(1600, tile=None).bytes
-    between = (plan(1600, tile=tiling.STRIPS).bytes + plan(1600, tile=None).bytes) / 2
-    assert plan(1600, free=between / memory_plan.SHARE).tile == tiling.STRIPS
-
-
 def test_a_large_painting_counts(plan):
     assert plan(400, paintings=[(1, 3, 6000, 6000)]).tile is not None
 

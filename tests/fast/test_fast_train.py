@@ -75,7 +75,8 @@ def test_every_net_and_recipe_composes(composed):
 
 def test_hzy46_divides_as_its_program_does(rng):
     """sum((G - A)^2) / (N M) of Gram matrices over N M; the features' mean squared difference."""
-    from nstrep.losses import terms
+    from nstrep.losses.content import content_coefficient
+    from nstrep.losses.style import style_coefficient
 
     with initialize_config_dir(version_base="1.3", config_dir=str(cli.config_folder())):
         forms: LossesConfig = check(compose("fast", overrides=["fast/recipe=hzy46"])).losses
@@ -83,10 +84,10 @@ def test_hzy46_divides_as_its_program_does(rng):
     features, target = rng.normal(size=(2, n, m))
     gram, aim = (part @ part.T for part in (features, target))
     per_position = np.sum((gram / m - aim / m) ** 2)
-    found = terms.style_coefficient(forms, n, m, 999, 1.0) * per_position
+    found = style_coefficient(forms, n, m, 999, 1.0) * per_position
     expected = np.sum((gram / (n * m) - aim / (n * m)) ** 2) / (n * m)
     np.testing.assert_allclose(found, expected, rtol=1e-12)
-    unit = terms.content_coefficient(forms, n, m, 999, 1.0)
+    unit = content_coefficient(forms, n, m, 999, 1.0)
     np.testing.assert_allclose(unit, 1 / (n * m), rtol=1e-12)
 
 

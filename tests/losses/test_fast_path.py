@@ -5,14 +5,12 @@ import numpy as np
 import pytest
 
 from nstrep.experiment import run
-from nstrep.losses.objective import Objective
-from nstrep.losses.tiled_objective import StripedObjective, TiledObjective
 from tests.conftest import SMALL
 from tests.plain import plain
 
 
 @pytest.mark.parametrize("recipe", ["nstrep", "gatys2015", "mxnet2016"])
-@pytest.mark.parametrize(("tile", "edge"), [("null", 96), ("strips", 96), (192, 240)])
+@pytest.mark.parametrize(("tile", "edge"), [("null", 96), (192, 240)])
 def test_tuning_changes_no_more_than_rounding(config, rng, recipe, tile, edge):
     common = (
         *SMALL, f"recipe={recipe}", f"max_long_edge={edge}", "tv_weight=0", "init=content",
@@ -22,7 +20,7 @@ def test_tuning_changes_no_more_than_rounding(config, rng, recipe, tile, edge):
     prepared = run.prepare(settings)
     whole = run.objective(config(*common, "tile=null"), prepared)
     tuned = run.objective(settings, prepared)
-    assert type(tuned) is {"null": Objective, "strips": StripedObjective}.get(tile, TiledObjective)
+    assert str(tuned.tile) == {"null": "None"}.get(tile, str(tile))
     at = prepared.start + rng.normal(0, 20, prepared.start.shape).astype(np.float32)
     expected, slope = plain(settings, prepared, whole)(at)
     slope = slope.asnumpy()

@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 
 from nstrep.config.schema import LossesConfig, LossForm, StyleForm, TvForm
-from nstrep.losses.objective import LayerWeights, Objective, order
+from nstrep.losses.objective import LayerWeights, Objective
 from nstrep.losses.regions import whole
-from nstrep.losses.terms import Term
+from nstrep.losses.term import LossTerm
+from nstrep.losses.tile_graph import order
 from nstrep.networks.features import Network
 from tests import reference
 from tests.conftest import TINY
@@ -177,7 +178,7 @@ class TestOrder:
     LAYERS = ("conv1_1", "relu1_1", "relu1_2", "pool1", "relu2_1", "pool2", "relu3_1")
 
     def of(self, *layers):
-        terms = [Term(f"style_loss.{layer}" if layer else "tv_loss", None, 1.0) for layer in layers]
+        terms = [LossTerm("any", layer) for layer in layers]
         return [layers[place] for place in order(terms, self.LAYERS)]
 
     def test_the_deepest_last(self):

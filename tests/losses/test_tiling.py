@@ -5,10 +5,11 @@ from hypothesis import strategies as st
 
 from nstrep.base.errors import InputError
 from nstrep.config.schema import LossesConfig, LossForm, StyleForm, TvForm
-from nstrep.losses import tiled_objective, tiling
+from nstrep.losses import objective, tiling
 from nstrep.losses.objective import LayerWeights, Objective
 from nstrep.losses.regions import Region, Source, whole
-from nstrep.losses.tiled_objective import StripedObjective, TiledObjective
+from nstrep.losses.scene import Scene
+from nstrep.losses.style import source_grams
 from nstrep.networks.features import Network
 from nstrep.networks.vgg import ARCHITECTURES
 from tests import reference
@@ -31,15 +32,15 @@ def both(
     network = Network(*tiny, pooling, padding)
     formulas = LossesConfig(forms[1], forms[0], TvForm(*tv, "mean", 1e-3), 1.0)
     common = (network, content, parts, LayerWeights(CONTENT, STYLE, 0.3), formulas)
-    return Objective(*common), TiledObjective(*common, side)
+    return Objective(*common), Objective(*common, side)
 
 
-def check_same_bytes(objective, x, other):
+def check_same_bytes(tiled, x, other):
     """Evaluating somewhere else in between changes nothing."""
-    first = objective(x)
+    first = tiled(x)
     gradient = first.gradient.asnumpy()
-    objective(other)
-    again = objective(x)
+    tiled(other)
+    again = tiled(x)
     assert again.losses == first.losses
     np.testing.assert_array_equal(again.gradient.asnumpy(), gradient)
 
@@ -78,66 +79,6 @@ def test_tiles_come_to_the_whole(tiny, image, painting, pooling, padding, forms,
     parts = whole(painting(50, 71))
     plain, tiled = both(tiny, image(*size), parts, forms, side, pooling=pooling, padding=padding)
     check_equal(plain, tiled, image(*size))
-
-
-@pytest.fixture
-def striped(tiny):
-    """Make the objective whole and with its first block in strips of 12 rows."""
-
-    def make(content, parts, forms, *, content_weights=None, style_weights=None, pooling="avg",
-             padding="zero"):  # fmt: skip
-        network = Network(*tiny, pooling, padding)
-        formulas = LossesConfig(forms[1], forms[0], TvForm("squared", "full", "mean", 1e-3), 1.0)
-        weights = LayerWeights(content_weights or CONTENT, style_weights or STYLE, 0.3)
-        common = (network, content, parts, weights, formulas)
-        return Objective(*common), StripedObjective(*common, 12)
-
-    return make
-
-
-@pytest.mark.parametrize(("pooling", "padding"), [("avg", "replicate"), ("max", "zero")])
-@pytest.mark.parametrize("forms", FORMS.values(), ids=FORMS)
-@pytest.mark.parametrize("size", [(61, 83), (45, 62), (9, 31)])
-def test_strips_come_to_the_whole(striped, image, painting, pooling, padding, forms, size):
-    parts = whole(painting(50, 71))
-    check_equal(
-        *striped(image(*size), parts, forms, pooling=pooling, padding=padding), image(*size)
-    )
-
-
-@settings(
-    max_examples=12,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
-@given(height=st.integers(4, 90), width=st.integers(4, 90))
-def test_any_size_in_strips(striped, image, painting, height, width):
-    check_equal(
-        *striped(image(height, width), whole(painting(33, 47)), NSTREP), image(height, width)
-    )
-
-
-def test_strips_with_nothing_in_the_first_block(striped, image, painting):
-    layers = {"content_weights": {"relu2_2": 1.0}, "style_weights": {"relu3_1": 1.5}}
-    check_equal(*striped(image(40, 57), whole(painting(30, 30)), NSTREP, **layers), image(40, 57))
-
-
-def test_strips_with_masks_and_blends(striped, image, painting, mask):
-    size = (59, 74)
-    parts = (
-        Region(
-            (Source(painting(40, 33), None, 0.3), Source(painting(*size), None, 0.7)), mask(*size)
-        ),
-        Region((Source(painting(50, 60), mask(50, 60)),), mask(*size)),
-    )
-    check_equal(*striped(image(*size), parts, NSTREP), image(*size))
-
-
-def test_strips_give_the_same_bytes_again(striped, image, painting):
-    x = image(50, 65)
-    _, found = striped(image(50, 65), whole(painting(30, 30)), NSTREP)
-    check_same_bytes(found, x, image(50, 65))
 
 
 @settings(
@@ -179,7 +120,7 @@ def test_total_variation(tiny, image, painting, tv, size):
 def test_content_targets_that_are_not_kept(tiny, image, painting, monkeypatch):
     content, x, parts = image(50, 65), image(50, 65), whole(painting(30, 30))
     _, kept = both(tiny, content, parts, NSTREP, 32)
-    monkeypatch.setattr(tiled_objective, "KEPT_FLOATS", 0)
+    monkeypatch.setattr(objective, "KEPT_FLOATS", 0)
     plain, computed = both(tiny, content, parts, NSTREP, 32)
     check_equal(plain, computed, x)
     assert computed(x).losses == kept(x).losses
@@ -190,7 +131,7 @@ def test_content_or_style_alone(tiny, image, painting, layers):
     weights = LayerWeights(*layers, 0.0)
     forms = LossesConfig(NSTREP[1], NSTREP[0], TvForm("squared", "full", "sum", 1.0), 1.0)
     common = (Network(*tiny), image(40, 57), whole(painting(30, 30)), weights, forms)
-    plain, tiled = Objective(*common), TiledObjective(*common, 28)
+    plain, tiled = Objective(*common), Objective(*common, 28)
     check_equal(plain, tiled, image(40, 57))
 
 
@@ -199,7 +140,7 @@ def test_the_gradient_is_that_of_float64_numpy(tiny, image, painting):
     content, style, x = image(52, 61), painting(40, 40), image(52, 61)
     layers = {"relu1_1": 1.0, "conv2_1": 0.25, "relu3_1": 1.5}
     forms = LossesConfig(NSTREP[1], GATYS[0], TvForm("squared", "full", "sum", 1.0), 1.0)
-    tiled = TiledObjective(
+    tiled = Objective(
         Network(*tiny), content, whole(style), LayerWeights({}, layers, 0.0), forms, 28
     )
     arrays = tiny[1].arrays
@@ -220,12 +161,18 @@ def test_the_gradient_is_that_of_float64_numpy(tiny, image, painting):
 
 
 def test_the_targets_are_those_of_the_network(tiny, image, mask):
-    network, x, m = Network(*tiny), image(71, 58), mask(71, 58)
+    x, m = image(71, 58), mask(71, 58)
     for share, inside in ((1.0, None), (0.1, None), (0.0, m)):
-        plain = network.grams(x, STYLE, share, inside)
-        for layer, found in tiled_objective.grams(network, 32, x, STYLE, share, inside).items():
+        style = StyleForm(1.0, 0, 0, "energy", share, False)
+        forms = LossesConfig(GATYS[1], style, TvForm("squared", "full", "sum", 1.0), 1.0)
+        common = (Network(*tiny), x, whole(x), forms)
+        plain, tiled = (
+            source_grams(Scene(*common, side), Source(x, inside), tuple(STYLE))
+            for side in (None, 32)
+        )
+        for layer, expected in plain.items():
             np.testing.assert_allclose(
-                found, plain[layer], rtol=1e-4, atol=1e-5 * plain[layer].max()
+                tiled[layer], expected, rtol=1e-4, atol=1e-5 * expected.max()
             )
 
 
@@ -250,7 +197,7 @@ def test_spans_own_everything_once(length, stride, reach, more):
         assert span.own_stop // stride > span.own_start // stride or length < stride
 
 
-def test_the_reach_is_what_changes(tiny, image):
+def test_the_receptive_margin_is_what_changes(tiny, image):
     network = Network(*tiny)
     x = image(64, 64)
     y = x.copy()
@@ -258,20 +205,14 @@ def test_the_reach_is_what_changes(tiny, image):
     for layer, stride in TINY.layers.items():
         a, b = (network.features(z, [layer])[layer] for z in (x, y))
         differing = np.flatnonzero(np.abs(a - b).max(axis=(0, 1, 3)) > 1e-4)
-        assert 32 - differing.min() * stride == TINY.reach([layer])
+        assert 32 - differing.min() * stride == TINY.receptive_margin([layer])
 
 
 @pytest.mark.parametrize(
     ("layer", "pixels"), [("conv1_1", 1), ("relu2_2", 6), ("relu4_2", 40), ("relu5_1", 80)]
 )
-def test_the_reach_in_vgg19(layer, pixels):
-    assert ARCHITECTURES["vgg19"].reach([layer]) == pixels
-
-
-def test_strips_need_a_deeper_layer(tiny):
-    with pytest.raises(InputError, match="tile=strips: needs a layer deeper than pool1"):
-        tiling.check(Network(*tiny), ["relu1_2", "pool1"], 40, 40, tiling.STRIPS)
-    tiling.check(Network(*tiny), ["conv2_1"], 40, 40, tiling.STRIPS)
+def test_the_receptive_margin_in_vgg19(layer, pixels):
+    assert ARCHITECTURES["vgg19"].receptive_margin([layer]) == pixels
 
 
 def test_too_small_a_tile_is_refused(tiny, image, painting):

@@ -1,0 +1,58 @@
+"""The content loss: squared differences of features (Gatys, Ecker, Bethge 2015, eq. 1)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import mxnet as mx
+
+from nstrep.config.schema import LossesConfig
+from nstrep.losses.scene import Scene
+from nstrep.losses.term import Edges, LossTerm, Symbols, form_factor, register, sum_of_squares
+
+
+@register("content_loss")
+@dataclass(eq=False)
+class ContentLoss(LossTerm):
+    """sum((F - P)^2) over channels and positions, P being the content image's features."""
+
+    weight: float = 1.0
+    scene: Scene | None = None
+
+    linear = True
+    needs_target = True
+
+    @classmethod
+    def create(cls, scene: Scene, settings: Mapping[str, float]) -> Iterator[ContentLoss]:
+        """One term for each layer; ``settings`` holds the layers with their weights."""
+        for layer, weight in settings.items():
+            yield cls(f"content_loss.{layer}", layer, weight=weight, scene=scene)
+
+    @classmethod
+    def names(cls, branch: str, settings: Mapping[str, float], regions: int) -> list[str]:
+        """One name for each layer."""
+        return [f"{branch}.{layer}" for layer in settings]
+
+    def statistics(self, features: mx.sym.Symbol, inputs: Symbols, edges: Edges) -> Symbols:
+        """The sum of the squared differences."""
+        return {"squares": sum_of_squares(features - inputs["target"])}
+
+    def value(self, statistics: Symbols, inputs: Symbols) -> mx.sym.Symbol:
+        """The sum itself."""
+        return statistics["squares"]
+
+    def set_target_energy(self, energy: float) -> None:
+        """Set the coefficient, which depends on the energy with ``divide_by=energy``."""
+        unit = content_coefficient(self.scene.forms, *self.scene.sizes(self.layer), energy)
+        self.coefficient = self.weight * unit
+
+
+def content_coefficient(
+    forms: LossesConfig, channels: int, positions: int, image_positions: int, energy: float
+) -> float:
+    """What turns sum((F - P)^2) into the recipe's loss at weight 1."""
+    if forms.content.divide_by == "energy":
+        return forms.content.factor / energy
+    unit = form_factor(forms.content, channels, positions, image_positions)
+    return unit * forms.feature_scale**2

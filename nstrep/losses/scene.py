@@ -1,0 +1,69 @@
+"""What loss terms are made from: the network, the images and the formulas."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from nstrep.config.schema import LossesConfig
+from nstrep.losses.regions import Region
+from nstrep.losses.term import LossTerm
+from nstrep.losses.tile_graph import TileGraph
+from nstrep.losses.tiling import Tile, tiles
+from nstrep.networks.features import Network
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """The network, the images and the formulas of an objective."""
+
+    network: Network
+    content: np.ndarray
+    """``vgg_input`` of the content image, (1, 3, H, W): the shape of the result."""
+    regions: Sequence[Region]
+    """What the style loss compares where."""
+    forms: LossesConfig
+    """The recipe's formulas."""
+    tile: int | None = None
+    """Side of the tiles in pixels, margins included; None for the whole image at once."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the result, (1, 3, H, W)."""
+        return self.content.shape
+
+    @property
+    def style_image(self) -> np.ndarray:
+        """``vgg_input`` of the first style image, (1, 3, H, W)."""
+        return self.regions[0].sources[0].image
+
+    def sizes(self, layer: str) -> tuple[int, int, int]:
+        """Channels and positions of a layer over the result, and the result's pixels."""
+        height, width = self.shape[2:]
+        network = self.network
+        return network.channels(layer), network.positions(layer, height, width), height * width
+
+    def tiles(self, image: np.ndarray, terms: Sequence[LossTerm]) -> list[Tile]:
+        """The tiles in which the statistics of terms over an image are computed."""
+        layers = [term.layer for term in terms if term.layer is not None]
+        return tiles(self.network, layers, *image.shape[2:], self.tile)
+
+    def sums(self, image: np.ndarray, terms: Sequence[LossTerm]) -> list[dict[str, np.ndarray]]:
+        """The statistics of terms at an image of any size, for each term by name.
+
+        Args:
+            image: ``vgg_input``, (1, 3, H, W).
+            terms: with maps of the image's positions, if any.
+
+        """
+        sums = TileGraph(self.network, terms).sums(image, self.tiles(image, terms))
+        return [
+            {
+                key.partition(" ")[0]: array
+                for key, array in sums.items()
+                if key.endswith(f" {term.name}")
+            }
+            for term in terms
+        ]

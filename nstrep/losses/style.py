@@ -1,0 +1,151 @@
+"""The style loss: squared differences of Gram matrices (Gatys, Ecker, Bethge 2015, eq. 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import mxnet as mx
+import numpy as np
+
+from nstrep.config.schema import LossesConfig
+from nstrep.losses.regions import Source
+from nstrep.losses.scene import Scene
+from nstrep.losses.term import (
+    Edges,
+    LossTerm,
+    Symbols,
+    energy,
+    form_factor,
+    register,
+    sum_of_squares,
+)
+from nstrep.networks.gram import gram, gram_sums, pooled
+
+FAINT = 0.05
+"""Share of the layer's mean energy that every filter is taken to have at least, when filters are
+scaled to equal energy: one that hardly fires on the style image must not decide the result."""
+
+
+@register("style_loss")
+@dataclass(eq=False)
+class StyleLoss(LossTerm):
+    """sum((S (G - A))^2) of the Gram matrices per position, G of the image and A the target.
+
+    The constants are the target A and, with ``equal_filters``, the scale S; both (N, N). A mask
+    gives the map ``root``: the square roots of the weights that the positions count with.
+    """
+
+    channels: int = 0
+    """N."""
+    positions: float = 0
+    """What the Gram matrix is the mean over; with a mask the sum of the positions' weights."""
+    mean_share: float = 1.0
+
+    @classmethod
+    def create(cls, scene: Scene, settings: Mapping[str, float]) -> Iterator[StyleLoss]:
+        """One term for each region and layer; ``settings`` holds the layers with their weights.
+
+        The target of a blend is the mean of the style images' Gram matrices per position by their
+        shares (jcjohnson/neural-style), each with its own means under ``mean_share``; filters are
+        made equal on the blend. A region counts with its share of the image, so that the style
+        loss weighs as much at each pixel inside as without masks.
+        """
+        forms, names = scene.forms, cls.names("style_loss", settings, len(scene.regions))
+        for region in scene.regions if settings else ():
+            grams = [source_grams(scene, source, tuple(settings)) for source in region.sources]
+            for layer, weight in settings.items():
+                blend = zip(region.sources, grams)
+                target = sum(np.float32(source.share) * each[layer] for source, each in blend)
+                term = gram_term(scene, names.pop(0), layer, scene.shape, region.mask)
+                term.constants["target"] = scaled = target
+                if forms.style.equal_filters:
+                    term.constants["scale"] = filter_scale(target)
+                    scaled = target * term.constants["scale"]
+                sizes = scene.sizes(layer)
+                share = term.positions / sizes[1]
+                term.coefficient = weight * share * style_coefficient(forms, *sizes, energy(scaled))
+                yield term
+
+    @classmethod
+    def names(cls, branch: str, settings: Mapping[str, float], regions: int) -> list[str]:
+        """One name for each region and layer; a single region has no suffix."""
+        suffixes = [f".region{number}" for number in range(1, regions + 1)]
+        return [
+            f"{branch}.{layer}{suffix}"
+            for suffix in (suffixes if regions > 1 else [""] * regions)
+            for layer in settings
+        ]
+
+    def statistics(self, features: mx.sym.Symbol, inputs: Symbols, edges: Edges) -> Symbols:
+        """The sums that the Gram matrix is made of."""
+        return gram_sums(features, self.channels, inputs.get("root"), mean=self.mean_share != 1)
+
+    def gram(self, statistics: Symbols) -> mx.sym.Symbol:
+        """The Gram matrix per position, (N, N)."""
+        return gram(statistics, self.channels, self.positions, self.mean_share)
+
+    def value(self, statistics: Symbols, inputs: Symbols) -> mx.sym.Symbol:
+        """The sum of the squared and scaled differences."""
+        difference = self.gram(statistics) - inputs["target"]
+        scale = inputs.get("scale")
+        return sum_of_squares(difference if scale is None else difference * scale)
+
+
+def gram_term(
+    scene: Scene, name: str, layer: str, shape: tuple[int, ...], mask: np.ndarray | None
+) -> StyleLoss:
+    """A term that has no target yet, for an image of ``shape`` under a mask (H, W)."""
+    network, maps = scene.network, {}
+    positions: float = network.positions(layer, *shape[2:])
+    if mask is not None:
+        weights = pooled(mask, network.architecture.layers[layer])
+        positions, maps["root"] = float(weights.sum()), np.sqrt(weights)[None, None]
+    return StyleLoss(
+        name, layer, maps=maps, channels=network.channels(layer), positions=positions,
+        mean_share=scene.forms.style.mean_share,
+    )  # fmt: skip
+
+
+def source_grams(scene: Scene, source: Source, layers: tuple[str, ...]) -> dict[str, np.ndarray]:
+    """Gram matrices per position of a style image, by layer, each (N, N)."""
+
+    def compute() -> dict[str, np.ndarray]:
+        terms = [
+            gram_term(scene, layer, layer, source.image.shape, source.mask) for layer in layers
+        ]
+        found = {}
+        for term, sums in zip(terms, scene.sums(source.image, terms)):
+            symbol = term.gram({name: mx.sym.Variable(name) for name in sums})
+            arrays = {name: mx.nd.array(array) for name, array in sums.items()}
+            found[term.layer] = symbol.eval(mx.cpu(), **arrays)[0].asnumpy()
+        return found
+
+    arrays = (source.image,) if source.mask is None else (source.image, source.mask)
+    key = ("Gram matrices", layers, scene.forms.style.mean_share, scene.tile)
+    return scene.network.once(key, arrays, compute)
+
+
+def filter_scale(target: np.ndarray) -> np.ndarray:
+    """What brings every filter of a Gram matrix (N, N) to the same energy, (N, N) float32.
+
+    Entry (i, j) is 1 / sqrt(A_ii A_jj), with A_ii at least :data:`FAINT` of the diagonal's mean
+    more.
+    """
+    diagonal = np.diag(target).astype(np.float64)
+    each = 1 / np.sqrt(diagonal + FAINT * (diagonal.mean() or 1.0))
+    return np.outer(each, each).astype(np.float32)
+
+
+def style_coefficient(
+    forms: LossesConfig, channels: int, positions: int, image_positions: int, energy: float
+) -> float:
+    """What turns sum((G - A)^2) of Gram matrices per position into the recipe's loss at weight 1.
+
+    Per position, images of different sizes compare; a formula on raw Gram matrices therefore gets
+    M^2 back.
+    """
+    if forms.style.divide_by == "energy":
+        return forms.style.factor / energy
+    unit = form_factor(forms.style, channels, positions, image_positions)
+    return unit * positions**2 * forms.feature_scale**4

@@ -198,7 +198,7 @@ def common_unit(config: ExperimentConfig, height: int, width: int) -> dict[str, 
     def coefficients(branch: str, of: Callable[..., float]) -> dict[str, float]:
         weights = layer_weights(config, branch)
         return {
-            layer: weight * of(config.losses, *shape(layer), height * width, 1.0)
+            layer: weight * of(config.losses, (*shape(layer), height * width), 1.0)
             for layer, weight in weights.items()
         }
 

@@ -9,7 +9,7 @@ import mxnet as mx
 
 from nstrep.config.schema import LossesConfig
 from nstrep.losses.scene import Scene
-from nstrep.losses.term import Edges, LossTerm, Symbols, form_factor, register, sum_of_squares
+from nstrep.losses.term import Edges, LossTerm, Symbols, form_coefficient, register, sum_of_squares
 
 
 @register("content_loss")
@@ -29,11 +29,6 @@ class ContentLoss(LossTerm):
         for layer, weight in settings.items():
             yield cls(f"content_loss.{layer}", layer, weight=weight, scene=scene)
 
-    @classmethod
-    def names(cls, branch: str, settings: Mapping[str, float], regions: int) -> list[str]:
-        """One name for each layer."""
-        return [f"{branch}.{layer}" for layer in settings]
-
     def statistics(self, features: mx.sym.Symbol, inputs: Symbols, edges: Edges) -> Symbols:
         """The sum of the squared differences."""
         return {"squares": sum_of_squares(features - inputs["target"])}
@@ -44,15 +39,10 @@ class ContentLoss(LossTerm):
 
     def set_target_energy(self, energy: float) -> None:
         """Set the coefficient, which depends on the energy with ``divide_by=energy``."""
-        unit = content_coefficient(self.scene.forms, *self.scene.sizes(self.layer), energy)
+        unit = content_coefficient(self.scene.forms, self.scene.sizes(self.layer), energy)
         self.coefficient = self.weight * unit
 
 
-def content_coefficient(
-    forms: LossesConfig, channels: int, positions: int, image_positions: int, energy: float
-) -> float:
-    """What turns sum((F - P)^2) into the recipe's loss at weight 1."""
-    if forms.content.divide_by == "energy":
-        return forms.content.factor / energy
-    unit = form_factor(forms.content, channels, positions, image_positions)
-    return unit * forms.feature_scale**2
+def content_coefficient(forms: LossesConfig, sizes: tuple[int, int, int], energy: float) -> float:
+    """What turns sum((F - P)^2) into the recipe's loss; see :func:`form_coefficient`."""
+    return form_coefficient(forms.content, sizes, energy, forms.feature_scale**2)

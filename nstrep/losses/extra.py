@@ -20,7 +20,7 @@ def extra_settings(
     """The settings of each of the ``extra_losses``, checked by its kind.
 
     Args:
-        given: the key's value: settings by the name of the kind; None for none.
+        given: settings by the name of the kind; None for none.
         architecture: whose layers may be named; None to leave the layers unchecked.
 
     Raises:
@@ -40,7 +40,7 @@ def extra_settings(
         try:
             settings = typed(OmegaConf.create(dict(values)), known[name])
         except InputError as error:
-            raise InputError(f"extra_losses.{name}.{error}") from None
+            raise InputError(f"{key}.{error}") from None
         layers = settings.layers
         if not layers or len(set(layers)) < len(layers):
             raise InputError(f"{key}.layers={layers}: must name one or more layers, each once")

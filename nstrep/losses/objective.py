@@ -12,7 +12,7 @@ import numpy as np
 from nstrep.base.errors import InputError
 from nstrep.config.schema import LossesConfig
 from nstrep.losses.regions import Region
-from nstrep.losses.scene import Scene
+from nstrep.losses.scene import Scene, of_term
 from nstrep.losses.term import Edges, LossTerm, Symbols, energy, kinds
 from nstrep.losses.tile_graph import TileGraph, key
 from nstrep.losses.tiling import Tile
@@ -34,11 +34,7 @@ class LayerWeights:
     style: Mapping[str, float]
     tv: float
     extra: Mapping[str, Any] = field(default_factory=dict)
-    """Settings of other kinds of terms by name, from :func:`nstrep.losses.extra.extra_settings`."""
-
-    def branches(self) -> dict[str, Any]:
-        """The settings of each kind of terms, in the order of the columns."""
-        return dict(zip(BRANCHES, (self.content, self.style, self.tv))) | dict(self.extra)
+    """Settings of other kinds by name; see :func:`nstrep.losses.extra.extra_settings`."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +43,7 @@ class Evaluation:
 
     ``losses`` holds every weighted term by its name, ``style_loss.relu3_1`` (with several regions
     ``style_loss.relu3_1.region1``), the sums of the branches, ``style_loss``, and ``total``.
-    ``gradient`` is a view that the next evaluation overwrites: (1, 3, H, W) on the objective's
-    device.
+    ``gradient``, (1, 3, H, W) on the objective's device, may be overwritten by the next evaluation.
     """
 
     losses: dict[str, float]
@@ -62,10 +57,12 @@ class Evaluation:
 
 def loss_names(weights: LayerWeights, regions: int) -> list[str]:
     """The weighted terms of an objective by name, in the order of the columns."""
+    suffixes = [f".region{number}" for number in range(1, regions + 1)] if regions > 1 else [""]
     return [
-        name
-        for branch, settings in weights.branches().items()
-        for name in kinds()[branch].names(branch, settings, regions)
+        *(f"content_loss.{layer}" for layer in weights.content),
+        *(f"style_loss.{layer}{suffix}" for suffix in suffixes for layer in weights.style),
+        "tv_loss",
+        *(f"{name}.{layer}" for name, extra in weights.extra.items() for layer in extra.layers),
     ]
 
 
@@ -79,62 +76,12 @@ def with_sums(named: Mapping[str, float]) -> dict[str, float]:
     return {"total": sum(sums.values()), **sums, **leaves}
 
 
-class Values:
-    """The values of terms as functions of their statistics, with MXNet's derivatives."""
-
-    def __init__(
-        self, terms: Sequence[LossTerm], sums: Mapping[str, np.ndarray], context: mx.Context
-    ) -> None:
-        """Bind the graph; ``sums`` has the names and shapes of the statistics."""
-        self._terms = terms
-        symbols, arrays = [], dict(sums)
-        for term in terms:
-            suffix = key("", term)
-            statistics = {
-                name.removesuffix(suffix): mx.sym.Variable(name)
-                for name in sums
-                if name.endswith(suffix)
-            }
-            inputs = {name: mx.sym.Variable(key(name, term)) for name in term.constants}
-            arrays |= {key(name, term): array for name, array in term.constants.items()}
-            symbols.append(term.value(statistics, inputs))
-        group = mx.sym.Group(symbols)
-        self._arguments = {
-            name: mx.nd.array(arrays[name], ctx=context) for name in group.list_arguments()
-        }
-        self._slopes = {
-            name: mx.nd.zeros(array.shape, ctx=context)
-            for name, array in self._arguments.items()
-            if name in sums
-        }
-        requests = {name: "write" if name in sums else "null" for name in self._arguments}
-        self._executor = group.bind(
-            context, self._arguments, args_grad=self._slopes, grad_req=requests
-        )
-        self._context = context
-
-    def __call__(
-        self, sums: Mapping[str, mx.nd.NDArray | np.ndarray]
-    ) -> tuple[list[mx.nd.NDArray], dict[str, mx.nd.NDArray]]:
-        """The unweighted values, and the gradient of the objective to each statistic."""
-        for name, array in sums.items():
-            self._arguments[name][:] = array
-        values = self._executor.forward(is_train=True)
-        self._executor.backward(
-            [
-                mx.nd.array(np.atleast_1d(term.coefficient), ctx=self._context)
-                for term in self._terms
-            ]
-        )
-        return values, self._slopes
-
-
 class Objective:
-    """Weighted losses of an image, and their gradient; whole, or in tiles to need less memory.
+    """Weighted losses of an image and their gradient; whole, or in tiles to need less memory.
 
     In tiles a first pass adds up the statistics of the terms. MXNet differentiates the values with
-    respect to them, and a second pass sends these derivatives back through the network, tile after
-    tile.
+    respect to these sums, and a second pass sends the derivatives back through the statistics and
+    the network, tile after tile. The whole image is a single tile.
     """
 
     def __init__(
@@ -158,31 +105,25 @@ class Objective:
             tile: side of a tile at most, margins included, in pixels; None for the whole image.
 
         Raises:
-            InputError: the tiles are too small for the layers, or a term has to see the image
-                whole.
+            InputError: the tiles are too small for the layers, or a term is no sum over positions.
 
         """
         self.network, self.shape, self.tile = network, content.shape, tile
         scene = Scene(network, content, regions, forms, tile)
-        self.terms = [
-            term
-            for branch, settings in weights.branches().items()
-            for term in kinds()[branch].create(scene, settings)
-        ]
-        for term in self.terms:
-            if tile is not None and not term.sums_over_positions:
-                raise InputError(
-                    f"tile={tile}: {term.name} is no sum over positions; must be null (the whole"
-                    " image at once)"
-                )
-        self._tiles = scene.tiles(content, self.terms)
-        slot: dict = {}
+        branches = dict(zip(BRANCHES, (weights.content, weights.style, weights.tv)))
+        self.terms: list[LossTerm] = []
+        for branch, settings in (branches | dict(weights.extra)).items():
+            self.terms += kinds()[branch].create(scene, settings)
+        whole = [term.name for term in self.terms if not term.sums_over_positions]
+        if tile is not None and whole:
+            raise InputError(f"tile={tile}: must be null, {whole[0]} is no sum over positions")
+        self._tiles, slot = scene.tiles(content, self.terms), {}
         self._graph = TileGraph(network, self.terms, slot, gradient=True)
         self._targets = Targets(scene, self.terms, self._tiles, slot)
         self._zeros = self._graph.zeros(self._tiles[0])
         suffixes = tuple(key("", term) for term in self.terms if term.linear)
         self._linear = [name for name in self._zeros if name.endswith(suffixes)]
-        self._values = Values(self.terms, self._zeros, network.context)
+        self._values = Values(network, self.terms, self._zeros)
 
     def aim(self, features: Mapping[str, np.ndarray]) -> None:
         """Compare with another content image of the same shape from now on; not in tiles.
@@ -198,21 +139,17 @@ class Objective:
         evaluate = self._whole if len(self._tiles) == 1 else self._in_tiles
         values, gradient = evaluate(image)
         named = {
-            term.name: float(np.dot(term.coefficient, value.asnumpy().astype(np.float64)).sum())
+            term.name: float(np.sum(term.coefficient * value.asnumpy().astype(np.float64)))
             for term, value in zip(self.terms, values)
         }
         return Evaluation(with_sums(named), gradient)
 
-    def _whole(
-        self, image: mx.nd.NDArray | np.ndarray
-    ) -> tuple[list[mx.nd.NDArray], mx.nd.NDArray]:
+    def _whole(self, image: mx.nd.NDArray | np.ndarray) -> tuple[list, mx.nd.NDArray]:
         (tile,) = self._tiles
         values, slopes = self._values(self._graph.forward(tile, image, self._targets[tile]))
         return values, self._graph.backward(tile, slopes)
 
-    def _in_tiles(
-        self, image: mx.nd.NDArray | np.ndarray
-    ) -> tuple[list[mx.nd.NDArray], mx.nd.NDArray]:
+    def _in_tiles(self, image: mx.nd.NDArray | np.ndarray) -> tuple[list, mx.nd.NDArray]:
         if isinstance(image, mx.nd.NDArray):
             image = image.asnumpy()
         sums = self._zeros
@@ -231,43 +168,64 @@ class Objective:
         return values, mx.nd.array(gradient, ctx=self.network.context)
 
 
+class Values:
+    """The values of terms as functions of their statistics, with MXNet's derivatives."""
+
+    def __init__(
+        self, network: Network, terms: Sequence[LossTerm], sums: dict[str, np.ndarray]
+    ) -> None:
+        """Bind the graph; ``sums`` has the names and shapes of the statistics."""
+        self._terms, self._context = terms, network.context
+        values, arrays = [], dict(sums)
+        for term in terms:
+            statistics = {name: mx.sym.Variable(key(name, term)) for name in of_term(term, sums)}
+            inputs = {name: mx.sym.Variable(key(name, term)) for name in term.constants}
+            arrays |= {key(name, term): array for name, array in term.constants.items()}
+            values.append(term.value(statistics, inputs))
+        group = mx.sym.Group(values)
+        self._arguments = {
+            name: mx.nd.array(arrays[name], ctx=self._context) for name in group.list_arguments()
+        }
+        self._slopes = {name: mx.nd.zeros_like(self._arguments[name]) for name in sums}
+        self._executor = network.bind(group, self._arguments, self._slopes)
+
+    def __call__(
+        self, sums: Mapping[str, mx.nd.NDArray | np.ndarray]
+    ) -> tuple[list[mx.nd.NDArray], dict[str, mx.nd.NDArray]]:
+        """The unweighted values, and the gradient of the objective to each statistic."""
+        for name, array in sums.items():
+            self._arguments[name][:] = array
+        values = self._executor.forward(is_train=True)
+        coefficients = (np.atleast_1d(term.coefficient) for term in self._terms)
+        self._executor.backward([mx.nd.array(each, ctx=self._context) for each in coefficients])
+        return values, self._slopes
+
+
 class Targets:
     """The content image's features at the own positions of each tile."""
 
     def __init__(
         self, scene: Scene, terms: Sequence[LossTerm], tiles: Sequence[Tile], slot: dict
     ) -> None:
-        """Compute the features, and keep them if they are small.
-
-        Args:
-            scene: the content image and the network.
-            terms: of the objective; those that need a target are told its energy.
-            tiles: of the objective.
-            slot: see :class:`TileGraph`.
-
-        """
+        """Compute the features, keep them if they are small, and tell the terms their energy."""
         self._terms = [term for term in terms if term.needs_target]
         self._content, self._kept = scene.content, {}
-        network = scene.network
+        network, strides = scene.network, scene.network.architecture.layers
+        layers = [term.layer for term in self._terms]
         if scene.tile is None:
-            layers = [term.layer for term in self._terms]
             self.set(tiles[0], network.features(scene.content, layers))
             return
         probes = [Features(term.name, term.layer) for term in self._terms]
         self._graph = TileGraph(network, probes, slot)
-        strides = network.architecture.layers
-        floats = sum(
-            network.channels(term.layer) / strides[term.layer] ** 2 for term in self._terms
-        )
-        energies = dict.fromkeys((key("target", term) for term in self._terms), 0.0)
-        for tile in tiles if self._terms else ():
+        floats = sum(network.channels(layer) / strides[layer] ** 2 for layer in layers)
+        energies = np.zeros(len(layers))
+        for tile in tiles:
             features = self[tile]
-            for name, array in features.items():
-                energies[name] += float(np.sum(np.square(array, dtype=np.float64)))
+            energies += [np.sum(np.square(each, dtype=np.float64)) for each in features.values()]
             if floats <= KEPT_FLOATS:
                 self._kept[tile] = features
-        for term, sum_of_squares in zip(self._terms, energies.values()):
-            term.set_target_energy(sum_of_squares or 1.0)
+        for term, sum_of_squares in zip(self._terms, energies):
+            term.set_target_energy(float(sum_of_squares) or 1.0)
 
     def set(self, tile: Tile, features: Mapping[str, np.ndarray]) -> None:
         """Set the features by layer; ``tile`` is the whole image."""
@@ -280,7 +238,7 @@ class Targets:
         if tile in self._kept or not self._terms:
             return self._kept.get(tile, {})
         parts = self._graph.forward(tile, self._content)
-        return {name: features.asnumpy() for name, features in parts.items()}
+        return {key("target", term): parts[key("target", term)].asnumpy() for term in self._terms}
 
 
 class Features(LossTerm):

@@ -10,7 +10,7 @@ import numpy as np
 from nstrep.config.schema import LossesConfig
 from nstrep.losses.regions import Region
 from nstrep.losses.term import LossTerm
-from nstrep.losses.tile_graph import TileGraph
+from nstrep.losses.tile_graph import TileGraph, key
 from nstrep.losses.tiling import Tile, tiles
 from nstrep.networks.features import Network
 
@@ -51,19 +51,14 @@ class Scene:
         return tiles(self.network, layers, *image.shape[2:], self.tile)
 
     def sums(self, image: np.ndarray, terms: Sequence[LossTerm]) -> list[dict[str, np.ndarray]]:
-        """The statistics of terms at an image of any size, for each term by name.
+        """The statistics of each of the terms by name, at an image of any size (1, 3, H, W)."""
+        sums = TileGraph(self.network, terms, {}).sums(image, self.tiles(image, terms))
+        return [of_term(term, sums) for term in terms]
 
-        Args:
-            image: ``vgg_input``, (1, 3, H, W).
-            terms: with maps of the image's positions, if any.
 
-        """
-        sums = TileGraph(self.network, terms).sums(image, self.tiles(image, terms))
-        return [
-            {
-                key.partition(" ")[0]: array
-                for key, array in sums.items()
-                if key.endswith(f" {term.name}")
-            }
-            for term in terms
-        ]
+def of_term(term: LossTerm, sums: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """A term's statistics by their own names."""
+    suffix = key("", term)
+    return {
+        name.removesuffix(suffix): array for name, array in sums.items() if name.endswith(suffix)
+    }

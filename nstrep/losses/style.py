@@ -16,7 +16,7 @@ from nstrep.losses.term import (
     LossTerm,
     Symbols,
     energy,
-    form_factor,
+    form_coefficient,
     register,
     sum_of_squares,
 )
@@ -32,8 +32,8 @@ scaled to equal energy: one that hardly fires on the style image must not decide
 class StyleLoss(LossTerm):
     """sum((S (G - A))^2) of the Gram matrices per position, G of the image and A the target.
 
-    The constants are the target A and, with ``equal_filters``, the scale S; both (N, N). A mask
-    gives the map ``root``: the square roots of the weights that the positions count with.
+    The constants are A and, with ``equal_filters``, the scale S; both (N, N). A mask gives the map
+    ``root``: the square roots of the weights that the positions count with.
     """
 
     channels: int = 0
@@ -51,31 +51,22 @@ class StyleLoss(LossTerm):
         made equal on the blend. A region counts with its share of the image, so that the style
         loss weighs as much at each pixel inside as without masks.
         """
-        forms, names = scene.forms, cls.names("style_loss", settings, len(scene.regions))
-        for region in scene.regions if settings else ():
+        forms = scene.forms
+        for number, region in enumerate(scene.regions if settings else (), start=1):
+            suffix = f".region{number}" if len(scene.regions) > 1 else ""
             grams = [source_grams(scene, source, tuple(settings)) for source in region.sources]
             for layer, weight in settings.items():
                 blend = zip(region.sources, grams)
                 target = sum(np.float32(source.share) * each[layer] for source, each in blend)
-                term = gram_term(scene, names.pop(0), layer, scene.shape, region.mask)
-                term.constants["target"] = scaled = target
+                name, sizes = f"style_loss.{layer}{suffix}", scene.sizes(layer)
+                term = gram_term(scene, name, layer, scene.shape, region.mask)
+                term.constants, strength = {"target": target}, energy(target)
                 if forms.style.equal_filters:
-                    term.constants["scale"] = filter_scale(target)
-                    scaled = target * term.constants["scale"]
-                sizes = scene.sizes(layer)
+                    term.constants["scale"] = scale = filter_scale(target)
+                    strength = energy(target * scale)
                 share = term.positions / sizes[1]
-                term.coefficient = weight * share * style_coefficient(forms, *sizes, energy(scaled))
+                term.coefficient = weight * share * style_coefficient(forms, sizes, strength)
                 yield term
-
-    @classmethod
-    def names(cls, branch: str, settings: Mapping[str, float], regions: int) -> list[str]:
-        """One name for each region and layer; a single region has no suffix."""
-        suffixes = [f".region{number}" for number in range(1, regions + 1)]
-        return [
-            f"{branch}.{layer}{suffix}"
-            for suffix in (suffixes if regions > 1 else [""] * regions)
-            for layer in settings
-        ]
 
     def statistics(self, features: mx.sym.Symbol, inputs: Symbols, edges: Edges) -> Symbols:
         """The sums that the Gram matrix is made of."""
@@ -88,14 +79,13 @@ class StyleLoss(LossTerm):
     def value(self, statistics: Symbols, inputs: Symbols) -> mx.sym.Symbol:
         """The sum of the squared and scaled differences."""
         difference = self.gram(statistics) - inputs["target"]
-        scale = inputs.get("scale")
-        return sum_of_squares(difference if scale is None else difference * scale)
+        return sum_of_squares(difference * inputs["scale"] if "scale" in inputs else difference)
 
 
 def gram_term(
     scene: Scene, name: str, layer: str, shape: tuple[int, ...], mask: np.ndarray | None
 ) -> StyleLoss:
-    """A term that has no target yet, for an image of ``shape`` under a mask (H, W)."""
+    """A term without a target, for an image of ``shape`` under a mask (H, W)."""
     network, maps = scene.network, {}
     positions: float = network.positions(layer, *shape[2:])
     if mask is not None:
@@ -111,15 +101,13 @@ def source_grams(scene: Scene, source: Source, layers: tuple[str, ...]) -> dict[
     """Gram matrices per position of a style image, by layer, each (N, N)."""
 
     def compute() -> dict[str, np.ndarray]:
-        terms = [
-            gram_term(scene, layer, layer, source.image.shape, source.mask) for layer in layers
-        ]
-        found = {}
+        shape, grams = source.image.shape, {}
+        terms = [gram_term(scene, layer, layer, shape, source.mask) for layer in layers]
         for term, sums in zip(terms, scene.sums(source.image, terms)):
             symbol = term.gram({name: mx.sym.Variable(name) for name in sums})
             arrays = {name: mx.nd.array(array) for name, array in sums.items()}
-            found[term.layer] = symbol.eval(mx.cpu(), **arrays)[0].asnumpy()
-        return found
+            grams[term.layer] = symbol.eval(mx.cpu(), **arrays)[0].asnumpy()
+        return grams
 
     arrays = (source.image,) if source.mask is None else (source.image, source.mask)
     key = ("Gram matrices", layers, scene.forms.style.mean_share, scene.tile)
@@ -137,15 +125,11 @@ def filter_scale(target: np.ndarray) -> np.ndarray:
     return np.outer(each, each).astype(np.float32)
 
 
-def style_coefficient(
-    forms: LossesConfig, channels: int, positions: int, image_positions: int, energy: float
-) -> float:
-    """What turns sum((G - A)^2) of Gram matrices per position into the recipe's loss at weight 1.
+def style_coefficient(forms: LossesConfig, sizes: tuple[int, int, int], energy: float) -> float:
+    """What turns sum((G - A)^2) into the recipe's loss; see :func:`form_coefficient`.
 
-    Per position, images of different sizes compare; a formula on raw Gram matrices therefore gets
-    M^2 back.
+    G is per position, so that images of different sizes compare; a formula on raw Gram matrices
+    gets M^2 back.
     """
-    if forms.style.divide_by == "energy":
-        return forms.style.factor / energy
-    unit = form_factor(forms.style, channels, positions, image_positions)
-    return unit * positions**2 * forms.feature_scale**4
+    units = sizes[1] ** 2 * forms.feature_scale**4
+    return form_coefficient(forms.style, sizes, energy, units)

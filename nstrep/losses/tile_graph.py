@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import mxnet as mx
 import numpy as np
@@ -18,24 +17,6 @@ def key(name: str, term: LossTerm) -> str:
     return f"{name} {term.name}"
 
 
-@dataclass
-class Bound:
-    """A graph bound for one kind of tile, and the tile and targets that its arguments hold."""
-
-    executor: mx.executor.Executor
-    arguments: dict[str, mx.nd.NDArray]
-    outputs: list[str]
-    gradient: mx.nd.NDArray | None
-    tile: Tile | None = None
-    targets: Mapping[str, np.ndarray] | None = None
-
-    def set(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Fill in arguments, but for those that the graph does not use."""
-        for name, array in arrays.items():
-            if name in self.arguments:
-                self.arguments[name][:] = array
-
-
 class TileGraph:
     """The network and the statistics of terms over a tile, bound for one kind of tile at a time.
 
@@ -43,12 +24,7 @@ class TileGraph:
     """
 
     def __init__(
-        self,
-        network: Network,
-        terms: Sequence[LossTerm],
-        slot: dict | None = None,
-        *,
-        gradient: bool = False,
+        self, network: Network, terms: Sequence[LossTerm], slot: dict, *, gradient: bool = False
     ) -> None:
         """Bind nothing yet.
 
@@ -59,10 +35,10 @@ class TileGraph:
             gradient: whether :meth:`backward` is used.
 
         """
-        self._network = network
+        self._network, self._slot, self._gradient = network, slot, gradient
         self._terms = [terms[place] for place in order(terms, list(network.architecture.layers))]
-        self._slot = {} if slot is None else slot
-        self._gradient = gradient
+        strides = {**network.architecture.layers, None: 1}
+        self._strides = {term: strides[term.layer] for term in terms}
 
     def forward(
         self, tile: Tile, image: np.ndarray, targets: Mapping[str, np.ndarray] | None = None
@@ -76,34 +52,28 @@ class TileGraph:
                 the statistics of terms that need a target mean nothing.
 
         """
-        bound = self._bind(tile)
-        if bound.tile != tile:
-            for term in self._terms:
-                stride = self._stride(term)
-                bound.set({key(name, term): tile.own(a, stride) for name, a in term.maps.items()})
-            bound.tile = tile
-        if targets is not None and targets is not bound.targets:
-            bound.set(targets)
-            bound.targets = targets
-        bound.arguments["image"][:] = tile.cut(image)
-        return dict(zip(bound.outputs, bound.executor.forward(is_train=self._gradient)))
+        executor, outputs, arguments, _ = self._bind(tile)
+        arrays = {"image": tile.cut(image), **(targets or {})}
+        for term in self._terms:
+            for name, array in term.maps.items():
+                arrays[key(name, term)] = tile.own(array, self._strides[term])
+        for name in arrays.keys() & arguments.keys():
+            arguments[name][:] = arrays[name]
+        return dict(zip(outputs, executor.forward(is_train=self._gradient)))
 
-    def backward(self, tile: Tile, heads: Mapping[str, mx.nd.NDArray]) -> mx.nd.NDArray:
+    def backward(self, tile: Tile, slopes: Mapping[str, mx.nd.NDArray]) -> mx.nd.NDArray:
         """The gradient to what the tile of the last :meth:`forward` sees; a view.
 
-        Args:
-            tile: the same.
-            heads: the gradient to each of the statistics.
-
+        ``slopes`` holds the gradient to each of the statistics.
         """
-        bound = self._bind(tile)
-        bound.executor.backward([heads[name] for name in bound.outputs])
-        return bound.gradient
+        executor, outputs, _, gradient = self._bind(tile)
+        executor.backward([slopes[name] for name in outputs])
+        return gradient
 
     def zeros(self, tile: Tile) -> dict[str, np.ndarray]:
         """Float64 arrays of the statistics' shapes, to add up the tiles in."""
-        bound = self._bind(tile)
-        return dict(zip(bound.outputs, (np.zeros(each.shape) for each in bound.executor.outputs)))
+        executor, outputs, *_ = self._bind(tile)
+        return {name: np.zeros(each.shape) for name, each in zip(outputs, executor.outputs)}
 
     def sums(self, image: np.ndarray, tiles: Sequence[Tile]) -> dict[str, np.ndarray]:
         """The statistics of the whole image, from all of its tiles."""
@@ -116,44 +86,41 @@ class TileGraph:
                 sums[name] += part.asnumpy()
         return sums
 
-    def _stride(self, term: LossTerm) -> int:
-        return 1 if term.layer is None else self._network.architecture.layers[term.layer]
-
-    def _bind(self, tile: Tile) -> Bound:
+    def _bind(self, tile: Tile) -> tuple:
         if (self, tile.kind) not in self._slot:
             self._slot.clear()
             self._slot[self, tile.kind] = self._bound(tile)
         return self._slot[self, tile.kind]
 
-    def _bound(self, tile: Tile) -> Bound:
+    def _bound(self, tile: Tile) -> tuple:
+        """An executor, the names of its outputs, its arguments, and the gradient to the image."""
         network, image = self._network, mx.sym.Variable("image")
-        shape = (1, 3, *(span.stop - span.start for span in (tile.rows, tile.columns)))
-        arrays = {"image": np.zeros(shape)}
-        tapped = network.taps(image, {term.layer for term in self._terms} - {None}) | {None: image}
-        own, outputs = {}, {}
+        layers = {term.layer for term in self._terms} - {None}
+        tapped = network.taps(image, layers) | {None: image}
+        arrays, outputs, own = {"image": np.zeros((1, 3, *tile.size))}, {}, {}
         for term in self._terms:
-            at, stride = (term.layer, term.overlap), self._stride(term)
+            stride, at = self._strides[term], (term.layer, term.overlap)
             if at not in own:
                 own[at] = tile.own_features(tapped[term.layer], stride, term.overlap)
             given = term.constants | {name: tile.own(a, stride) for name, a in term.maps.items()}
             if term.needs_target:
-                sides = (span.owned(stride) for span in (tile.rows, tile.columns))
-                positions = (side.stop - side.start for side in sides)
-                given["target"] = np.zeros((1, network.channels(term.layer), *positions))
+                channels = network.channels(term.layer)
+                given["target"] = np.zeros((1, channels, *tile.own_size(stride)))
             inputs = {name: mx.sym.Variable(key(name, term)) for name in given}
             arrays |= {key(name, term): array for name, array in given.items()}
             for name, symbol in term.statistics(own[at], inputs, tile.edges).items():
                 outputs[key(name, term)] = symbol
-        group = mx.sym.Group(list(outputs.values()))
-        used = {"image", *group.list_arguments()}
+        group, context = mx.sym.Group(list(outputs.values())), network.context
         arguments = {
-            name: mx.nd.array(array, ctx=network.context)
-            for name, array in arrays.items()
-            if name in used
+            name: mx.nd.array(arrays[name], ctx=context)
+            for name in group.list_arguments()
+            if name in arrays
         }
-        gradient = mx.nd.zeros(shape, ctx=network.context) if self._gradient else None
-        executor = network.bind(group, arguments, gradient)
-        return Bound(executor, arguments, list(outputs), gradient)
+        gradients = {}
+        if self._gradient:
+            gradients["image"] = mx.nd.zeros(arrays["image"].shape, ctx=context)
+        executor = network.bind(group, arguments, gradients)
+        return executor, list(outputs), arguments, gradients.get("image")
 
 
 def order(terms: Sequence[LossTerm], layers: Sequence[str]) -> list[int]:

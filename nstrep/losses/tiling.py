@@ -87,11 +87,18 @@ class Tile:
     @property
     def edges(self) -> Edges:
         """Which sides of the tile's own positions are borders of the image."""
-        return Edges(*(
-            border
-            for span in (self.rows, self.columns)
-            for border in (span.own_start == 0, span.own_stop == span.length)
-        ))  # fmt: skip
+        sides = ((s.own_start == 0, s.own_stop == s.length) for s in (self.rows, self.columns))
+        return Edges(*itertools.chain(*sides))
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width in pixels, margins included."""
+        return self.rows.stop - self.rows.start, self.columns.stop - self.columns.start
+
+    def own_size(self, stride: int) -> tuple[int, ...]:
+        """Height and width of its own positions at a layer."""
+        owned = (self.rows.owned(stride), self.columns.owned(stride))
+        return tuple(each.stop - each.start for each in owned)
 
     def cut(self, image: np.ndarray) -> np.ndarray:
         """What the tile sees of an image (..., H, W): a view."""
@@ -108,17 +115,14 @@ class Tile:
         for span in (self.rows, self.columns):
             owned, first = span.owned(stride, overlap), span.start // stride
             begin.append(owned.start - first)
-            # To the end, where margins that are no multiple of the stride make it uncertain.
             end.append(None if span.own_stop == span.length else owned.stop - first)
-        if begin[2:] == [0, 0] and end[2:] == [None, None]:
-            return features
-        return mx.sym.slice(features, begin=begin, end=end)
+        whole = begin[2:] == [0, 0] and end[2:] == [None, None]
+        return features if whole else mx.sym.slice(features, begin=begin, end=end)
 
 
 def smallest_tile(network: Network, layers: Sequence[str]) -> int:
     """The smallest tile that owns something, in pixels."""
-    stride = network.architecture.stride(layers)
-    return 2 * network.architecture.margin(layers) + stride
+    return 2 * network.architecture.margin(layers) + network.architecture.stride(layers)
 
 
 def check(network: Network, layers: Sequence[str], height: int, width: int, side: int) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from nstrep.config.schema import TvForm
 from nstrep.losses.scene import Scene
-from nstrep.losses.term import Edges, LossTerm, Symbols, register, sum_of_squares, total
+from nstrep.losses.term import Edges, LossTerm, Symbols, register, sum_of_squares
 
 
 @register("tv_loss")
@@ -26,27 +26,25 @@ class TotalVariation(LossTerm):
     @classmethod
     def create(cls, scene: Scene, settings: float) -> Iterator[TotalVariation]:
         """One term on the image, unless the weight ``settings`` is 0."""
-        form = scene.forms.tv
-        counts = np.array(difference_counts(*scene.shape[2:], form.grid))
-        sums = counts[: 1 if form.form == "power" else 2]
-        units = form.factor / (sums if form.reduction == "mean" else np.ones(len(sums)))
+        form, (height, width) = scene.forms.tv, scene.shape[2:]
+        if form.grid == "zero_padded":
+            height, width = height + 2, width + 2
+        cut = int(form.grid == "crop")
+        counts = np.array([3 * (height - cut) * (width - 1), 3 * (height - 1) * (width - cut)])
+        counts = counts[: 1 if form.form == "power" else 2]
+        units = form.factor / (counts if form.reduction == "mean" else np.ones(len(counts)))
         if settings:
             yield cls("tv_loss", None, settings * units, form=form)
-
-    @classmethod
-    def names(cls, branch: str, settings: float, regions: int) -> list[str]:
-        """The one name."""
-        return [branch]
 
     def statistics(self, features: mx.sym.Symbol, inputs: Symbols, edges: Edges) -> Symbols:
         """The sums over horizontal and over vertical differences, or one joint sum for ``power``.
 
         A tile is given one more row and column where the image goes on. Their differences to the
-        tile's own pixels belong to the tile, those inside of them to the next one.
+        tile's own pixels belong to the tile, those within them to the next one.
         """
         if self.form.grid == "zero_padded":
-            ends = (int(edges.top), int(edges.bottom), int(edges.left), int(edges.right))
-            features = mx.sym.pad(features, mode="constant", pad_width=(0, 0, 0, 0, *ends))
+            pad_width = (0, 0, 0, 0, *map(int, edges))
+            features = mx.sym.pad(features, mode="constant", pad_width=pad_width)
         crop = self.form.grid == "crop"
         rows = (0, None if edges.bottom and not crop else -1)
         columns = (0, None if edges.right and not crop else -1)
@@ -58,8 +56,7 @@ class TotalVariation(LossTerm):
         dx = part(rows, (1, None)) - part(rows, (0, -1))
         dy = part((1, None), columns) - part((0, -1), columns)
         if self.form.form == "power":
-            joint = mx.sym.square(dx) + mx.sym.square(dy)
-            return {"joint": total(mx.sym.power(joint, 1.25))}
+            return {"joint": total(mx.sym.power(mx.sym.square(dx) + mx.sym.square(dy), 1.25))}
         if self.form.form == "absolute":
             return {"horizontal": total(mx.sym.abs(dx)), "vertical": total(mx.sym.abs(dy))}
         return {"horizontal": sum_of_squares(dx), "vertical": sum_of_squares(dy)}
@@ -69,10 +66,8 @@ class TotalVariation(LossTerm):
         return mx.sym.concat(*statistics.values(), dim=0)
 
 
-def difference_counts(height: int, width: int, grid: str) -> tuple[int, int]:
-    """How many horizontal and vertical differences a 3-channel image has on a grid."""
-    if grid == "zero_padded":
-        height, width = height + 2, width + 2
-    if grid == "crop":
-        return (3 * (height - 1) * (width - 1),) * 2
-    return 3 * height * (width - 1), 3 * (height - 1) * width
+def total(x: mx.sym.Symbol) -> mx.sym.Symbol:
+    """Sum over everything, shape (1,)."""
+    flat = mx.sym.reshape(x, shape=(-1,))
+    # As a product it takes a tenth of the time of MXNet's sum.
+    return mx.sym.dot(flat, mx.sym.ones_like(flat))

@@ -130,7 +130,6 @@ def taps(
     *,
     pooling: str = "avg",
     padding: str = "zero",
-    after: str | None = None,
 ) -> dict[str, mx.sym.Symbol]:
     """Build the network over ``image`` and return the symbols of the wanted layers.
 
@@ -144,8 +143,6 @@ def taps(
         padding: what lies beyond the border of the first convolution's input: ``zero`` (as VGG
             was trained: the mean colour) or ``replicate`` (the border pixels repeated, which
             leaves no fringe along the border of the result).
-        after: ``image`` is not a picture but the features of this layer; the wanted ones are
-            deeper.
 
     Returns:
         Layer name to symbol of shape (1, channels, H / stride, W / stride), rounded down.
@@ -160,11 +157,9 @@ def taps(
     last = architecture.deepest(wanted)
     found: dict[str, mx.sym.Symbol] = {}
     x = image
-    names = list(architecture.layers)
-    names = names[names.index(after) + 1 if after else 0 :]
-    if padding == "replicate" and not after:
+    if padding == "replicate":
         x = mx.sym.pad(x, mode="edge", pad_width=(0, 0, 0, 0, 1, 1, 1, 1), name="border")
-    for name in names:
+    for name in architecture.layers:
         if name.startswith("conv"):
             width = architecture.widths[int(name[4]) - 1]
             bordered = padding == "replicate" and name == "conv1_1"

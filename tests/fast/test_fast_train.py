@@ -84,10 +84,10 @@ def test_hzy46_divides_as_its_program_does(rng):
     features, target = rng.normal(size=(2, n, m))
     gram, aim = (part @ part.T for part in (features, target))
     per_position = np.sum((gram / m - aim / m) ** 2)
-    found = style_coefficient(forms, n, m, 999, 1.0) * per_position
+    found = style_coefficient(forms, (n, m, 999), 1.0) * per_position
     expected = np.sum((gram / (n * m) - aim / (n * m)) ** 2) / (n * m)
     np.testing.assert_allclose(found, expected, rtol=1e-12)
-    unit = content_coefficient(forms, n, m, 999, 1.0)
+    unit = content_coefficient(forms, (n, m, 999), 1.0)
     np.testing.assert_allclose(unit, 1 / (n * m), rtol=1e-12)
 
 

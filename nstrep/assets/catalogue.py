@@ -1,10 +1,15 @@
-"""The networks and pictures that can be downloaded: the entries of ``catalogue.yaml``."""
+"""The networks and pictures that can be downloaded: the entries of ``catalogue.yaml``.
+
+That file explains the fields.
+"""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -17,9 +22,7 @@ class Source:
 
     url: str
     checksum: str | None = None
-    """``ALGORITHM:HEX``; ``git`` stands for the id of the file as a git blob."""
     member: str | None = None
-    """The file inside a zip archive; the checksum is the file's."""
 
 
 @dataclass(frozen=True)
@@ -27,15 +30,11 @@ class Asset:
     """A file that can be downloaded."""
 
     path: str
-    """Relative to NSTREP_HOME."""
     title: str
     licence: str
     sources: tuple[Source, ...]
-    """Addresses in the order in which they are tried."""
-    substitutes: tuple[str, ...] = ()
-    """Names of assets that serve if this one cannot be downloaded."""
+    substitutes: Sequence[str] = ()
     basic: bool = False
-    """Downloaded when no name is given."""
 
     @property
     def name(self) -> str:
@@ -61,14 +60,10 @@ def named(name: str) -> Asset:
     return CATALOGUE[name]
 
 
-def _read_catalogue() -> dict[str, Asset]:
-    text = Path(__file__).with_name("catalogue.yaml").read_text(encoding="utf-8")
-    assets = [
-        Asset(path, **{**entry, "sources": tuple(Source(**one) for one in entry["sources"])})
-        for path, entry in yaml.safe_load(text).items()
-    ]
-    return {asset.name: asset for asset in assets}
+def _asset(path: str, sources: list[dict[str, str]], **entry: Any) -> Asset:
+    return Asset(path, sources=tuple(Source(**source) for source in sources), **entry)
 
 
-CATALOGUE = _read_catalogue()
+_ENTRIES = yaml.safe_load(Path(__file__).with_name("catalogue.yaml").read_text(encoding="utf-8"))
+CATALOGUE = {Path(path).name: _asset(path, **entry) for path, entry in _ENTRIES.items()}
 """Name to asset."""

@@ -59,8 +59,7 @@ def prepare() -> None:
 
     """
     try:
-        _check_python()
-        _check_numpy()
+        _check_versions()
         _set_defaults()
         process_memory.use_one_arena()
         _check_libraries()
@@ -75,7 +74,7 @@ def prepare() -> None:
         np.bool = bool
 
 
-def _check_python() -> None:
+def _check_versions() -> None:
     major, minor = sys.version_info[:2]
     if not (3, 10) <= (major, minor) <= (3, 12):
         raise ImportError(
@@ -83,9 +82,6 @@ def _check_python() -> None:
         )
     if not sys.platform.startswith("linux"):
         raise ImportError(f"MXNet 1.9.1 has no wheel that works on {sys.platform}: use Linux")
-
-
-def _check_numpy() -> None:
     try:
         version = metadata.version("numpy")
     except metadata.PackageNotFoundError:

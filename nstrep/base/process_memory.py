@@ -35,7 +35,7 @@ def reset_peak_memory() -> None:
 
 
 def use_one_arena() -> None:
-    """Keep malloc to its first arena: only that can hold blocks of more than 32 MiB."""
+    """Keep malloc to its first arena: the others cannot hold blocks of more than 32 MiB."""
     _mallopt(M_ARENA_MAX, 1)
 
 

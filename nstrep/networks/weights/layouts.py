@@ -45,9 +45,8 @@ def canonical(stored: Mapping[str, Stored], architecture: Architecture) -> dict[
     torchvision's, Keras' (without the top) or Gluon's model zoo. Dense layers are ignored.
 
     The ``imagenet`` input is folded into conv1_1: its scale exactly, and the difference of the
-    means (at most 0.5 of 255) through the bias. At the border the folded difference also counts
-    for the padded pixels, which stand for the mean colour; so the activations of conv1_1 within
-    one pixel of the border differ by at most 0.5 times the weights of these pixels.
+    means (at most 0.5 of 255) through the bias. At the border the difference is counted for the
+    padded pixels too, so activations of conv1_1 there differ by at most 0.5 times their weights.
 
     Raises:
         FormatError: an array is missing, or has another shape or type, NaN or infinity, or the

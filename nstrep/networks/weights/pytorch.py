@@ -43,10 +43,7 @@ class Storage(NamedTuple):
     dtype: np.dtype
     count: int
 
-    @property
-    def nbytes(self) -> int:
-        """Its size in the file."""
-        return self.count * self.dtype.itemsize
+    nbytes = property(lambda self: self.count * self.dtype.itemsize)
 
 
 class Tensor(NamedTuple):
@@ -134,18 +131,10 @@ def _arrays(root: object, load: Callable[[Storage], bytes]) -> dict[str, Stored]
 
 
 def unpickle(stream: io.BytesIO, storages: dict[str, Storage] | None = None) -> object:
-    """Read one pickle and leave ``stream`` at its end.
+    """Read one pickle of numbers, strings, lists, tuples, dicts and tensors, up to its end.
 
-    Args:
-        stream: the bytes, at the first instruction.
-        storages: filled with the storages that the pickle names.
-
-    Returns:
-        Numbers, strings, lists, tuples, dicts and :class:`Tensor`.
-
-    Raises:
-        FormatError: the pickle is damaged, or holds more than a state dict of tensors.
-
+    ``storages`` is filled with the storages that the pickle names. Raises FormatError if the pickle
+    is damaged or holds anything else.
     """
     with damage_as_format_error("is a damaged or cut PyTorch file"):
         start, tuples = stream.tell(), 0

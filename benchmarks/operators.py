@@ -59,12 +59,12 @@ def main() -> None:
     rows = []
     for case, overrides in CASES.items():
         config = ours.composed("style=swirls", "tv_weight=0", "tile=null", *overrides)
-        prepared = run.prepare(config)
-        tuned = run.objective(config, prepared)
-        first = plain(config, prepared, tuned)
+        inputs = run.load_inputs(config)
+        tuned = run.objective(config, inputs)
+        first = plain(config, inputs, tuned)
         graphs = {
-            "plain": lambda p=prepared, f=first: f(p.start)[1].wait_to_read(),
-            "tuned": lambda p=prepared, t=tuned: t(p.start).gradient.wait_to_read(),
+            "plain": lambda p=inputs, f=first: f(p.start)[1].wait_to_read(),
+            "tuned": lambda p=inputs, t=tuned: t(p.start).gradient.wait_to_read(),
         }
         for graph, work in graphs.items():
             found = profiled(work, given.rounds)

@@ -1,6 +1,6 @@
 """``python -m nstrep.plot FOLDER [KIND ...]``: figures of a run or of a sweep.
 
-Without a KIND every one that the folder's runs make sensible is drawn.
+Without a KIND, all kinds are drawn for which the folder has suitable runs.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from nstrep.experiment import run_directory
 from nstrep.plots import NothingToDraw
 from nstrep.plots.curves import mixed
 from nstrep.plots.labels import plain, settings
-from nstrep.plots.measures import FINAL, FINAL_MIXED, telling
+from nstrep.plots.measures import DERIVED, FINAL, FINAL_MIXED, most_telling
 
 MOST_GRIDS = 12
-"""Grids of a folder at most, one for each combination of the keys that no axis shows."""
+"""Largest number of grids, one for each combination of the keys that no axis shows."""
 
 Named = Iterator[tuple[str, Figure]]
 
@@ -50,11 +50,9 @@ def curves(sweep: Sweep, asked: Asked) -> Named:
         title = settings(run, ("content", "style", "recipe"))
         yield "curves", plots.single(run.curve, title=title, stop_eps=stop)
         return
+    columns, relative = asked.y or ("total", "eps"), mixed(sweep.swept)
     for key in [asked.x] if asked.x else sweep.swept or ["seed"]:
-        figure = plots.overlaid(
-            sweep.runs, key, asked.y or ("total", "eps"), relative=mixed(sweep.swept)
-        )
-        yield f"curves_{key}", figure
+        yield f"curves_{key}", plots.overlaid(sweep.runs, key, columns, relative=relative)
 
 
 def final(sweep: Sweep, asked: Asked) -> Named:
@@ -62,16 +60,16 @@ def final(sweep: Sweep, asked: Asked) -> Named:
     keys = [asked.x] if asked.x else sweep.swept
     if not keys:
         raise NothingToDraw("final: the runs do not differ in any key")
-    measures = asked.y or (FINAL_MIXED if mixed(sweep.swept) else FINAL)
+    names = asked.y or (FINAL_MIXED if mixed(sweep.swept) else FINAL)
     for key in keys:
         others = [other for other in sweep.swept if other != key]
-        colour = telling(sweep.runs, others)
-        figure = plots.against(sweep.runs, key, measures, colour=colour, alike=others)
+        colour = most_telling(sweep.runs, others)
+        figure = plots.against(sweep.runs, key, names, colour=colour, alike=others)
         yield f"final_{key}", figure
 
 
 def grid(sweep: Sweep, asked: Asked) -> Named:
-    """The pictures over two swept keys, or all of them where fewer were swept."""
+    """The images over two swept keys, or all of them if fewer were swept."""
     axes = [key for key in (*asked.y[:1], asked.x) if key]
     axes += [key for key in sweep.swept if key not in axes][: 2 - len(axes)]
     if len(axes) < 2:
@@ -195,9 +193,8 @@ def _check(sweep: Sweep, asked: Asked) -> None:
     if asked.x and all(run.value(asked.x) is None for run in sweep.runs):
         raise InputError(f"--x {asked.x}: no run has this key; swept: {', '.join(sweep.swept)}")
     for key in asked.y:
-        terms = ("content_term", "style_term", "total_share", "megapixels")
-        columns = any(key in run.curve or run.value(key) is not None for run in sweep.runs)
-        if key not in terms and not columns:
+        known = any(key in run.curve or run.value(key) is not None for run in sweep.runs)
+        if not (known or key in DERIVED or key.endswith("_term")):
             raise InputError(f"--y {key}: no run has this")
 
 

@@ -92,14 +92,14 @@ def shown(cell: tuple[str, ...]) -> np.ndarray:
     """A cell's picture, ``rgb01``: what it asks for by name, or the result of its experiment."""
     *overrides, last = cell
     if last in GIVEN:
-        return GIVEN[last](experiment.prepare(configured(*overrides)))
+        return GIVEN[last](experiment.load_inputs(configured(*overrides)))
     return run(configured(*cell))
 
 
 GIVEN = {
-    "photo": lambda prepared: prepared.photo,
-    "painting": lambda prepared: prepared.paintings[0],
-    "mask": lambda prepared: np.repeat(prepared.regions[0].mask[..., None], 3, axis=2),
+    "photo": lambda inputs: inputs.content_rgb01,
+    "painting": lambda inputs: inputs.styles_rgb01[0],
+    "mask": lambda inputs: np.repeat(inputs.regions[0].mask[..., None], 3, axis=2),
 }
 
 

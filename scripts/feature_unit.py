@@ -22,7 +22,7 @@ from hydra import compose, initialize_config_dir
 from nstrep import cli
 from nstrep.config.checks import check, layer_weights
 from nstrep.experiment import image_inputs
-from nstrep.experiment.inputs import prepare
+from nstrep.experiment.inputs import load_inputs
 from nstrep.losses.objective import LayerWeights, Objective
 
 PUBLISHED = {"content_loss": 7673.14, "style_loss": 1.11622e8}
@@ -36,17 +36,17 @@ def start_costs(content: str, style: str) -> dict[str, float]:
     """Both losses, unweighted, at the start of the recipe dlai."""
     pair = (f"content={content}", f"style={style}")
     config = check(compose("config", ["recipe=dlai", "model=vgg19_slim", *pair]))
-    prepared = prepare(config)
+    inputs = load_inputs(config)
     scale = config.preprocess.pixel_scale
     weights = LayerWeights(layer_weights(config, "content"), layer_weights(config, "style"), 0.0)
     objective = Objective(
-        prepared.network,
-        image_inputs.to_vgg_input(prepared.seen, scale),
-        prepared.regions,
+        inputs.network,
+        image_inputs.to_vgg_input(inputs.content_target, scale),
+        inputs.regions,
         weights,
         config.losses,
     )
-    losses = objective(prepared.start).losses
+    losses = objective(inputs.start).losses
     return {
         name: losses[name] / getattr(config, name.replace("loss", "weight")) for name in PUBLISHED
     }

@@ -42,15 +42,15 @@ def gram(x, mean_share):
     return covariance + mean_share * mx.nd.dot(mean, mean, transpose_b=True)
 
 
-def plain(config, prepared, tuned):
+def plain(config, inputs, tuned):
     """The objective as a function of an image, with the tuned one's coefficients.
 
     It returns the losses by name, as arrays on the device, and the gradient.
     """
     coefficients = {term.name: term.coefficient for term in tuned.terms}
-    network, share = prepared.network, config.losses.style.mean_share
+    network, share = inputs.network, config.losses.style.mean_share
     wanted = [*layer_weights(config, "content"), *layer_weights(config, "style")]
-    painting = mx.nd.array(prepared.regions[0].sources[0].image)
+    painting = mx.nd.array(inputs.regions[0].sources[0].image)
     targets = {
         layer: gram(found, share) for layer, found in features(network, painting, wanted).items()
     }
@@ -59,7 +59,7 @@ def plain(config, prepared, tuned):
         for layer, target in targets.items()
         if config.losses.style.equal_filters
     }
-    content = features(network, mx.nd.array(prepared.start), wanted)
+    content = features(network, mx.nd.array(inputs.start), wanted)
 
     def evaluate(at):
         x = mx.nd.array(at)

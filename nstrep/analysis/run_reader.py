@@ -1,7 +1,6 @@
 """Results read back: a run directory as a :class:`Run`, a folder of them as a :class:`Sweep`.
 
-Whatever is missing, cut off or not what it should be becomes a status and one plain line.
-Reading needs no MXNet.
+Whatever is missing or damaged becomes a status and one plain line. Reading needs no MXNet.
 """
 
 from __future__ import annotations
@@ -32,79 +31,71 @@ from nstrep.images import io as images
 log = logging.getLogger(__name__)
 
 ENDS = ("finished", "diverged", "interrupted")
-"""What metrics.json can say; besides, a run can be ``failed`` or ``unfinished``."""
+"""The statuses in metrics.json; besides, a run can be ``failed`` or ``unfinished``."""
 
 DEPTH = 3
-"""A run lies directly in the folder, or below at most two more."""
+"""Levels of folders in which runs are looked for."""
 
 _LARGEST = {run_directory.CURVE: 16 * 2**20}
-"""Bytes of a text file that is read: a curve of 10,000 epochs and 40 layers has 5 MB."""
+"""Largest text file in bytes: a curve of 10,000 epochs and 40 layers has 5 MB."""
 
 _LARGEST_OTHER = 2**20
-"""Of the others; metrics.json has 5 kB."""
+"""The same for other files; metrics.json has 5 kB."""
 
 _COLUMNS = 2_000
-"""Of a curve: 16 layers in 100 regions. pandas takes minutes to tell many equal names apart."""
+"""Columns of a curve at most: 16 layers in 100 regions have fewer, and pandas takes minutes to tell
+many equal names apart.
+"""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Run:
-    """What one run left."""
+    """The results of one run."""
 
     path: Path
     name: str
-    """The directory's name, within its sweep if it was read as part of one."""
+    """The directory's name, or its path within the sweep."""
     status: str
     """One of :data:`ENDS`, ``failed`` or ``unfinished``."""
     reason: str
-    """What stopped it, or what is wrong with it; one line, may be empty."""
+    """Why it ended, or what is wrong with it; one line, may be empty."""
     config: dict[str, Any]
-    """config.yaml; empty if there is none."""
+    """config.yaml; empty without one."""
     metrics: dict[str, Any]
-    """metrics.json; empty if there is none."""
+    """metrics.json; empty without one."""
     curve: pd.DataFrame
-    """curve.csv, a row an epoch, numbers only; without columns if there is none."""
+    """curve.csv, a row an epoch, numbers only; empty without one."""
     overrides: tuple[str, ...] = ()
-    """What was typed, such as ``content_weight=10``."""
+    """The command line's settings, such as ``content_weight=10``."""
 
     @property
     def picture_path(self) -> Path | None:
-        """final.png, or last_good.png of a run that did not get there; None without either."""
+        """final.png, else last_good.png of a run that did not finish; None without either."""
         names = (run_directory.FINAL, run_directory.LAST_GOOD)
         return next((self.path / name for name in names if _is_file(self.path / name)), None)
 
     @property
     def picture(self) -> np.ndarray:
-        """The result, ``rgb01`` (H, W, 3), read from disk at every call.
-
-        Raises:
-            InputError: there is no picture, or it is damaged.
-
-        """
+        """The result, ``rgb01`` (H, W, 3), read at every call; InputError if it is damaged."""
         if self.picture_path is None:
             raise InputError(f"{shown(self.path)}: holds no picture ({self.status})")
         return images.load_picture(_own(self.picture_path, self.path)).rgb
 
     @property
     def raw(self) -> np.ndarray:
-        """The result before the filter, ``rgb01``, may leave [0, 1]; read at every call.
-
-        Raises:
-            InputError: there is no raw.npz, or it is damaged.
-
-        """
+        """The result before the filter, ``rgb01``, may leave [0, 1]; otherwise as ``picture``."""
         _own(self.path / run_directory.RAW, self.path)
         return load_raw(self.path)
 
     def value(self, key: str) -> Any:
-        """What metrics.json, or else config.yaml, holds under a dotted key; None if neither does.
+        """The value of a dotted key in metrics.json, else in config.yaml; None if neither has it.
 
-        A group (``style``, ``recipe``, ...) has its choice's name as its value.
+        The value of a group (``style``, ``recipe``, ...) is the name of its option.
         """
         if key in swept.GROUPS:
             return swept.choice(self, key)
-        found = _at(self.metrics, key)
-        return _at(self.config, key) if found is None else found
+        measured = _at(self.metrics, key)
+        return _at(self.config, key) if measured is None else measured
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,22 +107,17 @@ class Sweep:
 
     @cached_property
     def swept(self) -> list[str]:
-        """The keys in which the runs differ; see :func:`nstrep.analysis.swept_keys.swept_keys`."""
+        """The keys in which the runs differ."""
         return swept.swept_keys(self.runs)
 
     @cached_property
     def summary(self) -> pd.DataFrame:
-        """One row a run; see :func:`nstrep.analysis.summary.table`."""
+        """The table with one row a run."""
         return summary.table(self.runs, self.swept)
 
 
 def load_run(path: str | os.PathLike[str]) -> Run:
-    """Read one run directory.
-
-    Raises:
-        InputError: the folder holds no run.
-
-    """
+    """Read one run directory; InputError if it holds no run."""
     directory = Path(path)
     if not _is_run(directory):
         raise InputError(
@@ -141,9 +127,9 @@ def load_run(path: str | os.PathLike[str]) -> Run:
 
 
 def load_sweep(path: str | os.PathLike[str]) -> Sweep:
-    """Read every run of a folder: those directly in it and at most two folders further down.
+    """Read every run in a folder and in two levels of folders below, or a single run.
 
-    The folder can be a single run's. Runs come in the order of their names, 2 before 10.
+    Runs are sorted by name, 2 before 10.
 
     Raises:
         InputError: there is no such folder, or no run in it.
@@ -154,10 +140,10 @@ def load_sweep(path: str | os.PathLike[str]) -> Sweep:
         raise InputError(f"{shown(folder)}: there is no such folder")
     if _is_run(folder):
         return Sweep(folder, (load_run(folder),))
-    found = sorted(_run_directories(folder, DEPTH), key=lambda run: _natural(run, folder))
-    if not found:
+    directories = sorted(_run_directories(folder, DEPTH), key=lambda run: _natural(run, folder))
+    if not directories:
         raise InputError(f"{shown(folder)}: holds no runs; name the folder of a run or of a sweep")
-    return Sweep(folder, tuple(_load(run, str(run.relative_to(folder))) for run in found))
+    return Sweep(folder, tuple(_load(run, str(run.relative_to(folder))) for run in directories))
 
 
 def _is_run(directory: Path) -> bool:
@@ -171,14 +157,7 @@ def _is_file(path: Path) -> bool:
 
 
 def _own(path: Path, directory: Path) -> Path:
-    """A run's file, unless it is a link to somewhere else.
-
-    Whoever made the folder could have a page or a table show what its reader alone may see.
-
-    Raises:
-        InputError: it leads out of the run's folder.
-
-    """
+    """Refuse a link out of the run's folder: it could show a reader's private files in a page."""
     if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(directory)):
         raise InputError(f"{shown(path)}: is a link out of the run's folder, which is not followed")
     return path
@@ -186,11 +165,11 @@ def _own(path: Path, directory: Path) -> Path:
 
 def _run_directories(folder: Path, depth: int) -> Iterator[Path]:
     try:
-        below = [entry for entry in folder.iterdir() if os.path.isdir(entry)]
+        entries = [entry for entry in folder.iterdir() if os.path.isdir(entry)]
     except OSError as error:
         log.warning("%s: cannot be read (%s)", shown(folder), reason(error))
         return
-    for entry in below:
+    for entry in entries:
         if entry.name.startswith("."):
             continue
         if _is_run(entry):
@@ -211,15 +190,18 @@ def _load(directory: Path, name: str) -> Run:
     def read(file: str, parse: Callable[[str], Any], kind: type) -> Any:
         """The parsed file; an empty ``kind`` if there is none or it is damaged."""
         try:
-            return _checked(parse(_text(directory, file)), kind)
+            value = parse(_text(directory, file))
+            if isinstance(value, kind):
+                return value
+            problem = "empty" if value is None else f"holds no {_KINDS[kind]}"
+            problems.append(f"{file} is damaged ({problem})")
         except FileNotFoundError:
-            return kind()
+            pass
         except InputError as error:
             problems.append(str(error))
-            return kind()
         except (OSError, ValueError) as error:
             problems.append(f"{file} is damaged ({reason(error)})")
-            return kind()
+        return kind()
 
     hydra = run_directory.HYDRA
     config = read(run_directory.CONFIG, read_yaml, dict)
@@ -238,7 +220,10 @@ def _load(directory: Path, name: str) -> Run:
     elif not why:
         why = f"there is no {run_directory.METRICS}"
     typed = tuple(override for override in overrides if isinstance(override, str))
-    return Run(directory, name, status, one_line(why), config, metrics, curve, typed)
+    return Run(
+        path=directory, name=name, status=status, reason=one_line(why), config=config,
+        metrics=metrics, curve=curve, overrides=typed,
+    )  # fmt: skip
 
 
 def _text(directory: Path, file: str) -> str:
@@ -248,12 +233,6 @@ def _text(directory: Path, file: str) -> str:
             raise ValueError("not a file")
         raise FileNotFoundError(path)
     return read_text(_own(path, directory), _LARGEST.get(file, _LARGEST_OTHER))
-
-
-def _checked(value: Any, kind: type) -> Any:
-    if not isinstance(value, kind):
-        raise ValueError("empty" if value is None else f"holds no {_KINDS[kind]}")
-    return value
 
 
 _KINDS = {dict: "mapping", list: "list", pd.DataFrame: "table"}
@@ -274,12 +253,11 @@ def _curve(text: str) -> pd.DataFrame:
 
 
 def _at(node: Any, key: str) -> Any:
-    """The value under a dotted key, where names may hold dots themselves."""
+    """The value of a dotted key, whose names may contain dots themselves."""
     if not isinstance(node, dict):
         return None
     if key in node:
         return node[key]
-    for place in (found.start() for found in re.finditer(r"\.", key)):
-        if (value := _at(node.get(key[:place]), key[place + 1 :])) is not None:
-            return value
-    return None
+    dots = re.finditer(r"\.", key)
+    values = (_at(node.get(key[: dot.start()]), key[dot.end() :]) for dot in dots)
+    return next((value for value in values if value is not None), None)

@@ -1,4 +1,4 @@
-"""A table with one row a run, in which numbers are numbers."""
+"""summary.csv: a table with one row a run, in which numbers are numbers."""
 
 from __future__ import annotations
 
@@ -8,25 +8,39 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from nstrep.base.files import atomic_write, remove_unfinished
+from nstrep.config.metrics import AFTER_LOSSES, BEFORE_LOSSES, summarised
 from nstrep.plots.labels import fits, plain
 
 if TYPE_CHECKING:
-    from nstrep.analysis.run_reader import Run
+    from nstrep.analysis.run_reader import Run, Sweep
 
-NUMBERS = (
-    "width", "height", "epochs", "evaluations", "eps", "loss_change", "ssim", "psnr", "seconds",
-    "seconds_per_epoch", "peak_memory_mb",
-)  # fmt: skip
-"""Columns that metrics.json holds under the same name. Seconds, MiB, pixels, dB; see results.py."""
+SUMMARY = "summary"
+
+
+def write(sweep: Sweep) -> pd.DataFrame:
+    """Write a sweep's table into its folder, as CSV and as Parquet, and return it.
+
+    Raises:
+        ResultsError: the table cannot be written.
+
+    """
+    rows = sweep.summary
+    remove_unfinished(sweep.path)
+    with atomic_write(sweep.path / f"{SUMMARY}.csv") as temporary:
+        rows.to_csv(temporary, index=False, lineterminator="\n")
+    with atomic_write(sweep.path / f"{SUMMARY}.parquet") as temporary:
+        rows.to_parquet(temporary, index=False)
+    return rows
 
 
 def table(runs: Iterable[Run], swept: Sequence[str]) -> pd.DataFrame:
     """One row a run, the failed and the unfinished too.
 
     Columns: run, status, reason, the swept keys, recipe, content, style and model with the
-    SHA-256 of each, seed, size, epochs, evaluations, stop_reason, eps, loss_change, the losses at
-    the end by their names in curve.csv, ssim, psnr, seconds, memory, and path. Where a run has
-    no value the cell is empty; a column of whole numbers stays one all the same.
+    SHA-256 of each, seed, size, the numbers of :mod:`nstrep.config.metrics`, stop_reason, the final
+    losses by their names in curve.csv, and path. Where a run has no value the cell is empty; a
+    column of whole numbers remains one.
     """
     runs = list(runs)
     columns: dict[str, list[Any]] = {
@@ -40,17 +54,17 @@ def table(runs: Iterable[Run], swept: Sequence[str]) -> pd.DataFrame:
         columns.setdefault(group, [plain(run.value(group)) for run in runs])
         columns[f"{group}_sha256"] = [_text(run.value(f"{group}.sha256")) for run in runs]
     columns.setdefault("seed", [plain(run.value("seed")) for run in runs])
-    for name in NUMBERS[:6]:
+    for name in ("width", "height", *summarised(BEFORE_LOSSES)):
         columns[name] = [_number(run.metrics.get(name)) for run in runs]
     columns["stop_reason"] = [_text(run.metrics.get("stop_reason")) for run in runs]
     losses = [run.metrics.get("losses") for run in runs]
-    losses = [found if isinstance(found, dict) else {} for found in losses]
-    for name in dict.fromkeys(name for found in losses for name in found):
-        columns.setdefault(name, [_number(found.get(name)) for found in losses])
-    for name in NUMBERS[6:]:
+    losses = [each if isinstance(each, dict) else {} for each in losses]
+    for name in dict.fromkeys(name for each in losses for name in each):
+        columns.setdefault(name, [_number(each.get(name)) for each in losses])
+    for name in summarised(AFTER_LOSSES):
         columns[name] = [_number(run.metrics.get(name)) for run in runs]
     columns["path"] = [str(run.path) for run in runs]
-    return pd.DataFrame({_word(name): typed(values) for name, values in columns.items()})
+    return pd.DataFrame({_utf8(name): typed(values) for name, values in columns.items()})
 
 
 def typed(values: Sequence[Any]) -> pd.Series:
@@ -68,10 +82,10 @@ def typed(values: Sequence[Any]) -> pd.Series:
         return pd.Series(values, dtype="Int64" if None in values else "int64")
     if kinds <= {int, float}:
         return pd.Series([math.nan if v is None else float(v) for v in values], dtype="float64")
-    return pd.Series([None if v is None else _word(v) for v in values], dtype="object")
+    return pd.Series([None if v is None else _utf8(v) for v in values], dtype="object")
 
 
-def _word(value: Any) -> str:
+def _utf8(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     # Names of files and damaged JSON can hold lone surrogates, which no UTF-8 file takes.

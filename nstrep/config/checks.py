@@ -10,16 +10,11 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from nstrep.base.errors import InputError
+from nstrep.config import metrics
 from nstrep.config.fields import Key, walk
 from nstrep.config.messages import as_typed, did_you_mean, explain
 from nstrep.config.schema import ExperimentConfig, ObjectiveConfig, PreprocessConfig
 from nstrep.networks import vgg
-
-MEASURES = (
-    "epochs", "evaluations", "seconds", "seconds_per_epoch", "eps", "loss_change", "ssim", "psnr",
-    "peak_memory_mb",
-)  # fmt: skip
-"""Numbers of metrics.json that ``objective`` may name, besides the losses."""
 
 Schema = TypeVar("Schema")
 
@@ -40,8 +35,6 @@ def check(config: DictConfig) -> ExperimentConfig:
     check_layers(experiment)
     if experiment.bounds and experiment.basis != "pixels":
         raise InputError(f"bounds=true: needs basis=pixels, not basis={experiment.basis}")
-    if experiment.optimizer.name != "lbfgs" and experiment.lr is None:
-        raise InputError(f"lr=null: optimizer={experiment.optimizer.name} needs a number above 0")
     _check_objective(experiment)
     _check_styles(experiment)
     _check_masks(experiment)
@@ -171,11 +164,12 @@ def _check_objective(config: ExperimentConfig) -> None:
         layers = settings.get("layers") if isinstance(settings, dict) else None
         losses += [name, *(f"{name}.{layer}" for layer in layers or ())]
     names = [f"{when}.{name}" for when in ("losses", "losses_at_start") for name in losses]
-    if config.objective not in (*names, *MEASURES):
+    measured = metrics.summarised()
+    if config.objective not in (*names, *measured):
         raise InputError(
             f"objective={config.objective}: must be one of {', '.join(names[: len(losses)])},"
-            f" the same under losses_at_start, or one of {', '.join(MEASURES)}"
-            f"{did_you_mean(config.objective, (*names, *MEASURES))}"
+            f" the same under losses_at_start, or one of {', '.join(measured)}"
+            f"{did_you_mean(config.objective, (*names, *measured))}"
         )
 
 

@@ -74,7 +74,7 @@ class AssetsConfig:
 class OptimizerConfig:
     """Settings of an optimiser; null for those that it does not have."""
 
-    name: str = choice("optimisation algorithm", ("sgd", "nag", "adam", "lbfgs"))
+    name: str = text("optimisation algorithm: sgd, nag, adam or lbfgs")
     momentum: float | None = number("momentum coefficient (SGD and NAG)", at_least=0, at_most=1)
     beta1: float | None = number("decay rate of the mean (Adam)", at_least=0, at_most=1)
     beta2: float | None = number("decay rate of the variance (Adam)", at_least=0, at_most=1)

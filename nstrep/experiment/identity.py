@@ -17,7 +17,7 @@ def identity_of(config: ExperimentConfig, inputs: dict[str, Any]) -> str:
 
     Args:
         config: the experiment.
-        inputs: what it reads, with hashes; see :class:`nstrep.experiment.inputs.Prepared`.
+        inputs: what it reads, with hashes; see :class:`nstrep.experiment.inputs.Inputs`.
 
     """
     network = inputs["model"]["name"]

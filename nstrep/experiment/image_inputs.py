@@ -1,4 +1,7 @@
-"""From the configuration to the two pictures, and from a picture to the network's input."""
+"""Single images: read by name or file, resized as the settings say, and as the network's input.
+
+:mod:`nstrep.experiment.inputs` puts them together to what an experiment reads.
+"""
 
 from __future__ import annotations
 
@@ -28,43 +31,44 @@ log = logging.getLogger(__name__)
 def load_pictures(
     config: ExperimentConfig, given: Mapping[str, Picture] = MappingProxyType({})
 ) -> tuple[Picture, ...]:
-    """The photo, then the painting or paintings that the configuration names, at full size.
+    """The content image, then the style images, at full size.
 
-    A style or content whose file has not been fetched is replaced by its built-in stand-in; the
-    log says so, and so does the picture's ``stand_in_for``.
+    An image of the content or style group whose file has not been downloaded is replaced by its
+    built-in stand-in; the log says so, and so does ``stand_in_for``.
 
     Args:
-        config: what to read.
-        given: pictures in memory, content or style, that are taken instead.
+        config: the experiment.
+        given: images in memory, by role: ``content`` or ``style``.
 
     Raises:
         InputError: a file cannot be used, or a name has neither a file nor a stand-in.
 
     """
-    roles = ("content",) if config.styles else ("content", "style")
-    pair = [
-        given[role]
-        if role in given
-        else load_file(file, key=f"{role}_image")
-        if (file := getattr(config, f"{role}_image")) is not None
-        else load_named(getattr(config, role), key=role, download=config.assets.download)
-        for role in roles
-    ]
-    return (*pair, *(_load_style(style, config.assets.download) for style in config.styles))
+    download, pictures = config.assets.download, []
+    for role in ("content",) if config.styles else ("content", "style"):
+        file = getattr(config, f"{role}_image")
+        if role in given:
+            pictures.append(given[role])
+        elif file is not None:
+            pictures.append(load_file(file, key=f"{role}_image"))
+        else:
+            pictures.append(load_named(getattr(config, role), key=role, download=download))
+    return (*pictures, *(_load_style(style, download) for style in config.styles))
 
 
 def _load_style(name: str, download: str) -> Picture:
-    """One of several paintings: a name of the style group, else a file."""
-    if name in (known := group_options("style")):
+    """One of several style images: a name of the style group, else a file."""
+    if name in (options := group_options("style")):
         values = OmegaConf.load(config_folder() / "style" / f"{name}.yaml")
         return load_named(PictureConfig(**values), key="styles", download=download)
-    if not os.path.exists(name) and not Path(name).suffix:  # rather a name with a slip in it
-        raise InputError(f"styles={Path(name).name}: must be a file, or one of {', '.join(known)}")
+    if not os.path.exists(name) and not Path(name).suffix:  # rather a misspelt name
+        options = ", ".join(options)
+        raise InputError(f"styles={Path(name).name}: must be a file, or one of {options}")
     return load_file(name, key="styles")
 
 
 def load_file(path: str, *, key: str) -> Picture:
-    """A picture file, decoded once in a process unless it changes."""
+    """An image file, decoded once in a process unless it changes."""
     return _decoded(path, key, stamp(path))
 
 
@@ -74,40 +78,35 @@ def _decoded(path: str, key: str, stamp: object) -> Picture:
 
 
 def load_named(named: PictureConfig, *, key: str, download: str = "never") -> Picture:
-    """A picture of the content or style group: its file, or what stands in for it."""
-    if named.asset is not None:
-        path = assets.ensure(Path(named.asset).name, download)
-        if path is not None:
-            return replace(load_file(str(path), key=key), name=named.name)
-        if named.builtin is None:
-            raise InputError(
-                f"{key}={named.name}: {named.asset} is not on disk; "
-                f"fetch it with  python -m nstrep.assets {Path(named.asset).name}"
-            )
-    if named.builtin is None:
+    """An image of the content or style group: its file, or its stand-in."""
+    if named.asset is None and named.builtin is None:
         raise InputError(f"{key}={named.name}: names neither an asset nor a built-in picture")
-    picture = replace(io.builtin(named.builtin, key=key), name=named.name)
     if named.asset is None:
-        return picture
+        return replace(io.builtin(named.builtin, key=key), name=named.name)
+    asset = Path(named.asset).name
+    path = assets.ensure(asset, download)
+    if path is not None:
+        return replace(load_file(str(path), key=key), name=named.name)
+    if named.builtin is None:
+        raise InputError(
+            f"{key}={named.name}: {named.asset} is not on disk; "
+            f"fetch it with  python -m nstrep.assets {asset}"
+        )
     log.warning(
         "%s=%s: %s is not on disk, so the built-in %s stands in for it;"
         " fetch the real one with  python -m nstrep.assets %s",
-        key,
-        named.name,
-        named.title,
-        named.builtin,
-        Path(named.asset).name,
-    )
-    return replace(picture, stand_in_for=named.title)
+        key, named.name, named.title, named.builtin, asset,
+    )  # fmt: skip
+    stand_in = io.builtin(named.builtin, key=key)
+    return replace(stand_in, name=named.name, stand_in_for=named.title)
 
 
 def scaled(loaded: Sequence[Picture], config: ExperimentConfig) -> list[np.ndarray]:
-    """Photo and paintings at the sizes that the experiment works on, ``rgb01``, (H, W, 3)."""
+    """Content and style images at the sizes that the experiment uses, ``rgb01``, (H, W, 3)."""
     rules = config.preprocess
-    content, *styles = loaded
-    size = working_size(content, config)
+    size = working_size(loaded[0], config)
     sizes = [size]
-    for style in styles:
+    for style in loaded[1:]:
         if rules.style_shape == "squash":
             sizes.append(tuple(max(1, round(side * config.style_scale)) for side in size))
         else:
@@ -119,7 +118,7 @@ def scaled(loaded: Sequence[Picture], config: ExperimentConfig) -> list[np.ndarr
 
 
 def working_size(picture: Picture, config: ExperimentConfig, scale: float = 1.0) -> tuple[int, int]:
-    """Height and width that a picture is resized to, ``scale`` times the configured size."""
+    """Height and width that an image is resized to, ``scale`` times the configured size."""
     rules = config.preprocess
     height, width = picture.height, picture.width
     if rules.shape is not None:
@@ -156,7 +155,7 @@ def to_vgg_input(rgb01: np.ndarray, pixel_scale: float) -> np.ndarray:
 
 
 def to_rgb01(vgg_input: np.ndarray, pixel_scale: float) -> np.ndarray:
-    """Inverse of :func:`to_vgg_input`; values beyond [0, 1] are kept."""
+    """Inverse of :func:`to_vgg_input`; values outside [0, 1] are kept."""
     pixels = vgg_input[0].transpose(1, 2, 0) + np.array(RGB_MEAN, dtype=np.float32)
     return pixels / np.float32(pixel_scale)
 
@@ -170,41 +169,38 @@ def bounds(config: ExperimentConfig) -> tuple[np.ndarray, np.ndarray] | None:
 
 
 def first_guess(config: ExperimentConfig) -> Picture | None:
-    """The picture file that init names, at full size; None where init is a word."""
+    """The image file that init names, at full size; None where init is a word."""
     return None if config.init in INITS else load_file(config.init, key="init")
 
 
 def start_image(
     config: ExperimentConfig,
-    photo: np.ndarray,
-    painting: np.ndarray,
+    content: np.ndarray,
+    style: np.ndarray,
     guess: Picture | None,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """The ``vgg_input`` that the optimisation starts from, of the photo's shape.
+    """The ``vgg_input`` image that the optimisation starts from, of the content image's shape.
 
     Args:
         config: init, init_noise and preprocess decide.
-        photo: ``rgb01`` at working size.
-        painting: ``rgb01`` at working size.
+        content: ``rgb01`` at working size.
+        style: ``rgb01`` at working size.
         guess: see :func:`first_guess`.
         rng: source of the noise.
 
     """
-    height, width = photo.shape[:2]
     rules: PreprocessConfig = config.preprocess
+    base = to_vgg_input(content, rules.pixel_scale)
     if config.init == "content":
-        return to_vgg_input(photo, rules.pixel_scale)
-    if config.init == "style":
-        fitted = io.resize_to(painting, height, width, method=rules.resize)
-        return to_vgg_input(fitted, rules.pixel_scale)
+        return base
     if config.init == "noise":
         noise = config.init_noise
-        draw = {
-            "uniform": lambda size: rng.uniform(-noise.scale, noise.scale, size),
-            "normal": lambda size: rng.normal(0.0, noise.scale, size),
-        }[noise.distribution]
-        base = to_vgg_input(photo, rules.pixel_scale)
-        return (noise.blend * draw(base.shape) + (1 - noise.blend) * base).astype(np.float32)
-    fitted = io.resize_to(guess.rgb, height, width, method=rules.resize)
+        if noise.distribution == "uniform":
+            drawn = rng.uniform(-noise.scale, noise.scale, base.shape)
+        else:
+            drawn = rng.normal(0.0, noise.scale, base.shape)
+        return (noise.blend * drawn + (1 - noise.blend) * base).astype(np.float32)
+    image = style if config.init == "style" else guess.rgb
+    fitted = io.resize_to(image, *content.shape[:2], method=rules.resize)
     return to_vgg_input(fitted, rules.pixel_scale)

@@ -1,4 +1,7 @@
-"""What an experiment reads, checked and scaled, before any work."""
+"""Everything that an experiment reads: images, masks and network, checked and scaled.
+
+The functions on single images that it uses are in :mod:`nstrep.experiment.image_inputs`.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from nstrep.config.schema import ExperimentConfig
-from nstrep.experiment import image_inputs as pictures
+from nstrep.experiment import image_inputs as images
 from nstrep.experiment import network_input
 from nstrep.experiment.masks import load_masks, scaled_masks
 from nstrep.images.color import MODES, grey
@@ -19,35 +22,36 @@ from nstrep.losses import regions, tiling
 from nstrep.losses.extra import extra_layers, extra_settings
 from nstrep.losses.regions import Region
 from nstrep.networks.features import Network
+from nstrep.optim import minimize
 
 
-@dataclass(frozen=True)
-class Prepared:
-    """Everything that can be refused has been read and checked; nothing has been optimised."""
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """What an experiment reads, all of it checked: files first, then the arrays made of them."""
 
     content: Picture
     styles: tuple[Picture, ...]
     masks: dict[str, list[Picture]]
     """By key: content_masks and style_masks."""
-    photo: np.ndarray
-    """``rgb01`` at working size; the result has its shape."""
-    seen: np.ndarray
-    """What the network sees of the photo, ``rgb01``: all of it, or its luminance."""
-    paintings: list[np.ndarray]
-    """As the network sees them, ``rgb01``: in the photo's colours if those are kept."""
-    regions: tuple[Region, ...]
-    start: np.ndarray
-    """``vgg_input`` that the optimisation starts from."""
-    network: Network
     first_guess: Picture | None
     """The file that ``start`` comes from, if one was named."""
     given: Mapping[str, Picture]
-    """Pictures that came from memory."""
+    """Images that came from memory, by role."""
+    content_rgb01: np.ndarray
+    """The content image at working size; the result has its shape."""
+    content_target: np.ndarray
+    """The content image as the network sees it, ``rgb01``: all of it, or its luminance."""
+    styles_rgb01: list[np.ndarray]
+    """The style images as the network sees them."""
+    regions: tuple[Region, ...]
+    start: np.ndarray
+    """The ``vgg_input`` image that the optimisation starts from."""
+    network: Network
 
     @property
-    def inputs(self) -> dict[str, dict[str, Any]]:
-        """What the run reads, with its hashes."""
-        guess = {} if self.first_guess is None else {"init": _about(self.first_guess)}
+    def provenance(self) -> dict[str, dict[str, Any]]:
+        """Names, sources and hashes of all files, as metrics.json has them."""
+        guess = [] if self.first_guess is None else [self.first_guess]
         return {
             "content": _about(self.content),
             **_numbered("style", self.styles),
@@ -58,12 +62,12 @@ class Prepared:
                 "source": self.network.weights.source,
                 "sha256": self.network.weights.sha256,
             },
-            **guess,
+            **_numbered("init", guess),
         }
 
 
 def _numbered(role: str, pictures: Sequence[Picture]) -> dict[str, dict[str, Any]]:
-    """What is known of each: style, style2, style3, ..."""
+    """The images of a role as style, style2, style3, ..."""
     return {
         f"{role}{number if number > 1 else ''}": _about(picture)
         for number, picture in enumerate(pictures, start=1)
@@ -71,59 +75,66 @@ def _numbered(role: str, pictures: Sequence[Picture]) -> dict[str, dict[str, Any
 
 
 def _about(picture: Picture) -> dict[str, Any]:
-    return {
-        "name": picture.name,
-        "source": picture.source,
-        "sha256": picture.sha256,
-        "stand_in_for": picture.stand_in_for,
-    }
+    names = ("name", "source", "sha256", "stand_in_for")
+    return {name: getattr(picture, name) for name in names}
 
 
-def prepare(
+def load_inputs(
     config: ExperimentConfig, given: Mapping[str, Picture] = MappingProxyType({})
-) -> Prepared:
-    """Read pictures and weights and scale them.
+) -> Inputs:
+    """Read images and weights, check them against the settings, and scale them.
 
     Args:
         config: the experiment.
-        given: pictures in memory; see :func:`nstrep.experiment.image_inputs.load_pictures`.
+        given: images in memory, by role: ``content`` or ``style``.
 
     Raises:
-        InputError: whatever cannot be used, before any work.
+        InputError: a setting, an image or the weights cannot be used.
 
     """
-    content, *styles = loaded = pictures.load_pictures(config, given)
+    minimize.check(config.optimizer, config.lr)
+    content, *styles = loaded = images.load_pictures(config, given)
     masks = load_masks(config, content, styles)
     network = network_input.load_network(config)
-    photo, *paintings = pictures.scaled(loaded, config)
-    extra = extra_layers(extra_settings(config.extra_losses, network.architecture))
-    layers = [*config.content_layers, *config.style_layers, *extra]
-    edge = f"max_long_edge={config.max_long_edge}"
-    pictures.check_size(photo, network.architecture, layers, edge)
-    if config.multiscale:
-        half = f"max_long_edge={max(photo.shape[:2]) // 2}, half the size for multiscale"
-        pictures.check_size(photo[::2, ::2], network.architecture, layers, half)
-    if config.style_layers or extra:
-        scale = f"{edge}, style_scale={config.style_scale:g}"
-        for painting in paintings:
-            pictures.check_size(
-                painting, network.architecture, [*config.style_layers, *extra], scale
-            )
-    if config.tile not in (None, "auto"):
-        tiling.check(network, layers, *photo.shape[:2], config.tile)
+    content_rgb01, *styles_rgb01 = images.scaled(loaded, config)
+    _check_sizes(config, network, content_rgb01, styles_rgb01)
     mode, pixel_scale = MODES[config.color], config.preprocess.pixel_scale
-    paintings = [mode.style(painting, photo) for painting in paintings]
-    seen = mode.content(photo)
+    styles_rgb01 = [mode.style(style, content_rgb01) for style in styles_rgb01]
+    content_target = mode.content(content_rgb01)
     rng = np.random.Generator(np.random.PCG64(config.seed))
-    guess = pictures.first_guess(config)
-    start = pictures.start_image(config, seen, paintings[0], guess, rng)
+    guess = images.first_guess(config)
+    start = images.start_image(config, content_target, styles_rgb01[0], guess, rng)
     if mode.luminance:
-        start = pictures.to_vgg_input(grey(pictures.to_rgb01(start, pixel_scale)), pixel_scale)
-    targets = regions.assemble(
-        [pictures.to_vgg_input(painting, pixel_scale) for painting in paintings],
+        start = images.to_vgg_input(grey(images.to_rgb01(start, pixel_scale)), pixel_scale)
+    stride = network.architecture.stride(config.style_layers)
+    style_regions = regions.assemble(
+        [images.to_vgg_input(style, pixel_scale) for style in styles_rgb01],
         config.style_blend,
-        *scaled_masks(masks, photo, paintings, network.architecture.stride(config.style_layers)),
+        *scaled_masks(masks, content_rgb01, styles_rgb01, stride),
     )
-    return Prepared(
-        content, tuple(styles), masks, photo, seen, paintings, targets, start, network, guess, given
-    )
+    return Inputs(
+        content=content, styles=tuple(styles), masks=masks, first_guess=guess, given=given,
+        content_rgb01=content_rgb01, content_target=content_target, styles_rgb01=styles_rgb01,
+        regions=style_regions, start=start, network=network,
+    )  # fmt: skip
+
+
+def _check_sizes(
+    config: ExperimentConfig, network: Network, content: np.ndarray, styles: list[np.ndarray]
+) -> None:
+    """Refuse images that are too small for the layers, and tiles that are too small."""
+    architecture = network.architecture
+    extra = extra_layers(extra_settings(config.extra_losses, architecture))
+    style_layers = [*config.style_layers, *extra]
+    layers = [*config.content_layers, *style_layers]
+    edge = f"max_long_edge={config.max_long_edge}"
+    images.check_size(content, architecture, layers, edge)
+    if config.multiscale:
+        half = f"max_long_edge={max(content.shape[:2]) // 2}, half the size for multiscale"
+        images.check_size(content[::2, ::2], architecture, layers, half)
+    if style_layers:
+        scale = f"{edge}, style_scale={config.style_scale:g}"
+        for style in styles:
+            images.check_size(style, architecture, style_layers, scale)
+    if config.tile not in (None, "auto"):
+        tiling.check(network, layers, *content.shape[:2], config.tile)

@@ -16,6 +16,7 @@ from nstrep.base import process_memory
 from nstrep.config.schema import OptimizerConfig
 from nstrep.losses import tiling
 from nstrep.networks.features import Network
+from nstrep.optim.minimize import OPTIMIZERS
 
 log = logging.getLogger(__name__)
 
@@ -100,10 +101,10 @@ def working_bytes(
 def picture_arrays(optimizer: OptimizerConfig, basis: str, tiled: bool) -> float:
     """Bytes for each number of the picture, of which a pixel has three.
 
-    L-BFGS keeps two pictures for each correction; every optimiser has the point that it is at and
-    the one that it tries, each with its gradient, a direction, and what becomes of them.
+    Besides what it keeps, every optimiser has the point that it is at and the one that it tries,
+    each with its gradient, a direction, and what becomes of them.
     """
-    kept = 2 * optimizer.corrections if optimizer.name == "lbfgs" else 2
+    kept = OPTIMIZERS[optimizer.name].arrays_kept(optimizer)
     return FLOAT * (OBJECTIVE[tiled] + OPTIMIZER + kept + (COSINES if basis == "dct" else 0))
 
 
@@ -167,6 +168,6 @@ def _advice(optimizer: OptimizerConfig, found: Plan, tile: int | str | None) -> 
     ways = ["a smaller max_long_edge"]
     if tile is None:
         ways.insert(0, "tile=auto")
-    if optimizer.name == "lbfgs":
+    if OPTIMIZERS[optimizer.name].arrays_kept(optimizer) > 2:
         ways.append("fewer optimizer.corrections or optimizer=adam")
     return f"the run may not fit; take {', '.join(ways)}"

@@ -1,9 +1,9 @@
-"""A better start: what the style does at half the size, where an update costs a quarter.
+"""A better start: the result at half the size, where an update costs a quarter.
 
-Coarse to fine, but it is the *change* that is enlarged and added to the full-size start, not the
-small picture: the photo's fine structures, or the noise's, are still there for the first full-size
-step. Sizes are changed in the cosine transform, by cutting its high frequencies off or leaving them
-zero, so that enlarging and reducing give back what was there.
+Coarse to fine, but the *change* at half the size is enlarged and added to the full-size start, not
+the small image: the fine structures of the content image or of the noise are still there in the
+first full-size step. Sizes are changed in the cosine transform, by removing its high frequencies or
+leaving them zero, so that enlarging and reducing are inverse.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from scipy import fft
 
 from nstrep.config.schema import ExperimentConfig
 from nstrep.experiment import image_inputs
-from nstrep.experiment.inputs import Prepared, prepare
+from nstrep.experiment.inputs import Inputs, load_inputs
 from nstrep.optim.minimize import Step, minimize
 from nstrep.optim.problem import Problem
 
@@ -38,14 +38,14 @@ def resized(image: np.ndarray, height: int, width: int) -> np.ndarray:
 
 def start(
     config: ExperimentConfig,
-    prepared: Prepared,
-    problem: Callable[[ExperimentConfig, Prepared], Problem],
+    inputs: Inputs,
+    problem: Callable[[ExperimentConfig, Inputs], Problem],
 ) -> tuple[np.ndarray, float]:
     """Optimise at half the size for ``multiscale`` updates, and bring the change to full size.
 
     Args:
         config: the experiment.
-        prepared: the same at full size.
+        inputs: its inputs at full size.
         problem: makes what is minimised.
 
     Returns:
@@ -57,9 +57,9 @@ def start(
 
     """
     began = time.perf_counter()
-    small = replace(config, max_long_edge=max(prepared.photo.shape[:2]) // 2)
-    half = prepare(small, prepared.given)
-    low = resized(prepared.start, *half.start.shape[2:])
+    small = replace(config, max_long_edge=max(inputs.content_rgb01.shape[:2]) // 2)
+    half = load_inputs(small, inputs.given)
+    low = resized(inputs.start, *half.start.shape[2:])
     last: list[Step] = []
 
     def observe(step: Step) -> bool:
@@ -67,14 +67,12 @@ def start(
         return step.epoch >= config.multiscale
 
     bounds = image_inputs.bounds(config)
-    minimize(
-        problem(small, half), low, config.optimizer, config.lr or math.nan, observe, bounds=bounds
-    )
-    change = resized(last[0].image - low, *prepared.start.shape[2:])
+    minimize(problem(small, half), low, config.optimizer, config.lr, observe, bounds=bounds)
+    change = resized(last[0].image - low, *inputs.start.shape[2:])
     seconds = time.perf_counter() - began
     log.info(
         "multiscale: %d updates at %d x %d pixels in %.0f s",
-        last[0].epoch, *half.photo.shape[1::-1], seconds,
+        last[0].epoch, *half.content_rgb01.shape[1::-1], seconds,
     )  # fmt: skip
-    start = prepared.start + change
+    start = inputs.start + change
     return start if bounds is None else np.clip(start, *bounds, dtype=np.float32), seconds

@@ -1,13 +1,14 @@
-"""What is written and shown while an experiment runs: the curve, the bar, the snapshots."""
+"""What is written and shown while an experiment or a training runs, and the rule that ends it."""
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import itertools
 import math
 import os
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,28 +17,64 @@ from tqdm import tqdm
 from nstrep.base.errors import ResultsError
 from nstrep.base.files import atomic_write
 from nstrep.base.text import reason
+from nstrep.config import metrics
 from nstrep.config.schema import ExperimentConfig
+from nstrep.experiment import run_directory
 from nstrep.images import io
 from nstrep.optim.minimize import Step
 from nstrep.optim.state import is_list
 
-COLUMNS = (
-    "epoch", "evaluations", "seconds", "lr", "eps", "loss_change", "gradient_norm",
-)  # fmt: skip
-"""First columns of curve.csv; every named loss follows, ``total`` first."""
+Finish = Callable[[np.ndarray], np.ndarray]
+"""From a step's image to the ``rgb01`` that is shown."""
+
+
+class Recorders:
+    """All that records steps: curve.csv, the progress bar, snapshots, and TensorBoard if wanted."""
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        total: int,
+        begun: int,
+        every: int,
+        finish: Finish,
+        logger: str,
+        unit: str = "epoch",
+        snapshots: str = run_directory.SNAPSHOTS,
+    ) -> None:
+        """Begin the files of a run of at most ``total`` steps, or continue them at step ``begun``.
+
+        ``every`` is the number of steps between two snapshots, 0 for none; ``unit`` is the name of
+        a step, ``logger`` the key, and ``snapshots`` the name of their folder.
+        """
+        curve = Curve(directory / run_directory.CURVE, upto=begun - 1 if begun else None)
+        bar = Bar(total, begun=begun, unit=unit)
+        self._recorders = [curve, bar, Snapshots(directory / snapshots, every, finish, unit)]
+        self._closing = [bar, curve]
+        if logger == "tensorboard":
+            from nstrep.experiment.tensorboard import TensorBoard  # takes a while to import
+
+            board = TensorBoard(directory / run_directory.TENSORBOARD, every, finish, begun or None)
+            self._recorders.append(board)
+            self._closing.insert(0, board)
+
+    def __call__(self, step: Step) -> None:
+        """Record a step."""
+        for record in self._recorders:
+            record(step)
+
+    def close(self) -> None:
+        """Finish the files and remove the bar."""
+        for recorder in self._closing:
+            recorder.close()
 
 
 class Curve:
-    """curve.csv: one row an epoch, on disk as soon as it is known. What is not defined is empty."""
+    """curve.csv: one row an epoch, written at once. A cell is empty where a number is NaN."""
 
     def __init__(self, path: Path, upto: int | None = None) -> None:
-        """Begin the file, or go on with it.
-
-        Args:
-            path: of the file.
-            upto: the last epoch whose row is kept of a file that is there; None for a new file.
-
-        """
+        """Begin a file, or continue one whose rows are kept up to the epoch ``upto``."""
         self._path = path
         kept = [] if upto is None else _rows(path, upto)
         self.rows = max(0, len(kept) - 1)
@@ -48,26 +85,24 @@ class Curve:
         self._writer = csv.writer(self._file, lineterminator="\n")
 
     def __call__(self, step: Step) -> None:
-        """Append a row.
-
-        Raises:
-            ResultsError: the disk is full, or the folder is gone.
-
-        """
-        try:
+        """Append a row; ResultsError if it cannot be written."""
+        with self._plain_errors():
             if not self.rows:
-                self._writer.writerow([*COLUMNS, *step.losses])
-            values = [getattr(step, column) for column in COLUMNS] + list(step.losses.values())
-            self._writer.writerow(map(_cell, values))
+                self._writer.writerow(_header(step.losses))
+            values = [column.at(step) for column in metrics.columns()]
+            self._writer.writerow(map(_cell, [*values, *step.losses.values()]))
             self._file.flush()
-        except OSError as error:
-            raise ResultsError(f"{self._path}: cannot be written ({reason(error)})") from None
         self.rows += 1
 
     def close(self) -> None:
-        """Close the file; errors were reported by the row that met them."""
-        try:
+        """Close the file."""
+        with self._plain_errors():
             self._file.close()
+
+    @contextlib.contextmanager
+    def _plain_errors(self) -> Iterator[None]:
+        try:
+            yield
         except OSError as error:
             raise ResultsError(f"{self._path}: cannot be written ({reason(error)})") from None
 
@@ -75,28 +110,22 @@ class Curve:
 def rows_upto(path: Path, epoch: int, losses: Iterable[str]) -> int:
     """How many whole rows a curve of these losses has up to an epoch, that of the start too."""
     header, *rows = _rows(path, epoch) or [""]
-    return len(rows) if header == ",".join([*COLUMNS, *losses]) else 0
+    return len(rows) if header == ",".join(_header(losses)) else 0
+
+
+def _header(losses: Iterable[str]) -> list[str]:
+    return [*(column.name for column in metrics.columns()), *losses]
 
 
 def _rows(path: Path, upto: int) -> list[str]:
-    """The header and the rows up to an epoch or to the first that is not the next, or damaged."""
-    lines = path.read_text(errors="replace").split("\n")[:-1] if path.exists() else []
-    if not lines:
-        return []
-    header, *rows = lines
+    """The header and the rows up to an epoch, or to the first that is incomplete or missing."""
+    lines = path.read_text(errors="replace").split("\n")[:-1] if path.exists() else [""]
+    header, *rows = lines or [""]
     whole = itertools.takewhile(
-        lambda row: row[1].count(",") == header.count(",") and _is_row(*row),
+        lambda row: row[1].startswith(f"{row[0]},") and row[1].count(",") == header.count(","),
         enumerate(rows[: upto + 1]),
     )
-    return [header, *(row for _, row in whole)]
-
-
-def _is_row(epoch: int, row: str) -> bool:
-    cells = row.split(",")
-    try:
-        return cells[0] == str(epoch) and not any(math.isnan(float(cell or 0)) for cell in cells)
-    except ValueError:
-        return False
+    return [header, *(row for _, row in whole)] if header else []
 
 
 def _cell(value: float) -> str:
@@ -106,17 +135,14 @@ def _cell(value: float) -> str:
 
 
 class Bar:
-    """A live bar with epoch, loss, eps and time left; nothing where nobody watches."""
+    """A progress bar with epoch, loss, eps and time left; nothing without a terminal."""
 
     def __init__(self, epochs: int, *, begun: int = 0, unit: str = "epoch") -> None:
+        disabled = bool(os.environ.get("TQDM_DISABLE")) or None  # None: where there is no terminal
         self._bar = tqdm(
-            total=epochs,
-            initial=begun,
-            unit=unit,
-            disable=bool(os.environ.get("TQDM_DISABLE")) or None,
-            leave=False,
+            total=epochs, initial=begun, unit=unit, disable=disabled, leave=False,
             dynamic_ncols=True,
-        )
+        )  # fmt: skip
 
     def __call__(self, step: Step) -> None:
         """Advance to a step."""
@@ -125,34 +151,26 @@ class Bar:
         self._bar.update(step.epoch - self._bar.n)
 
     def close(self) -> None:
-        """Take the bar off the terminal."""
+        """Remove the bar from the terminal."""
         self._bar.close()
 
 
 class Snapshots:
     """snapshots/epoch_00050.png, ... every so many epochs."""
 
-    def __init__(
-        self,
-        folder: Path,
-        every: int,
-        finish: Callable[[np.ndarray], np.ndarray],
-        unit: str = "epoch",
-    ) -> None:
-        self._folder, self._every, self._finish = folder, every, finish
-        self._unit = unit
+    def __init__(self, folder: Path, every: int, finish: Finish, unit: str = "epoch") -> None:
+        self._folder, self._every, self._finish, self._unit = folder, every, finish, unit
 
     def __call__(self, step: Step) -> None:
-        """Save the picture if its turn has come."""
+        """Save the image if it is due."""
         if self._every and step.epoch and step.epoch % self._every == 0:
             self._folder.mkdir(exist_ok=True)
-            io.save_png(
-                self._folder / f"{self._unit}_{step.epoch:05d}.png", self._finish(step.image)
-            )
+            path = self._folder / f"{self._unit}_{step.epoch:05d}.png"
+            io.save_png(path, self._finish(step.image))
 
 
 class StopRule:
-    """Decides when a run ends, and says why."""
+    """Decides when a run ends, and by which key."""
 
     KEYS = ("stop_eps", "stop_loss_change")
 
@@ -162,29 +180,11 @@ class StopRule:
             key: deque(maxlen=config.stop_patience) for key in self.KEYS
         }
 
-    def state(self) -> dict[str, list[bool]]:
-        """What the next decisions depend on; of the last step too, which is seen once more."""
-        return {key: list(recent) for key, recent in self._recent.items()}
-
-    @classmethod
-    def is_state(cls, value: object) -> bool:
-        """Whether a value may be a :meth:`state`."""
-        return (
-            isinstance(value, dict)
-            and value.keys() == set(cls.KEYS)
-            and all(is_list(recent, (bool,)) for recent in value.values())
-        )
-
-    def restore(self, state: dict[str, list[bool]]) -> None:
-        """Go on from a :meth:`state`."""
-        for key, recent in self._recent.items():
-            recent.extend(state[key][:-1])
-
     def __call__(self, step: Step) -> str | None:
         """The key that ends the run after this step, or None.
 
-        eps tests the size of a step, not the quality of the picture: a falling learning rate
-        passes it whatever the loss does. Read it beside the loss change.
+        eps tests the size of a step, not the quality of the image: a decaying learning rate
+        satisfies it whether or not the loss still falls.
         """
         config = self._config
         self._recent["stop_eps"].append(step.eps < config.stop_eps)
@@ -193,3 +193,21 @@ class StopRule:
             if len(recent) == config.stop_patience and all(recent):
                 return key
         return "max_num_epochs" if step.epoch >= config.max_num_epochs else None
+
+    def state(self) -> dict[str, list[bool]]:
+        """What the next decisions depend on, the last step included."""
+        return {key: list(recent) for key, recent in self._recent.items()}
+
+    def restore(self, state: dict[str, list[bool]]) -> None:
+        """Continue from a :meth:`state`, whose last step is seen once more."""
+        for key, recent in self._recent.items():
+            recent.extend(state[key][:-1])
+
+    @classmethod
+    def is_state(cls, value: object) -> bool:
+        """Whether a value can be a :meth:`state`."""
+        return (
+            isinstance(value, dict)
+            and value.keys() == set(cls.KEYS)
+            and all(is_list(recent, (bool,)) for recent in value.values())
+        )

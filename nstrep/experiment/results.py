@@ -16,6 +16,7 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from nstrep import plots
 from nstrep.base import environment, process_memory
 from nstrep.base.npz import save_npz
+from nstrep.config.metrics import final
 from nstrep.config.schema import ExperimentConfig
 from nstrep.experiment import from_image, run_directory
 from nstrep.experiment.identity import identity_of
@@ -114,12 +115,7 @@ def _measured(outcome: Outcome) -> dict[str, Any]:
     if last is None:
         return {}
     return {
-        "epochs": last.epoch,
-        "evaluations": last.evaluations,
-        "seconds": last.seconds,
-        "seconds_per_epoch": last.seconds / max(1, last.epoch),
-        "eps": last.eps,
-        "loss_change": last.loss_change,
+        **final(last),
         "losses": dict(last.losses),
         "losses_at_start": dict(outcome.at_start),
     }

@@ -1,4 +1,4 @@
-"""A run's losses and pictures for TensorBoard:  tensorboard --logdir results."""
+"""A run's numbers and images for TensorBoard:  tensorboard --logdir results."""
 
 from __future__ import annotations
 
@@ -9,14 +9,13 @@ from pathlib import Path
 import numpy as np
 from tensorboardX import SummaryWriter
 
+from nstrep.config import metrics
 from nstrep.images.io import to_uint8
 from nstrep.optim.minimize import Step
 
-SCALARS = ("eps", "loss_change", "lr", "gradient_norm")
-
 
 class TensorBoard:
-    """Writes every loss and scalar of every epoch; the start, snapshots and the last picture."""
+    """Writes the losses and numbers of every step, and the images of some."""
 
     def __init__(
         self,
@@ -25,29 +24,26 @@ class TensorBoard:
         finish: Callable[[np.ndarray], np.ndarray],
         begun: int | None = None,
     ) -> None:
-        """Begin a log, or go on with one.
+        """Begin a log, or continue one.
 
         Args:
-            folder: where the event file goes.
-            every: epochs between two pictures; 0 for the first and the last alone.
+            folder: of the event file.
+            every: epochs between two images; 0 for the first and the last alone.
             finish: from a step's image to the ``rgb01`` that is shown.
             begun: the first epoch that is written; later ones of a killed run are not shown.
 
         """
-        self._writer = SummaryWriter(
-            str(folder),
-            purge_step=begun,
-            # Files are named by the second: one that is begun in the same would replace the first.
-            filename_suffix="" if begun is None else f".{begun}",
-        )
+        # Files are named by the second: one that is begun in the same would replace the first.
+        suffix = "" if begun is None else f".{begun}"
+        self._writer = SummaryWriter(str(folder), purge_step=begun, filename_suffix=suffix)
         self._every, self._finish = every, finish
         self._last: Step | None = None
         self._shown: int | None = None
 
     def __call__(self, step: Step) -> None:
-        """Write a step's numbers, and its picture if its turn has come."""
+        """Write a step's numbers, and its image if it is due."""
         values = {f"loss/{name}": value for name, value in step.losses.items()}
-        values |= {name: getattr(step, name) for name in SCALARS}
+        values |= {each.name: each.at(step) for each in metrics.columns() if each.logged}
         for name, value in values.items():
             if not math.isnan(value):
                 self._writer.add_scalar(name, value, step.epoch)
@@ -56,12 +52,12 @@ class TensorBoard:
             self._show(step)
 
     def _show(self, step: Step) -> None:
-        picture = to_uint8(self._finish(step.image))
-        self._writer.add_image("picture", picture, step.epoch, dataformats="HWC")
+        image = to_uint8(self._finish(step.image))
+        self._writer.add_image("picture", image, step.epoch, dataformats="HWC")
         self._shown = step.epoch
 
     def close(self) -> None:
-        """Write the last picture and close the file."""
+        """Write the last image and close the file."""
         if self._last is not None and self._shown != self._last.epoch:
             self._show(self._last)
         self._writer.close()

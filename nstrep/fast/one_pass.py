@@ -6,7 +6,6 @@ Its run directory reads as an experiment's: final.png, metrics.json, and a curve
 from __future__ import annotations
 
 import logging
-import math
 import time
 from dataclasses import fields, replace
 from pathlib import Path
@@ -17,9 +16,9 @@ import numpy as np
 from nstrep.base.errors import ResultsError
 from nstrep.base.text import reason
 from nstrep.config.schema import ExperimentConfig, ObjectiveConfig
-from nstrep.experiment import image_inputs, recorders, results, run, run_directory
+from nstrep.experiment import image_inputs, recorders, results, resume, run, run_directory
 from nstrep.experiment.identity import digest, identity_of
-from nstrep.experiment.inputs import Prepared, prepare
+from nstrep.experiment.inputs import Inputs, load_inputs
 from nstrep.fast import layouts, training
 from nstrep.fast.config import TrainConfig
 from nstrep.fast.network import Transformer
@@ -72,14 +71,14 @@ def run_once(
     """
     with run_directory.locked(directory), run_directory.failures_kept(directory):
         made = training.run_once(trained, network)
-        prepared = prepare(config)
-        identity = digest([identity_of(config, prepared.inputs), made["identity"], made["steps"]])
-        metrics = run.done(directory, identity)
+        inputs = load_inputs(config)
+        identity = digest([identity_of(config, inputs.provenance), made["identity"], made["steps"]])
+        metrics = resume.earlier_metrics(directory, identity)
         if metrics is None:
             run_directory.clear(directory)
             try:
                 about = {"identity": identity, "training": {"directory": network.name, **made}}
-                metrics = _run(config, prepared, directory, network, about)
+                metrics = _run(config, inputs, directory, network, about)
             except OSError as error:
                 raise ResultsError(f"{directory}: cannot be written ({reason(error)})") from None
         return metrics
@@ -87,19 +86,19 @@ def run_once(
 
 def _run(
     config: ExperimentConfig,
-    prepared: Prepared,
+    inputs: Inputs,
     directory: Path,
     network: Path,
     about: dict[str, Any],
 ) -> dict[str, Any]:
     run_directory.claim(directory, config)
     transformer = Transformer(*layouts.load(network / training.PARAMETERS))
-    picture, seconds = timed(transformer, prepared.photo)
+    picture, seconds = timed(transformer, inputs.content_rgb01)
     scale = config.preprocess.pixel_scale
     image = image_inputs.to_vgg_input(picture, scale)
-    losses = run.objective(config, prepared)(image).losses
+    losses = run.objective(config, inputs)(image).losses
     curve = recorders.Curve(directory / run_directory.CURVE)
-    curve(Step(0, 1, seconds, math.nan, math.nan, math.nan, math.nan, losses, image))
+    curve(Step(epoch=0, losses=losses, evaluations=1, seconds=seconds, image=image))
     curve.close()
     io.save_png(directory / run_directory.FINAL, picture)
     metrics = run_directory.write_metrics(
@@ -108,12 +107,12 @@ def _run(
             "status": "finished",
             "stop_reason": "one pass",
             **about,
-            **prepared.inputs,
+            **inputs.provenance,
             "width": picture.shape[1],
             "height": picture.shape[0],
             "seconds": seconds,
             "losses": losses,
-            **results.compare(picture, prepared.photo),
+            **results.compare(picture, inputs.content_rgb01),
         },
     )
     log.info("one pass in %.3f s, total loss %.4g: %s", seconds, losses["total"], directory)

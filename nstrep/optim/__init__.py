@@ -1,1 +1,1 @@
-"""Minimising the objective: the loop, the optimisers and the coordinates they work in."""
+"""Minimising the objective: the loop, the optimisers and the coordinates that they work in."""

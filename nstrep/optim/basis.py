@@ -1,13 +1,11 @@
-"""The coordinates that the optimiser sees: pixels, or frequencies scaled to equal curvature.
+"""The coordinates that the optimiser works in: pixels, or frequencies scaled to equal curvature.
 
-Losses of a picture are far steeper along its coarse structures than along its fine ones. Pixels
-hide that from an optimiser; in the discrete cosine transform, with each coefficient scaled by its
+Losses are far steeper along the coarse structures of an image than along its fine ones. Pixels
+hide that from an optimiser. In the discrete cosine transform, with each coefficient scaled by its
 frequency, a few L-BFGS corrections go much further, and fine noise grows last.
 """
 
 from __future__ import annotations
-
-from dataclasses import dataclass, field
 
 import numpy as np
 from scipy import fft
@@ -16,12 +14,14 @@ OFFSET = 0.02
 """Coefficients are scaled by (frequency + OFFSET)^-power; 1 is the Nyquist frequency of a side."""
 
 
-@dataclass(frozen=True)
 class Pixels:
-    """The image itself."""
+    """The image itself; with ``luminance`` gradients have no colour, so that grey stays grey."""
+
+    def __init__(self, *, luminance: bool = False) -> None:
+        self._luminance = luminance
 
     def to_image(self, coefficients: np.ndarray) -> np.ndarray:
-        """Coefficients to the image, same shape."""
+        """Coefficients (..., H, W) to the image, same shape."""
         return coefficients
 
     def to_coefficients(self, image: np.ndarray) -> np.ndarray:
@@ -29,24 +29,22 @@ class Pixels:
         return image
 
     def pull_back(self, gradient: np.ndarray) -> np.ndarray:
-        """Gradient to the image into the gradient to the coefficients."""
+        """Gradient with respect to the image (1, 3, H, W) to that to the coefficients."""
+        if self._luminance:
+            gradient = np.broadcast_to(gradient.mean(axis=1, keepdims=True), gradient.shape)
         return gradient
 
 
-@dataclass(frozen=True)
-class Dct:
-    """Orthonormal 2-D cosine coefficients, each times (frequency + OFFSET)^-power."""
+class Dct(Pixels):
+    """Orthonormal 2-D cosine coefficients, each divided by (frequency + OFFSET)^-power."""
 
-    height: int
-    width: int
-    power: float = 0.5
-    scale: np.ndarray = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        rows = np.arange(self.height)[:, None] / self.height
-        columns = np.arange(self.width)[None, :] / self.width
-        scale = (np.hypot(rows, columns) + OFFSET) ** -self.power
-        object.__setattr__(self, "scale", scale.astype(np.float32))
+    def __init__(
+        self, height: int, width: int, power: float = 0.5, *, luminance: bool = False
+    ) -> None:
+        super().__init__(luminance=luminance)
+        rows = np.arange(height)[:, None] / height
+        columns = np.arange(width)[None, :] / width
+        self.scale = ((np.hypot(rows, columns) + OFFSET) ** -power).astype(np.float32)
 
     def to_image(self, coefficients: np.ndarray) -> np.ndarray:
         """Coefficients (..., H, W) to the image, same shape."""
@@ -57,36 +55,17 @@ class Dct:
         return fft.dctn(image, axes=(-2, -1), norm="ortho") / self.scale
 
     def pull_back(self, gradient: np.ndarray) -> np.ndarray:
-        """Gradient to the image into the gradient to the coefficients."""
-        return fft.dctn(gradient, axes=(-2, -1), norm="ortho") * self.scale
+        """Gradient with respect to the image (1, 3, H, W) to that to the coefficients."""
+        return fft.dctn(super().pull_back(gradient), axes=(-2, -1), norm="ortho") * self.scale
 
 
-@dataclass(frozen=True)
-class Luminance:
-    """Another basis with the gradient's mean over the channels in each: grey pictures stay grey."""
-
-    inner: Pixels | Dct
-
-    def to_image(self, coefficients: np.ndarray) -> np.ndarray:
-        """Coefficients to the image, same shape."""
-        return self.inner.to_image(coefficients)
-
-    def to_coefficients(self, image: np.ndarray) -> np.ndarray:
-        """Inverse of :meth:`to_image`."""
-        return self.inner.to_coefficients(image)
-
-    def pull_back(self, gradient: np.ndarray) -> np.ndarray:
-        """Gradient to the image (1, 3, H, W) into its part along grey, to the coefficients."""
-        along = np.broadcast_to(gradient.mean(axis=1, keepdims=True), gradient.shape)
-        return self.inner.pull_back(along)
-
-
-Basis = Pixels | Dct | Luminance
+Basis = Pixels | Dct
 
 
 def make_basis(
     name: str, power: float, height: int, width: int, *, luminance: bool = False
 ) -> Basis:
-    """Build the basis called ``name``, pixels or dct; with ``luminance`` steps have no colour."""
-    basis = Pixels() if name == "pixels" else Dct(height, width, power)
-    return Luminance(basis) if luminance else basis
+    """The basis called ``name``, pixels or dct, for images of a size."""
+    if name == "pixels":
+        return Pixels(luminance=luminance)
+    return Dct(height, width, power, luminance=luminance)

@@ -1,4 +1,4 @@
-"""Products of pictures in single precision, without copies of whole pictures."""
+"""Products and sums of float32 arrays, without copies of whole images."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ FAINT = 1e-25
 def dot(left: np.ndarray, right: np.ndarray) -> float:
     """Sum of the products of two float32 arrays of one shape.
 
-    To some 1e-8 of the product of their norms; blocks whose products are too large or too small
-    for single precision are computed in double.
+    The error is about 1e-8 of the product of their norms. Blocks whose products are too large or
+    too small for single precision are computed in double.
     """
     left, right = left.ravel(), right.ravel()
     parts = (slice(begin, begin + BLOCK) for begin in range(0, left.size, BLOCK))
@@ -26,9 +26,9 @@ def dot(left: np.ndarray, right: np.ndarray) -> float:
 
 
 def _block(left: np.ndarray, right: np.ndarray) -> float:
-    found = float(np.dot(left, right))
-    if FAINT < abs(found) < math.inf:
-        return found
+    product = float(np.dot(left, right))
+    if FAINT < abs(product) < math.inf:
+        return product
     return float(np.dot(left.astype(np.float64), right.astype(np.float64)))
 
 
@@ -37,6 +37,6 @@ def norm(array: np.ndarray) -> float:
     return math.sqrt(dot(array, array))
 
 
-def add(to: np.ndarray, factor: float, what: np.ndarray) -> None:
-    """``to`` += ``factor`` x ``what`` in place; both contiguous float32 of one shape."""
-    blas.saxpy(what.ravel(), to.ravel(), a=factor)
+def add(to: np.ndarray, factor: float, array: np.ndarray) -> None:
+    """``to`` += ``factor`` * ``array`` in place; both contiguous float32 of one shape."""
+    blas.saxpy(array.ravel(), to.ravel(), a=factor)

@@ -1,107 +1,99 @@
-"""L-BFGS in single precision, whose whole state can be written down between two steps.
+"""L-BFGS in single precision, whose whole state can be saved between two steps.
 
 Nocedal and Wright, Numerical Optimization, 2nd ed., algorithms 7.4 and 7.5, with a backtracking
-line search (Armijo's condition, minimum of the parabola through what is known). SciPy's L-BFGS-B
-keeps its vectors in double precision and its state inside the call: a picture of 8 megapixels
-would need 5 GB for its history alone, and a run that was killed could not go on as if nothing had
-happened.
+line search (Armijo's condition; each trial is the minimum of the parabola through the known
+values). SciPy's L-BFGS-B is not used because it keeps its vectors in double precision and its state
+inside the call: 8 megapixels would need 5 GB for the history alone, and a run that was killed could
+not be resumed.
 """
 
 from __future__ import annotations
 
 import math
 from collections import deque
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from nstrep.base.errors import DivergedError
 from nstrep.config.schema import OptimizerConfig
 from nstrep.optim.float32 import add, dot, norm
-from nstrep.optim.problem import Point, Problem
+from nstrep.optim.optimizer import Optimizer
+from nstrep.optim.problem import Point
 from nstrep.optim.state import State
 
 DECREASE = 1e-4
-"""Armijo's constant: of the decrease that the gradient promises, what a step must give."""
+"""Armijo's constant: the share of the decrease promised by the gradient that a step must give."""
 
 SHRINK = 0.1, 0.5
-"""How much shorter the next trial of a line search is, at most and at least."""
+"""Smallest and largest factor between the lengths of two trials of a line search."""
 
 CURVED = 1e-6
 """A step whose cosine to the gradient's change is below this says nothing about the curvature."""
 
 
 class Pair(NamedTuple):
-    """What a step says about the curvature."""
+    """A step and the gradient's change along it, which describe the curvature."""
 
     step: np.ndarray
     change: np.ndarray
-    """Of the gradient."""
     curvature: float
     """Their product, above 0."""
 
 
-class Lbfgs:
-    """The optimiser; see :class:`nstrep.optim.minimize.Optimizer` for what its methods promise."""
+class Lbfgs(Optimizer):
+    """L-BFGS; ``settings.corrections`` is the history size.
 
-    lr = math.nan
+    With bounds each trial is projected, and variables that their bound holds back take no part in
+    the direction (Bertsekas 1982).
+    """
 
-    def __init__(
-        self,
-        problem: Problem,
-        corrections: int,
-        line_search_steps: int,
-        bounds: tuple[np.ndarray, np.ndarray] | None = None,
-    ) -> None:
-        """Begin without any history.
+    needs_lr = False
 
-        Args:
-            problem: what to minimise.
-            corrections: past steps that describe the curvature.
-            line_search_steps: evaluations at most for a step.
-            bounds: lowest and highest image, broadcastable to its shape: each trial is projected,
-                and variables that their bound holds back take no part in the direction (Bertsekas
-                1982).
-
-        """
-        self._problem = problem
-        self._trials = line_search_steps
-        self._bounds = bounds
-        self._history: deque[Pair] = deque(maxlen=corrections)
-
-    def begin(self, point: Point) -> None:
-        """Nothing is to be learnt from a start."""
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._history: deque[Pair] = deque(maxlen=self.settings.corrections)
 
     def step(self, point: Point) -> Point | None:
-        """Find a point with a lower total; None where rounding leaves none to be found."""
+        """Find a point with a lower total; None where rounding leaves none."""
         while True:
-            found = self._search(point, self._direction(point))
-            if found is not None:
-                self._learn(point, found)
-                return found
+            after = self._search(point, self._direction(point))
+            if after is not None:
+                step = after.coefficients - point.coefficients
+                self._remember(step, after.gradient - point.gradient)
+                return after
             if not self._history:
                 return None
             self._history.clear()  # steepest descent is the last resort
 
     def state(self) -> State:
         """The history, oldest first: steps and the gradients' changes."""
-        found = State()
+        arrays = {}
         for number, (step, change, _) in enumerate(self._history):
-            found |= State({}, {f"step{number}": step, f"change{number}": change})
-        return found
-
-    @staticmethod
-    def fits(state: State, settings: OptimizerConfig) -> bool:
-        """Whether this may be a :meth:`state`, but for the arrays' shapes."""
-        pairs = range(len(state.arrays) // 2)
-        names = {f"{what}{number}" for what in ("step", "change") for number in pairs}
-        return state.arrays.keys() == names and len(pairs) <= settings.corrections
+            arrays |= {f"step{number}": step, f"change{number}": change}
+        return State({}, arrays)
 
     def restore(self, point: Point, state: State) -> None:
-        """Go on from a :meth:`state`."""
-        self._history.clear()
+        """Continue from a :meth:`state`."""
         for number in range(len(state.arrays) // 2):
             self._remember(state.arrays[f"step{number}"], state.arrays[f"change{number}"])
+
+    @classmethod
+    def fits(cls, state: State, settings: OptimizerConfig) -> bool:
+        """Whether this can be a :meth:`state`."""
+        pairs = len(state.arrays) // 2
+        names = {f"{kind}{number}" for kind in ("step", "change") for number in range(pairs)}
+        return state.arrays.keys() == names and pairs <= settings.corrections
+
+    @classmethod
+    def arrays_kept(cls, settings: OptimizerConfig) -> int:
+        """Two for each correction."""
+        return 2 * settings.corrections
+
+    def _remember(self, step: np.ndarray, change: np.ndarray) -> None:
+        curvature = dot(step, change)
+        if curvature > CURVED * norm(step) * norm(change):
+            self._history.append(Pair(step, change, curvature))
 
     def _direction(self, point: Point) -> np.ndarray:
         free = self._free(point)
@@ -109,72 +101,62 @@ class Lbfgs:
         if self._history:
             direction = two_loops(gradient, self._history)
         else:
-            # One grey level (root mean square) as a first step: right to some powers of two.
-            seen = self._problem.basis.to_image(gradient)
-            length = norm(seen) / math.sqrt(seen.size)
+            # The first step is one grey level (root mean square), right to some powers of two.
+            image_gradient = self.problem.basis.to_image(gradient)
+            length = norm(image_gradient) / math.sqrt(image_gradient.size)
             direction = gradient * np.float32(-1 / length) if length else -gradient
         return direction if free is None else direction * free
 
     def _free(self, point: Point) -> np.ndarray | None:
-        if self._bounds is None:
+        """Which variables are not held back by a bound; None without bounds."""
+        if self.bounds is None:
             return None
-        low, high = self._bounds
-        at, slope = point.coefficients, point.gradient
-        return ~(((at <= low) & (slope > 0)) | ((at >= high) & (slope < 0)))
+        low, high = self.bounds
+        x, slope = point.coefficients, point.gradient
+        return ~(((x <= low) & (slope > 0)) | ((x >= high) & (slope < 0)))
 
     def _search(self, point: Point, direction: np.ndarray) -> Point | None:
+        """Search along a direction; the lengths of the trials start at 1."""
         start, length = point.losses["total"], np.float32(1)
-        beyond: DivergedError | None = None
-        for _ in range(self._trials):
-            at = point.coefficients + length * direction
-            if self._bounds is not None:
-                at = np.clip(at, *self._bounds, dtype=np.float32)
-            promised = dot(point.gradient, at - point.coefficients)
+        overflow: DivergedError | None = None
+        for _ in range(self.settings.line_search_steps):
+            x = self.clip(point.coefficients + length * direction)
+            promised = dot(point.gradient, x - point.coefficients)
             if not promised < 0:
                 break
             try:
-                found = self._problem.evaluate(at)
+                trial = self.problem.evaluate(x)
             except DivergedError as error:  # so far away that the losses overflow
-                beyond = error
+                overflow = error
                 length *= np.float32(SHRINK[0])
                 continue
-            beyond = None
-            gained = found.losses["total"] - start
+            overflow = None
+            gained = trial.losses["total"] - start
             if gained <= DECREASE * promised:
-                return found
+                return trial
             shorter = -promised / (2 * (gained - promised))
             length *= np.float32(np.clip(shorter, *SHRINK))
-        if beyond is not None:
-            raise beyond
+        if overflow is not None:
+            raise overflow
         return None
-
-    def _learn(self, before: Point, after: Point) -> None:
-        step = after.coefficients - before.coefficients
-        change = after.gradient - before.gradient
-        self._remember(step, change)
-
-    def _remember(self, step: np.ndarray, change: np.ndarray) -> None:
-        curvature = dot(step, change)
-        if curvature > CURVED * norm(step) * norm(change):
-            self._history.append(Pair(step, change, curvature))
 
 
 def two_loops(gradient: np.ndarray, history: deque[Pair]) -> np.ndarray:
-    """-H g, with H the inverse Hessian that the history describes (algorithm 7.4).
+    """-H g, where H is the inverse Hessian that the history describes (algorithm 7.4).
 
     Args:
         gradient: g, single precision, any shape.
         history: steps s and gradients' changes y, oldest first.
 
     """
-    found = np.negative(gradient, dtype=np.float32)
+    direction = np.negative(gradient, dtype=np.float32)
     shares = []
     for step, change, curvature in reversed(history):
-        share = dot(step, found) / curvature
-        add(found, -share, change)
+        share = dot(step, direction) / curvature
+        add(direction, -share, change)
         shares.append(share)
     _, change, curvature = history[-1]
-    found *= np.float32(curvature / dot(change, change))
+    direction *= np.float32(curvature / dot(change, change))
     for (step, change, curvature), share in zip(history, reversed(shares)):
-        add(found, share - dot(change, found) / curvature, step)
-    return found
+        add(direction, share - dot(change, direction) / curvature, step)
+    return direction

@@ -1,8 +1,8 @@
-"""The optimisers behind one interface: MXNet's SGD, NAG and Adam, and L-BFGS.
+"""The optimisation loop, and the table of optimisers.
 
-An epoch is one update of the image, as in the program that this project descends from. Row 0 is
-the start; row t describes the image after t updates. Between two epochs an optimisation can be
-written down, and gone on with in another process, to the same bytes.
+An epoch is one update of the image, as in the MXNet example that this project descends from. Epoch
+0 is the start; epoch t describes the image after t updates. The state between two epochs can be
+saved, and another process continues from it to the same bytes.
 """
 
 from __future__ import annotations
@@ -10,206 +10,172 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
-from nstrep.base.errors import DivergedError
+from nstrep.base.errors import DivergedError, InputError
+from nstrep.config.messages import did_you_mean
 from nstrep.config.schema import OptimizerConfig
 from nstrep.optim.float32 import norm
 from nstrep.optim.lbfgs import Lbfgs
-from nstrep.optim.mxnet_optimizers import Updates
+from nstrep.optim.mxnet_optimizers import MxnetOptimizer
+from nstrep.optim.optimizer import Bounds, Optimizer
 from nstrep.optim.problem import Point, Problem
-from nstrep.optim.state import State
+from nstrep.optim.state import State, is_count, is_list, is_number, is_numbers
+
+OPTIMIZERS: dict[str, type[Optimizer]] = {
+    "sgd": MxnetOptimizer,
+    "nag": MxnetOptimizer,
+    "adam": MxnetOptimizer,
+    "lbfgs": Lbfgs,
+}
+"""The values of ``optimizer.name``."""
+
+FACTS: dict[str, Callable[[object], bool]] = {
+    "epoch": is_count,
+    "evaluations": is_count,
+    "seconds": is_number,
+    "gradient_norm": is_number,
+    "losses": is_numbers,
+    "changes": lambda value: is_list(value, (int, float)) and len(value) == 2,
+}
+"""The facts of a saved state, and whether a value can be one."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Step:
-    """What a recorder sees after each update; also once for the start, as epoch 0."""
+    """What is known after an update, and once at the start, as epoch 0.
+
+    What becomes of it in curve.csv and elsewhere: :mod:`nstrep.config.metrics`.
+    """
 
     epoch: int
+    losses: Mapping[str, float]
     evaluations: int
     """How often losses and gradient have been computed so far."""
     seconds: float
     """Wall time since the optimisation began."""
-    lr: float
-    """The learning rate of this update; NaN for L-BFGS, whose line search finds the step."""
-    eps: float
+    lr: float = math.nan
+    """The learning rate of this update; NaN where a line search finds the step."""
+    eps: float = math.nan
     """||x_t - x_(t-1)|| / ||x_t|| of the ``vgg_input`` image: a step size; NaN at the start."""
-    loss_change: float
+    loss_change: float = math.nan
     """|L_t - L_(t-1)| / |L_(t-1)| of the total; NaN at the start."""
-    gradient_norm: float
+    gradient_norm: float = math.nan
     """Euclidean norm of the gradient of the total to the image, before any clipping."""
-    losses: Mapping[str, float]
-    image: np.ndarray
+    image: np.ndarray = field(default_factory=lambda: np.empty(0))
     """``vgg_input``, (1, 3, H, W): a view; copy it to keep it."""
 
 
-Observer = Callable[[Step], bool]
-"""Sees every step; true ends the optimisation."""
+def check(settings: OptimizerConfig, lr: float | None) -> None:
+    """Check the settings that depend on the optimiser.
 
-Keeper = Callable[[Callable[[], State]], None]
-"""Called after every step that the observer has seen; calls what it gets if it keeps the state."""
+    Raises:
+        InputError: there is no such optimiser, or it needs a learning rate.
+
+    """
+    if settings.name not in OPTIMIZERS:
+        hint = did_you_mean(settings.name, OPTIMIZERS)
+        names = ", ".join(OPTIMIZERS)
+        raise InputError(f"optimizer.name={settings.name}: must be one of {names}{hint}")
+    if lr is None and OPTIMIZERS[settings.name].needs_lr:
+        raise InputError(f"lr=null: optimizer={settings.name} needs a number above 0")
 
 
-class Optimizer(Protocol):
-    """One way to a lower loss."""
-
-    lr: float
-    """The learning rate of the last step; NaN where a line search finds the step."""
-
-    def begin(self, point: Point) -> None:
-        """Learn the start."""
-
-    def step(self, point: Point) -> Point | None:
-        """Find the next point; None if there is none, which ends the optimisation."""
-
-    def state(self) -> State:
-        """What the next step depends on besides the point."""
-
-    def restore(self, point: Point, state: State) -> None:
-        """Go on from a :meth:`state` that was taken at ``point``; in place of :meth:`begin`."""
+def fits(state: State, settings: OptimizerConfig) -> bool:
+    """Whether the optimiser of these settings can have given a state; shapes are not checked."""
+    return OPTIMIZERS[settings.name].fits(state.part("optimizer"), settings)
 
 
 def minimize(
     problem: Problem,
     start: np.ndarray,
     settings: OptimizerConfig,
-    lr: float,
-    observe: Observer,
+    lr: float | None,
+    observe: Callable[[Step], bool],
     *,
-    bounds: tuple[np.ndarray, np.ndarray] | None = None,
-    keep: Keeper | None = None,
-    kept: State | None = None,
-    spent: float = 0.0,
+    bounds: Bounds | None = None,
+    checkpoint: Callable[[Callable[[], State]], None] | None = None,
+    resume_from: State | None = None,
+    seconds: float = 0.0,
 ) -> str | None:
-    """Minimise until ``observe`` returns true.
+    """Minimise until ``observe`` returns true; DivergedError if a loss becomes NaN or infinite.
 
     Args:
         problem: what to minimise.
         start: ``vgg_input`` image, (1, 3, H, W).
         settings: which optimiser, and how.
-        lr: learning rate; L-BFGS does not use one.
+        lr: learning rate, if the optimiser needs one.
         observe: called with the start and after every update.
-        bounds: lowest and highest image, broadcastable to its shape; pixels basis only.
-        keep: may keep the state after a step.
-        kept: a state that ``keep`` got: goes on with its step, which is observed once more.
-        spent: seconds that count already.
+        bounds: lowest and highest image; pixels basis only.
+        checkpoint: called after every observed step with a function that returns the state.
+        resume_from: a state from ``checkpoint``, whose step is observed once more.
+        seconds: wall time that has passed before.
 
     Returns:
-        None, or why the optimiser itself could not go on (L-BFGS alone).
-
-    Raises:
-        DivergedError: losses or gradient became NaN or infinite.
+        None, or why the optimiser itself ended.
 
     """
-    descent = _Descent(problem, make_optimizer(problem, settings, lr, bounds), spent)
+    rate = math.nan if lr is None else lr
+    optimizer = OPTIMIZERS[settings.name](problem, settings, rate, bounds)
+    began, epoch, changes = time.perf_counter() - seconds, -1, (math.nan, math.nan)
     try:
-        step = descent.begin(start) if kept is None else descent.restore(kept)
-        while not observe(step):
-            if keep is not None:
-                keep(descent.state)
-            step = descent.step()
-            if step is None:
+        if resume_from is None:
+            point = problem.evaluate(problem.basis.to_coefficients(start))
+            optimizer.begin(point)
+            epoch = 0
+        else:
+            facts = resume_from.facts
+            epoch, changes = facts["epoch"], tuple(facts["changes"])
+            began -= facts["seconds"]
+            point = _restored(problem, resume_from)
+            optimizer.restore(point, resume_from.part("optimizer"))
+        while True:
+            step = Step(
+                epoch=epoch, losses=point.losses, evaluations=problem.evaluations,
+                seconds=time.perf_counter() - began, lr=optimizer.lr, eps=changes[0],
+                loss_change=changes[1], gradient_norm=point.gradient_norm, image=point.image,
+            )  # fmt: skip
+            if observe(step):
+                return None
+            if checkpoint is not None:
+                checkpoint(partial(_state, step, point, optimizer))
+            after = optimizer.step(point)
+            if after is None:
                 return "no lower loss along the search direction"
-        return None
+            epoch, changes, point = epoch + 1, _changes(point, after), after
     except DivergedError as error:
-        cause = "a weight far too large" if settings.name == "lbfgs" else f"lr={lr:g} too high"
-        raise DivergedError(
-            f"epoch {descent.epoch + 1}: {error}; the likely cause is {cause}"
-        ) from None
+        cause = f"lr={rate:g} too high" if optimizer.needs_lr else "a weight far too large"
+        raise DivergedError(f"epoch {epoch + 1}: {error}; the likely cause is {cause}") from None
 
 
-def make_optimizer(
-    problem: Problem,
-    settings: OptimizerConfig,
-    lr: float,
-    bounds: tuple[np.ndarray, np.ndarray] | None = None,
-) -> Optimizer:
-    """The optimiser of these settings; see :func:`minimize`."""
-    if settings.name == "lbfgs":
-        return Lbfgs(problem, settings.corrections, settings.line_search_steps, bounds)
-    return Updates(problem, settings, lr, bounds)
+def _changes(before: Point, after: Point) -> tuple[float, float]:
+    """``eps`` and ``loss_change`` of a :class:`Step`."""
+    total = before.losses["total"]
+    change = abs(after.losses["total"] - total) / max(abs(total), 1e-300)
+    return relative_step(after.image, before.image), change
 
 
-def fits(state: State, settings: OptimizerConfig) -> bool:
-    """Whether a state may be one that these settings' optimiser gave, but for arrays' shapes."""
-    kind = Lbfgs if settings.name == "lbfgs" else Updates
-    return kind.fits(state.part("optimizer"), settings)
+def _state(step: Step, point: Point, optimizer: Optimizer) -> State:
+    names = ("epoch", "evaluations", "seconds", "gradient_norm")
+    facts = {name: getattr(step, name) for name in names}
+    facts |= {"changes": [step.eps, step.loss_change], "losses": dict(step.losses)}
+    arrays = {"coefficients": point.coefficients, "gradient": point.gradient}
+    return State(facts, arrays) | optimizer.state().within("optimizer")
 
 
-class _Descent:
-    """The way of an optimiser, step by step: what changed, and all that the next step needs."""
-
-    def __init__(self, problem: Problem, optimizer: Optimizer, spent: float) -> None:
-        self.epoch = -1
-        self._problem, self._optimizer = problem, optimizer
-        self._began = time.perf_counter() - spent
-        self._point: Point | None = None
-        self._changes = math.nan, math.nan
-
-    def begin(self, start: np.ndarray) -> Step:
-        self._point = self._problem.evaluate(self._problem.basis.to_coefficients(start))
-        self._optimizer.begin(self._point)
-        self.epoch = 0
-        return self._step()
-
-    def step(self) -> Step | None:
-        last = self._point
-        point = self._optimizer.step(last)
-        if point is None:
-            return None
-        self._point = point
-        self.epoch += 1
-        before = last.losses["total"]
-        change = abs(point.losses["total"] - before) / max(abs(before), 1e-300)
-        self._changes = relative_step(point.image, last.image), change
-        return self._step()
-
-    def _step(self) -> Step:
-        point, (eps, change) = self._point, self._changes
-        return Step(
-            epoch=self.epoch,
-            evaluations=self._problem.evaluations,
-            seconds=time.perf_counter() - self._began,
-            lr=self._optimizer.lr,
-            eps=eps,
-            loss_change=change,
-            gradient_norm=point.gradient_norm,
-            losses=point.losses,
-            image=point.image,
-        )
-
-    def state(self) -> State:
-        """All that the next steps depend on."""
-        point = self._point
-        facts = {
-            "epoch": self.epoch,
-            "evaluations": self._problem.evaluations,
-            "seconds": time.perf_counter() - self._began,
-            "changes": list(self._changes),
-            "gradient_norm": point.gradient_norm,
-            "losses": dict(point.losses),
-        }
-        arrays = {"coefficients": point.coefficients, "gradient": point.gradient}
-        return State(facts, arrays) | self._optimizer.state().within("optimizer")
-
-    def restore(self, state: State) -> Step:
-        """Be where a :meth:`state` was taken."""
-        facts, coefficients = state.facts, state.arrays["coefficients"]
-        self.epoch, self._problem.evaluations = facts["epoch"], facts["evaluations"]
-        self._began -= facts["seconds"]
-        self._point = Point(
-            coefficients,
-            self._problem.image(coefficients),
-            facts["losses"],
-            state.arrays["gradient"],
-            facts["gradient_norm"],
-        )
-        self._changes = tuple(facts["changes"])
-        self._optimizer.restore(self._point, state.part("optimizer"))
-        return self._step()
+def _restored(problem: Problem, state: State) -> Point:
+    problem.evaluations = state.facts["evaluations"]
+    coefficients = state.arrays["coefficients"]
+    return Point(
+        coefficients=coefficients,
+        image=problem.image(coefficients),
+        losses=state.facts["losses"],
+        gradient=state.arrays["gradient"],
+        gradient_norm=state.facts["gradient_norm"],
+    )
 
 
 def relative_step(image: np.ndarray, last: np.ndarray) -> float:

@@ -1,98 +1,86 @@
-"""MXNet's own optimisers: SGD, NAG and Adam, with their schedules, clipping and decay."""
+"""MXNet's own optimisers, SGD, NAG and Adam, with their schedules, clipping and weight decay."""
 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import mxnet as mx
 import numpy as np
 
 from nstrep.config.schema import OptimizerConfig
 from nstrep.optim.float32 import norm
-from nstrep.optim.problem import Point, Problem
+from nstrep.optim.optimizer import Optimizer
+from nstrep.optim.problem import Point
 from nstrep.optim.state import State, is_count, is_number
 
 
-class Updates:
-    """One optimiser; see :class:`nstrep.optim.minimize.Optimizer` for what its methods promise."""
+class MxnetOptimizer(Optimizer):
+    """The optimiser that MXNet registers under ``settings.name``."""
 
-    def __init__(
-        self,
-        problem: Problem,
-        settings: OptimizerConfig,
-        lr: float,
-        bounds: tuple[np.ndarray, np.ndarray] | None = None,
-    ) -> None:
-        """Remember what to do; nothing is made before the start is known.
-
-        Args:
-            problem: what to minimise.
-            settings: which optimiser, and how.
-            lr: learning rate at the start.
-            bounds: lowest and highest image, broadcastable to its shape, to which it is cut.
-
-        """
-        self.lr = lr
-        self._problem, self._settings, self._start_lr = problem, settings, lr
-        self._bounds = bounds
-        self._scale = 1.0
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._start_lr = self.lr
+        self._gradient_scale = 1.0
         self._updates = 0
 
     def begin(self, point: Point) -> None:
-        """Learn the start's gradient, to which a relative learning rate is relative."""
-        if self._settings.relative_lr:
+        """Take the start's gradient as the unit of a relative learning rate."""
+        if self.settings.relative_lr:
             length = norm(point.gradient) / math.sqrt(point.gradient.size)
-            self._scale = 1 / max(length, 1e-30)
-        self._make(point)
+            self._gradient_scale = 1 / max(length, 1e-30)
+        self._create(point)
 
     def step(self, point: Point) -> Point:
-        """Update once, and evaluate there."""
-        settings, context, x = self._settings, self._x.context, self._x
-        gradient = clip_norm(point.gradient * np.float32(self._scale), settings.clip_norm)
+        """Update once, and evaluate the result."""
+        settings, x = self.settings, self._x
+        gradient = clip_norm(point.gradient * np.float32(self._gradient_scale), settings.clip_norm)
         if settings.decoupled_decay and settings.weight_decay:
             x *= 1 - self._optimizer.learning_rate * settings.weight_decay
-        self._optimizer.update(0, x, mx.nd.array(gradient, ctx=context), self._memory)
-        if self._bounds is not None:
-            x[:] = np.clip(x.asnumpy(), *self._bounds)
+        self._optimizer.update(0, x, mx.nd.array(gradient, ctx=x.context), self._moments)
+        if self.bounds is not None:
+            x[:] = np.clip(x.asnumpy(), *self.bounds)
         self._updates += 1
         self.lr = self._optimizer.learning_rate
-        return self._problem.evaluate(x.asnumpy())
+        return self.problem.evaluate(x.asnumpy())
 
     def state(self) -> State:
-        """How many updates there were, the gradient's scale, and the moments."""
-        arrays = {f"moment{n}": array.asnumpy() for n, array in enumerate(moments(self._memory))}
-        return State({"updates": self._updates, "scale": self._scale}, arrays)
-
-    @staticmethod
-    def fits(state: State, settings: OptimizerConfig) -> bool:
-        """Whether this may be a :meth:`state`, but for the arrays' shapes."""
-        memory = make_mxnet_optimizer(settings, 1.0).create_state(0, mx.nd.zeros(1))
-        names = {f"moment{number}" for number in range(len(moments(memory)))}
-        right = {"updates": is_count, "scale": is_number}
-        return state.arrays.keys() == names and all(
-            name in state.facts and fits(state.facts[name]) for name, fits in right.items()
-        )
+        """The number of updates, the gradient's scale, and the moments."""
+        arrays = {f"moment{n}": each.asnumpy() for n, each in enumerate(_as_list(self._moments))}
+        return State({"updates": self._updates, "scale": self._gradient_scale}, arrays)
 
     def restore(self, point: Point, state: State) -> None:
-        """Go on from a :meth:`state` at the point that it was at."""
-        self._updates, self._scale = state.facts["updates"], state.facts["scale"]
-        self._make(point)
-        for number, array in enumerate(moments(self._memory)):
+        """Continue from a :meth:`state`."""
+        self._updates, self._gradient_scale = state.facts["updates"], state.facts["scale"]
+        self._create(point)
+        for number, array in enumerate(_as_list(self._moments)):
             array[:] = state.arrays[f"moment{number}"]
         self.lr = self._optimizer.learning_rate
 
-    def _make(self, point: Point) -> None:
-        context = self._problem.objective.network.context
-        self._x = mx.nd.array(point.coefficients, ctx=context)
-        self._optimizer = make_mxnet_optimizer(self._settings, self._start_lr, self._updates)
-        self._memory = self._optimizer.create_state(0, self._x)
+    @classmethod
+    def fits(cls, state: State, settings: OptimizerConfig) -> bool:
+        """Whether this can be a :meth:`state`."""
+        moments = make_mxnet_optimizer(settings, 1.0).create_state(0, mx.nd.zeros(1))
+        names = {f"moment{number}" for number in range(len(_as_list(moments)))}
+        updates, scale = state.facts.get("updates"), state.facts.get("scale")
+        return state.arrays.keys() == names and is_count(updates) and is_number(scale)
+
+    @classmethod
+    def arrays_kept(cls, settings: OptimizerConfig) -> int:
+        """As many as Adam, which keeps the most."""
+        return 2
+
+    def _create(self, point: Point) -> None:
+        self._x = mx.nd.array(point.coefficients, ctx=self.problem.objective.network.context)
+        self._optimizer = make_mxnet_optimizer(self.settings, self._start_lr, self._updates)
+        self._moments = self._optimizer.create_state(0, self._x)
 
 
-def moments(memory: object) -> list[mx.nd.NDArray]:
-    """What MXNet's optimiser remembers: none, one or several arrays of the picture's shape."""
-    if memory is None:
+def _as_list(moments: Any) -> list[mx.nd.NDArray]:
+    """The state of an MXNet optimiser, None, an array or a tuple, as a list of arrays."""
+    if moments is None:
         return []
-    return list(memory) if isinstance(memory, (list, tuple)) else [memory]
+    return list(moments) if isinstance(moments, (list, tuple)) else [moments]
 
 
 def make_mxnet_optimizer(
@@ -101,19 +89,14 @@ def make_mxnet_optimizer(
     """MXNet's own optimiser with its schedule, element-wise clipping and weight decay.
 
     Args:
-        settings: which, and how.
-        lr: learning rate.
-        updates: how many there have been.
+        settings: the key ``optimizer``.
+        lr: learning rate at the start.
+        updates: how many have been made.
 
     """
-    own = {
-        "momentum": settings.momentum,
-        "beta1": settings.beta1,
-        "beta2": settings.beta2,
-        "epsilon": settings.epsilon,
-        "clip_gradient": settings.clip_gradient,
-    }
-    options = {name: value for name, value in own.items() if value is not None}
+    names = ("momentum", "beta1", "beta2", "epsilon", "clip_gradient")
+    options = {name: getattr(settings, name) for name in names}
+    options = {name: value for name, value in options.items() if value is not None}
     if settings.lr_decay_every:
         options["lr_scheduler"] = mx.lr_scheduler.FactorScheduler(
             step=settings.lr_decay_every, factor=settings.lr_decay, base_lr=lr

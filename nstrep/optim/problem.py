@@ -14,25 +14,25 @@ from nstrep.optim.basis import Basis
 from nstrep.optim.float32 import norm
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Point:
-    """Coefficients with the objective's value and gradient there."""
+    """Coefficients with the objective's value and gradient there; arrays are (1, 3, H, W)."""
 
     coefficients: np.ndarray
     image: np.ndarray
+    """``vgg_input``."""
     losses: Mapping[str, float]
     gradient: np.ndarray
-    """To the coefficients."""
+    """With respect to the coefficients."""
     gradient_norm: float
-    """To the image."""
+    """Of the gradient with respect to the image."""
 
 
 class Problem:
     """The objective as a function of a basis's coefficients; counts and checks evaluations."""
 
     def __init__(self, objective: Objective, basis: Basis) -> None:
-        self.objective = objective
-        self.basis = basis
+        self.objective, self.basis = objective, basis
         self.evaluations = 0
 
     def image(self, coefficients: np.ndarray) -> np.ndarray:
@@ -54,5 +54,10 @@ class Problem:
         if not (math.isfinite(evaluation.total) and math.isfinite(length)):
             bad = [name for name, value in evaluation.losses.items() if not math.isfinite(value)]
             raise DivergedError(f"{', '.join(bad) or 'the gradient'} became NaN or infinite")
-        pulled = self.basis.pull_back(gradient)
-        return Point(coefficients, image, evaluation.losses, pulled, length)
+        return Point(
+            coefficients=coefficients,
+            image=image,
+            losses=evaluation.losses,
+            gradient=self.basis.pull_back(gradient),
+            gradient_norm=length,
+        )

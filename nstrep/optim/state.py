@@ -11,32 +11,29 @@ import numpy as np
 
 @dataclass(frozen=True)
 class State:
-    """Named facts and arrays; one belongs to exactly one moment."""
+    """Named facts and arrays at one moment of an optimisation."""
 
     facts: dict[str, Any] = field(default_factory=dict)
-    """What JSON can hold. Its floating-point numbers come back to the last bit."""
+    """Values that JSON can hold; floating-point numbers come back to the last bit."""
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
     """Of single precision."""
 
     def within(self, name: str) -> State:
-        """The same as a part of another state: see :meth:`part`."""
-        return State(
-            {f"{name}.{key}": value for key, value in self.facts.items()},
-            {f"{name}.{key}": value for key, value in self.arrays.items()},
-        )
+        """The same with ``name.`` before every name, as a part of another state."""
+        both = ({f"{name}.{key}": each[key] for key in each} for each in (self.facts, self.arrays))
+        return State(*both)
 
     def part(self, name: str) -> State:
-        """The part that was put in by :meth:`within`."""
-        cut = lambda named: {  # noqa: E731
-            key.removeprefix(f"{name}."): value
-            for key, value in named.items()
-            if key.startswith(f"{name}.")
-        }
-        return State(cut(self.facts), cut(self.arrays))
+        """Inverse of :meth:`within`."""
+        return State(_under(name, self.facts), _under(name, self.arrays))
 
     def __or__(self, other: State) -> State:
         """Both together."""
         return State(self.facts | other.facts, self.arrays | other.arrays)
+
+
+def _under(name: str, named: dict[str, Any]) -> dict[str, Any]:
+    return {key.removeprefix(f"{name}."): named[key] for key in named if key.startswith(f"{name}.")}
 
 
 def is_count(value: Any) -> bool:
@@ -50,7 +47,7 @@ def is_number(value: Any) -> bool:
 
 
 def is_numbers(value: Any) -> bool:
-    """Whether a fact is finite numbers by name."""
+    """Whether a fact is a mapping from names to finite numbers."""
     return isinstance(value, dict) and all(
         type(item) in (int, float) and abs(item) <= sys.float_info.max for item in value.values()
     )

@@ -1,46 +1,68 @@
-"""How keys and values are written where people read them: plots and reports."""
+"""How names and values are written where people read them: plots and pages."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from pathlib import PurePath
-from typing import TYPE_CHECKING, Any
+from pathlib import Path, PurePath
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
 
 from nstrep.base.text import one_line
+from nstrep.config.metrics import METRICS
 
-if TYPE_CHECKING:
-    from nstrep.analysis.run_reader import Run
 
-MEASURES = {
-    "epoch": "epoch",
-    "evaluations": "evaluations of the loss",
-    "total": "total loss (weighted)",
-    "content_loss": "content loss (weighted)",
-    "style_loss": "style loss (weighted)",
-    "tv_loss": "total variation (weighted)",
-    "content_term": "content loss / content_weight",
-    "style_term": "style loss / style_weight",
-    "total_share": "total loss as a share of its start",
-    "eps": "eps: ||x_t - x_(t-1)|| / ||x_t||",
-    "loss_change": "relative change of the loss",
-    "gradient_norm": "norm of the gradient",
-    "lr": "learning rate",
-    "seconds": "time (s)",
-    "seconds_per_epoch": "time per epoch (s)",
-    "peak_memory_mb": "peak memory of the process (MiB)",
-    "megapixels": "size of the picture (megapixels)",
-    "ssim": "SSIM to the photo",
-    "psnr": "PSNR to the photo (dB)",
-    "epochs": "epochs",
-    "max_long_edge": "max_long_edge (pixels)",
+class RunLike(Protocol):
+    """What plots read of a run; :class:`nstrep.analysis.run_reader.Run` describes each of them."""
+
+    name: str
+    status: str
+    reason: str
+    config: dict[str, Any]
+    metrics: dict[str, Any]
+    curve: pd.DataFrame
+
+    picture_path: Path | None
+    picture: np.ndarray
+    raw: np.ndarray
+
+    def value(self, key: str) -> Any:
+        """What metrics.json or config.yaml hold under a dotted key; None if neither does."""
+
+
+LABELS = {
+    "total": ("total loss (weighted)", "total loss"),
+    "tv_loss": ("total variation (weighted)", "total variation"),
+    "total_share": ("total loss as a share of its start", "share of the start"),
+    "megapixels": ("size of the image (megapixels)", "megapixels"),
+    "max_long_edge": ("max_long_edge (pixels)", "max_long_edge"),
 }
-"""What is measured, with its unit; a key of the configuration is its own label."""
+"""Label and short label of what is no entry of METRICS and has no label by rule."""
 
 
 def axis(key: str) -> str:
-    """The label of an axis, with its unit."""
-    return MEASURES.get(key, one_line(key, 60))
+    """The label of an axis: of a metric, a loss, a derived number or a key, with its unit."""
+    return _labels(key)[0]
+
+
+def heading(key: str) -> str:
+    """The label of a column or a line, shorter than that of an axis."""
+    return _labels(key)[1]
+
+
+def _labels(key: str) -> tuple[str, str]:
+    if key in METRICS:
+        return METRICS[key].label, METRICS[key].short or METRICS[key].label
+    if key in LABELS:
+        return LABELS[key]
+    branch, _, kind = key.rpartition("_")
+    if kind == "loss" and branch:
+        return f"{branch} loss (weighted)", f"{branch} loss"
+    if kind == "term" and branch:
+        return f"{branch} loss / {branch}_weight", f"{branch} / weight"
+    return one_line(key, 60), one_line(key, 60)
 
 
 def short(value: Any, length: int = 28) -> str:
@@ -63,22 +85,27 @@ def short(value: Any, length: int = 28) -> str:
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
-def settings(run: Run, keys: Iterable[str]) -> str:
+def settings(run: RunLike, keys: Iterable[str]) -> str:
     """Some of a run's settings on one line, such as ``content_weight=10, style=lilies``."""
     return ", ".join(f"{one_line(key, 60)}={short(run.value(key))}" for key in keys)
+
+
+def level(run: RunLike, key: str | None) -> Any:
+    """The value of a key as a :func:`levels` entry; None without a key."""
+    return plain(run.value(key)) if key else None
 
 
 def levels(values: Iterable[Any]) -> list[Any]:
     """The different values: numbers in their order, others as they come; None last."""
     values = [plain(value) for value in values]
-    found = list(dict.fromkeys(value for value in values if value is not None))
-    if found and numeric(found):
-        found.sort()
-    return found + ([None] if None in values else [])
+    different = list(dict.fromkeys(value for value in values if value is not None))
+    if different and numeric(different):
+        different.sort()
+    return different + ([None] if None in values else [])
 
 
 def numeric(values: Sequence[Any]) -> bool:
-    """Whether all values, None aside, are numbers, and there is one."""
+    """Whether all values but None are numbers, and there is one."""
     known = [value for value in values if value is not None]
     return bool(known) and all(
         isinstance(value, (int, float)) and not isinstance(value, bool) for value in known
@@ -86,9 +113,10 @@ def numeric(values: Sequence[Any]) -> bool:
 
 
 def plain(value: Any) -> Any:
-    """A configuration's value for a cell: truth values, text, and numbers that a column can hold
-    as they are; lists as typed on the command line, such as ``[relu1_1,relu2_1]``; the rest as
-    text.
+    """A configuration's value for a cell of a table.
+
+    Truth values, text, and numbers that a column can hold stay as they are. Lists become text as
+    typed on the command line, such as ``[relu1_1,relu2_1]``; other values become text too.
     """
     if isinstance(value, list):
         return "[" + ",".join(str(plain(item)) for item in value) + "]"

@@ -1,11 +1,11 @@
-"""Pictures side by side: a grid over two keys, all of a folder, one under several filters."""
+"""Images side by side: a grid over two keys, all of a folder, one under several filters."""
 
 from __future__ import annotations
 
+import itertools
 import logging
 import textwrap
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -15,49 +15,37 @@ from matplotlib.patches import Rectangle
 from nstrep.base.errors import InputError
 from nstrep.images import io
 from nstrep.images.filters import remove_noise
-from nstrep.plots.labels import axis, levels, plain, settings, short
+from nstrep.plots.labels import RunLike, axis, level, levels, settings, short
 from nstrep.plots.style import NothingToDraw, headline, new_figure, text
-
-if TYPE_CHECKING:
-    from nstrep.analysis.run_reader import Run
 
 log = logging.getLogger(__name__)
 
 STRENGTHS = {"tv": (0.02, 0.05, 0.1, 0.2), "gaussian": (0.5, 1.0, 2.0, 4.0)}
-"""What the denoise strip shows: Chambolle's weight, the Gaussian's sigma in pixels."""
+"""Filter strengths of the denoise strip: Chambolle's weight, the Gaussian's sigma in pixels."""
 
 MOST = 100
-"""Pictures of a figure at most."""
+"""Largest number of images in a figure."""
 
 _PIXELS = 3600
-"""Sides of a figure at most, at 120 to the inch."""
+"""Largest side of a figure in pixels, at 120 dots per inch."""
 
 
-def grid(runs: Sequence[Run], down: str, across: str, *, title: str = "") -> Figure:
-    """Pictures over two keys, rows and columns labelled, as in Fig. 3 of Gatys et al. 2015.
+def grid(runs: Sequence[RunLike], down: str, across: str, *, title: str = "") -> Figure:
+    """Images over two keys, rows and columns labelled, as in Fig. 3 of Gatys et al. 2015.
 
-    A cell without a picture says why. Where several runs share a cell the first is shown, and
-    their number beside it.
-
-    Raises:
-        NothingToDraw: no run has a picture, or the cells are more than :data:`MOST`.
-
+    A cell without an image says why. Where several runs share a cell the first is shown, with
+    their number.
     """
     rows, columns = (levels(run.value(key) for run in runs) for key in (down, across))
-    if not any(run.picture_path for run in runs):
-        raise NothingToDraw("grid: no run has a picture")
-    if len(rows) * len(columns) > MOST:
-        raise NothingToDraw(f"grid: {len(rows)} x {len(columns)} pictures are more than {MOST}")
-    cells: dict[tuple, list[Run]] = {}
+    cells: dict[tuple, list[RunLike]] = {}
     for run in runs:
-        cells.setdefault((plain(run.value(down)), plain(run.value(across))), []).append(run)
+        cells.setdefault((level(run, down), level(run, across)), []).append(run)
     panels, figure, aspect = _cells(runs, len(rows), len(columns), margin=(0.9, 0.6))
-    for i, row in enumerate(rows):
-        for j, column in enumerate(columns):
-            alike = cells.get((row, column), [])
-            _show(panels[i, j], alike[0] if alike else None, aspect)
-            if len(alike) > 1:
-                panels[i, j].set_xlabel(f"1 of {len(alike)} runs", fontsize="x-small")
+    for axes, cell in zip(panels.flat, itertools.product(rows, columns)):
+        alike = cells.get(cell, [])
+        _show(axes, alike[0] if alike else None, aspect)
+        if len(alike) > 1:
+            axes.set_xlabel(f"1 of {len(alike)} runs", fontsize="x-small")
     for axes, column in zip(panels[0], columns):
         axes.set_title(text(short(column, 24)), fontsize="medium")
     for axes, row in zip(panels[:, 0], rows):
@@ -68,22 +56,12 @@ def grid(runs: Sequence[Run], down: str, across: str, *, title: str = "") -> Fig
     return figure
 
 
-def contact_sheet(runs: Sequence[Run], keys: Sequence[str], *, title: str = "") -> Figure:
-    """Every picture with its settings under it, in the order of the runs.
-
-    Raises:
-        NothingToDraw: no run has a picture, or there are more than :data:`MOST` runs.
-
-    """
-    if not any(run.picture_path for run in runs):
-        raise NothingToDraw("grid: no run has a picture")
-    if len(runs) > MOST:
-        raise NothingToDraw(f"grid: {len(runs)} pictures are more than {MOST}")
+def contact_sheet(runs: Sequence[RunLike], keys: Sequence[str], *, title: str = "") -> Figure:
+    """Every image with its settings under it, in the order of the runs."""
     columns = min(len(runs), max(3, round(len(runs) ** 0.5)))
     rows = -(-len(runs) // columns)
-    panels, figure, aspect = _cells(
-        runs, rows, columns, margin=(0.2, 0.3), caption=0.05 + 0.16 * max(1, len(keys))
-    )
+    caption = 0.05 + 0.16 * max(1, len(keys))
+    panels, figure, aspect = _cells(runs, rows, columns, margin=(0.2, 0.3), caption=caption)
     for axes, run in zip(panels.flat, runs):
         _show(axes, run, aspect)
         lines = [text(short(run.value(key), 26)) for key in keys]
@@ -98,23 +76,20 @@ def contact_sheet(runs: Sequence[Run], keys: Sequence[str], *, title: str = "") 
 
 
 def _cells(
-    runs: Sequence[Run],
+    runs: Sequence[RunLike],
     rows: int,
     columns: int,
     *,
     margin: tuple[float, float],
     caption: float = 0.0,
 ) -> tuple[np.ndarray, Figure, float]:
-    """Axes of the shape of the first picture, in a figure that is not larger than it need be.
-
-    Returns:
-        The axes (rows, columns), the figure, and height / width of the picture.
-
-    """
-    pictures = (_picture(run) for run in runs)
-    first = next((picture for picture in pictures if picture is not None), None)
+    """Axes (rows, columns) of the shape of the first image, the figure, and its height / width."""
+    if rows * columns > MOST:
+        raise NothingToDraw(f"grid: {rows} x {columns} pictures are more than {MOST}")
+    first = next((image for run in runs if (image := _picture(run)) is not None), None)
     if first is None:
-        raise NothingToDraw("grid: no run has a picture that can be read")
+        damaged = " that can be read" if any(run.picture_path for run in runs) else ""
+        raise NothingToDraw(f"grid: no run has a picture{damaged}")
     height, width = first.shape[:2]
     across = min(2.6, (_PIXELS / 120 - margin[0]) / columns)
     down = across * height / width
@@ -128,7 +103,7 @@ def _cells(
     return figure.subplots(rows, columns, squeeze=False), figure, height / width
 
 
-def _picture(run: Run) -> np.ndarray | None:
+def _picture(run: RunLike) -> np.ndarray | None:
     try:
         return run.picture if run.picture_path else None
     except InputError as error:
@@ -136,7 +111,7 @@ def _picture(run: Run) -> np.ndarray | None:
         return None
 
 
-def _show(axes: Axes, run: Run | None, aspect: float) -> None:
+def _show(axes: Axes, run: RunLike | None, aspect: float) -> None:
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set_visible(False)
     picture = None if run is None else _picture(run)
@@ -150,29 +125,25 @@ def _show(axes: Axes, run: Run | None, aspect: float) -> None:
         return
     axes.set_facecolor("#eeeeee")
     axes.set_box_aspect(aspect)
-    said = "not run" if run is None else f"{run.status}:\n{_wrapped(run.reason)}"
+    reason = "not run"
+    if run is not None:
+        lines = textwrap.wrap(run.reason, 26, max_lines=5, placeholder=" ...")
+        reason = "\n".join([f"{run.status}:", *lines])
     axes.text(
-        0.5, 0.5, text(said), transform=axes.transAxes, ha="center", va="center",
+        0.5, 0.5, text(reason), transform=axes.transAxes, ha="center", va="center",
         fontsize="x-small", color="#444444", clip_on=True,
     )  # fmt: skip
 
 
-def _wrapped(words: str) -> str:
-    return "\n".join(textwrap.wrap(words, 26, max_lines=5, placeholder=" ..."))
-
-
 def denoise_strip(
-    run: Run, strengths: dict[str, Sequence[float]] = STRENGTHS, *, side: int = 128
+    run: RunLike, strengths: dict[str, Sequence[float]] = STRENGTHS, *, side: int = 128
 ) -> Figure:
-    """A part of a result under filters of several strengths, from raw.npz: no second run.
+    """A part of a result under filters of several strengths, a row for each filter.
 
     Args:
         run: has a raw.npz.
-        strengths: of each filter of :mod:`nstrep.images.filters`, a row each.
+        strengths: of each filter of :mod:`nstrep.images.filters`.
         side: of the part that is shown, in pixels of the result.
-
-    Raises:
-        NothingToDraw: there is no raw.npz, or it is damaged.
 
     """
     try:
@@ -188,8 +159,8 @@ def denoise_strip(
     whole, strip = figure.subfigures(1, 2, width_ratios=[3.0, 2.0 * columns])
     axes = whole.subplots()
     axes.imshow(np.clip(raw, 0, 1))
-    axes.add_patch(Rectangle((left, top), side, side, fill=False, edgecolor="white", lw=2.5))
-    axes.add_patch(Rectangle((left, top), side, side, fill=False, edgecolor="black", lw=1))
+    for colour, lw in (("white", 2.5), ("black", 1)):
+        axes.add_patch(Rectangle((left, top), side, side, fill=False, edgecolor=colour, lw=lw))
     axes.set_title("before the filter", fontsize="medium")
     axes.set_axis_off()
     panels = strip.subplots(len(strengths), columns, squeeze=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import itertools
 import textwrap
 import warnings
@@ -20,7 +19,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 
 from nstrep.base.errors import InputError
 from nstrep.base.files import atomic_write
-from nstrep.plots.labels import numeric, short
+from nstrep.plots.labels import RunLike, axis, levels, numeric, short
 
 # Okabe and Ito's colours, told apart by colour-blind readers too; their yellow is too pale for
 # lines on white.
@@ -29,7 +28,7 @@ DASHES = ("-", "--", ":", "-.")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
 LEGEND = 28
-"""Entries of a legend at most; there are as many pairs of a colour and a dash."""
+"""Largest number of entries in a legend: the number of pairs of a colour and a dash."""
 
 
 class NothingToDraw(InputError):
@@ -65,33 +64,43 @@ def looks(levels: Sequence[Any]) -> dict[Any, dict[str, Any]]:
     }
 
 
-def legend(figure: Figure, title: str, named: dict[Any, dict[str, Any]], *, lines: bool) -> None:
-    """A legend beside the axes: where numbers are many, every few of them."""
-    shown = list(named)
-    if len(shown) > LEGEND:
-        shown = shown[:: -(-len(shown) // LEGEND)]
-    handles = [
-        Line2D([], [], label=text(short(level)), **_handle(named[level], lines)) for level in shown
-    ]
-    figure.legend(
-        handles=handles, title=text(title), loc="outside right upper", frameon=False,
-        fontsize="small", ncols=1 + (len(shown) > 14), alignment="left",
-    )  # fmt: skip
+def looks_by(runs: Sequence[RunLike], key: str | None) -> dict[Any, dict[str, Any]]:
+    """How to draw the runs of each :func:`level` of a key; one look for all without a key."""
+    if key is None:
+        return {None: looks([0])[0]}
+    return looks(levels(run.value(key) for run in runs))
+
+
+def finish(
+    figure: Figure, key: str | None, looks: dict[Any, Any], *, lines: bool, title: str
+) -> None:
+    """Add the legend of a key's values beside the axes, if there is a key, and the title."""
+    if key is not None:
+        shown = list(looks)[:: -(-len(looks) // LEGEND)]  # every few of them, if there are many
+        handles = [
+            Line2D([], [], label=text(short(level)), **_handle(looks[level], lines))
+            for level in shown
+        ]
+        figure.legend(
+            handles=handles, title=text(axis(key)), loc="outside right upper", frameon=False,
+            fontsize="small", ncols=1 + (len(shown) > 14), alignment="left",
+        )  # fmt: skip
+    headline(figure, title)
 
 
 def headline(figure: Figure, title: str) -> None:
     """A title over the axes, wrapped so that it keeps off the legend beside them; none if empty."""
     width = figure.get_figwidth()
     free = width - (1.5 if figure.legends else 0.2)  # inches; about ten letters fit in one
-    lines = textwrap.fill(title, max(16, int(10 * free)))
     if title:
+        lines = textwrap.fill(title, max(16, int(10 * free)))
         figure.suptitle(text(lines), x=free / width / 2)
 
 
 def _handle(look: dict[str, Any], lines: bool) -> dict[str, Any]:
-    return {key: value for key, value in look.items() if key != "marker"} if lines else {
-        "color": look["color"], "marker": look["marker"], "linestyle": "none",
-    }  # fmt: skip
+    if lines:
+        return {key: value for key, value in look.items() if key != "marker"}
+    return {"color": look["color"], "marker": look["marker"], "linestyle": "none"}
 
 
 def tidy(axes: Axes) -> None:
@@ -107,9 +116,8 @@ def logarithmic(axes: Axes, which: str) -> None:
     getattr(axes, f"set_{which}scale")("log")
     low, high = axis.get_view_interval()
     if high / low < 2e3:
-        axis.set_major_locator(
-            LogLocator(subs=(1, 2, 5) if high / low > 8 else (1, 1.5, 2, 3, 5, 7))
-        )
+        subs = (1, 2, 5) if high / low > 8 else (1, 1.5, 2, 3, 5, 7)
+        axis.set_major_locator(LogLocator(subs=subs))
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axis.set_minor_formatter(NullFormatter())
 
@@ -140,20 +148,14 @@ def save(
         ResultsError: the folder cannot be written.
 
     """
-    written = []
-    for kind in kinds:
-        target = path.with_name(f"{path.name}.{kind}")
-        with atomic_write(target) as temporary:
-            temporary.write_bytes(drawn(figure, kind, dpi))
-        written.append(target)
+    written = [path.with_name(f"{path.name}.{kind}") for kind in kinds]
+    for kind, file in zip(kinds, written):
+        with (
+            warnings.catch_warnings(),
+            matplotlib.rc_context({"svg.hashsalt": "nstrep"}),
+            atomic_write(file) as temporary,
+        ):
+            # A name may be in a script that the font does not have: boxes are drawn.
+            warnings.filterwarnings("ignore", message="Glyph .* missing from")
+            figure.savefig(temporary, format=kind, dpi=dpi, **FORMATS[kind])
     return written
-
-
-def drawn(figure: Figure, kind: str, dpi: int = 120) -> bytes:
-    """A figure as the bytes of a file: drawn in memory first, so that it is never half on disk."""
-    stream = io.BytesIO()
-    with warnings.catch_warnings(), matplotlib.rc_context({"svg.hashsalt": "nstrep"}):
-        # A picture's name may be in a script that the font does not have: boxes are drawn.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from")
-        figure.savefig(stream, format=kind, dpi=dpi, **FORMATS[kind])
-    return stream.getvalue()

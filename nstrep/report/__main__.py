@@ -8,7 +8,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from nstrep import collect, report
+from nstrep import report
+from nstrep.analysis import summary
 from nstrep.analysis.run_reader import load_sweep
 from nstrep.base.command_line import plain_errors
 from nstrep.base.text import shown
@@ -22,7 +23,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     with plain_errors():
         sweep = load_sweep(options.folder)
-        collect.write(sweep)  # the page links to the table
+        summary.write(sweep)  # the page links to the table
         path = report.write(sweep, options.out)
         print(f"{shown(path)}: {len(sweep.runs)} runs, {path.stat().st_size / 1e6:.1f} MB")
 

@@ -26,20 +26,12 @@ from nstrep.experiment import image_inputs, run_directory
 from nstrep.images import io as images
 from nstrep.images.io import to_uint8
 from nstrep.plots.curves import mixed
-from nstrep.plots.labels import MEASURES, axis, levels, numeric, plain, short
-from nstrep.plots.measures import measure
+from nstrep.plots.labels import axis, heading, levels, numeric, plain, short
+from nstrep.plots.measures import final_number
 
 log = logging.getLogger(__name__)
 
-COLUMNS = {
-    "epochs": "epochs",
-    "total": "total loss",
-    "content_term": "content / weight",
-    "style_term": "style / weight",
-    "ssim": "SSIM",
-    "eps": "eps",
-    "seconds": "time (s)",
-}
+COLUMNS = ("epochs", "total", "content_term", "style_term", "ssim", "eps", "seconds")
 """Numbers of the table, beside the swept keys; summary.csv has all."""
 
 CURVES = ("total", "content_loss", "style_loss", "tv_loss", "eps", "loss_change", "gradient_norm")
@@ -70,7 +62,7 @@ def content(sweep: Sweep, folder: Path) -> dict[str, Any]:
             "reason": run.reason,
             "keys": {key: plain(run.value(key)) for key in sweep.swept},
             "short": {key: short(run.value(key)) for key in sweep.swept},
-            "numbers": {name: _finite(measure(run, name)) for name in COLUMNS},
+            "numbers": {name: _finite(final_number(run, name)) for name in COLUMNS},
             "picture": thumbnail(run, side),
             "photo": photos.of(run),
             "curve": curve(run, max(20, POINTS // len(sweep.runs))),
@@ -104,10 +96,8 @@ def content(sweep: Sweep, folder: Path) -> dict[str, Any]:
             for key in sweep.swept
             for values in [levels(run.value(key) for run in sweep.runs)]
         ],
-        "columns": [
-            {"key": name, "label": label, "title": axis(name)} for name, label in COLUMNS.items()
-        ],
-        "curves": {name: MEASURES[name] for name in CURVES},
+        "columns": [{"key": name, "label": heading(name), "title": axis(name)} for name in COLUMNS],
+        "curves": {name: axis(name) for name in CURVES},
         "photos": photos.addresses,
         "side": side,
         "mixed": mixed(sweep.swept),

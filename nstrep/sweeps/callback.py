@@ -16,7 +16,7 @@ from hydra.core.utils import JobReturn
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, read_write
 
-from nstrep import collect
+from nstrep.analysis import run_reader, summary
 from nstrep.base import environment, process_memory
 from nstrep.base.errors import NstrepError, Refused
 from nstrep.base.text import reason
@@ -80,7 +80,7 @@ def close(error: NstrepError | None) -> int:
     code = progress.close(error)
     if progress.ended:
         try:
-            collect.collect(progress.sweep)
+            summary.write(run_reader.load_sweep(progress.sweep))
             say(f"summary: {os.path.relpath(progress.sweep / 'summary.csv')}")
         except (NstrepError, OSError) as problem:
             say(f"summary.csv: cannot be written ({reason(problem)})")

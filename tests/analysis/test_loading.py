@@ -9,6 +9,7 @@ import pytest
 
 import nstrep
 from nstrep import collect
+from nstrep.analysis import summary
 from nstrep.base.errors import InputError
 from tests.runs import write_run, write_sweep
 
@@ -119,7 +120,7 @@ def test_damaged_files_are_a_status_and_a_line(tmp_path, caplog, file, text, sta
     assert run.reason or status == "finished"
     assert "\n" not in run.reason
     assert all("\n" not in record.getMessage() for record in caplog.records)
-    assert len(collect.collect(tmp_path)) == 2
+    assert len(summary.write(nstrep.load_sweep(tmp_path))) == 2
     assert len(pd.read_csv(tmp_path / "summary.csv")) == 2
 
 
@@ -194,7 +195,7 @@ def test_the_summary_is_typed_and_complete(tmp_path):
     write_sweep(tmp_path, "content_weight=10,20", "style_layers=[relu1_1]")
     write_run(tmp_path / "2", "content_weight=30", status="failed", reason='no space, "left"')
     write_run(tmp_path / "3", "content_weight=40", status="unfinished")
-    rows = collect.collect(tmp_path)
+    rows = summary.write(nstrep.load_sweep(tmp_path))
     assert rows["status"].tolist() == ["finished", "finished", "failed", "unfinished"]
     csv = pd.read_csv(tmp_path / "summary.csv", dtype_backend="numpy_nullable")
     parquet = pd.read_parquet(tmp_path / "summary.parquet")
@@ -219,7 +220,7 @@ def test_names_that_no_utf8_file_takes(tmp_path):
     metrics["losses"]["\ud800"] = 1
     (run / "metrics.json").write_text(json.dumps(metrics))
     assert nstrep.load_run(run).reason == "\\ud800 next\\x1b[31m"
-    assert len(collect.collect(tmp_path)) == 1
+    assert len(summary.write(nstrep.load_sweep(tmp_path))) == 1
 
 
 def test_the_command(tmp_path, capsys, monkeypatch):

@@ -28,7 +28,10 @@ def made(curve=None, swept=None, runs="", network="vgg19_slim", **metrics):
     metrics = {"status": "finished", "model": {**NETWORK, "name": network}, **metrics}
     rows = pd.DataFrame(curve or {})
     config = {"content_weight": 10.0, "style_weight": 2.0}
-    run = Run(Path(), "run", "finished", "", {**config, **(swept or {})}, metrics, rows)
+    run = Run(
+        path=Path(), name="run", status="finished", reason="", metrics=metrics, curve=rows,
+        config={**config, **(swept or {})},
+    )  # fmt: skip
     planned = SimpleNamespace(runs=runs, swept={k: str(v) for k, v in (swept or {}).items()})
     return ClaimRun.of(planned, run)
 

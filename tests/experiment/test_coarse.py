@@ -35,7 +35,7 @@ def test_it_begins_lower_and_keeps_the_fine_structures(config, tmp_path):
     found = run.run(settings, tmp_path / "coarse", callback=callback)
     assert found["losses_at_start"]["total"] < 0.7 * plain["losses_at_start"]["total"]
     assert found["losses"]["total"] < plain["losses"]["total"]
-    start = run.prepare(settings).start
+    start = run.load_inputs(settings).start
     np.testing.assert_allclose(fine(seen[0]), fine(start), atol=1e-2)
     assert not np.allclose(seen[0], start, atol=5)
 

@@ -151,38 +151,38 @@ def test_every_start(config, tmp_path, init):
 
 
 def test_a_start_from_a_file(config, tmp_path):
-    prepared = run.prepare(config(*SMALL, "init=style"))
-    io.save_png(tmp_path / "start.png", prepared.paintings[0])
-    given = run.prepare(config(*SMALL, f"init={tmp_path / 'start.png'}"))
-    difference = np.abs(given.start - prepared.start)
+    inputs = run.load_inputs(config(*SMALL, "init=style"))
+    io.save_png(tmp_path / "start.png", inputs.styles_rgb01[0])
+    given = run.load_inputs(config(*SMALL, f"init={tmp_path / 'start.png'}"))
+    difference = np.abs(given.start - inputs.start)
     assert difference.max() < 2  # grey levels: the file has 8 bits
     assert difference.mean() < 0.5
 
 
 def test_squashing_and_keeping_the_style(config):
-    kept = run.prepare(config(*SMALL, "style_scale=0.75"))
-    assert kept.paintings[0].shape == (29, 36, 3)
-    squashed = run.prepare(config(*SMALL, "preprocess.style_shape=squash"))
-    assert squashed.paintings[0].shape == squashed.photo.shape == (32, 48, 3)
+    kept = run.load_inputs(config(*SMALL, "style_scale=0.75"))
+    assert kept.styles_rgb01[0].shape == (29, 36, 3)
+    squashed = run.load_inputs(config(*SMALL, "preprocess.style_shape=squash"))
+    assert squashed.styles_rgb01[0].shape == squashed.content_rgb01.shape == (32, 48, 3)
 
 
 def test_a_picture_too_small_for_the_deepest_layer_is_refused(config):
     with pytest.raises(InputError, match=r"max_long_edge=20: relu5_1 needs .* 16 x 16 pixels"):
-        run.prepare(config(*SMALL, "max_long_edge=20"))
-    run.prepare(config(*SMALL, "max_long_edge=24", "style_layers=[relu3_1]"))
+        run.load_inputs(config(*SMALL, "max_long_edge=20"))
+    run.load_inputs(config(*SMALL, "max_long_edge=24", "style_layers=[relu3_1]"))
 
 
 def test_the_stand_in_is_named_in_the_result(config, tmp_path, monkeypatch, caplog):
     monkeypatch.setenv("NSTREP_HOME", str(tmp_path))
     overrides = [item for item in SMALL if not item.startswith("style=")]
-    prepared = run.prepare(config(*overrides, "style=vangogh"))
-    assert prepared.styles[0].stand_in_for == "The Starry Night, Vincent van Gogh, 1889"
+    inputs = run.load_inputs(config(*overrides, "style=vangogh"))
+    assert inputs.styles[0].stand_in_for == "The Starry Night, Vincent van Gogh, 1889"
     assert "starry_swirls stands in for it" in caplog.text
 
 
 def test_no_gpu_is_said_before_any_work(config):
     with pytest.raises(InputError, match="gpu=0: this MXNet is built without CUDA; take gpu=-1"):
-        run.prepare(config(*SMALL, "gpu=0"))
+        run.load_inputs(config(*SMALL, "gpu=0"))
 
 
 def test_pictures_survive_the_way_to_the_network_and_back(rng):

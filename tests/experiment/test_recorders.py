@@ -15,7 +15,10 @@ NAN = math.nan
 def step(epoch, eps=1.0, change=1.0, total=2.5):
     losses = {"total": total, "style_loss": total, "style_loss.relu1_1": total}
     image = np.zeros((1, 3, 4, 5), dtype=np.float32)
-    return Step(epoch, epoch + 1, 0.5 * epoch, 0.1, eps, change, 3.0, losses, image)
+    return Step(
+        epoch=epoch, losses=losses, evaluations=epoch + 1, seconds=0.5 * epoch, lr=0.1, eps=eps,
+        loss_change=change, gradient_norm=3.0, image=image,
+    )  # fmt: skip
 
 
 def test_the_curve_is_on_disk_row_by_row(tmp_path):

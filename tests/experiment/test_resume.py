@@ -40,7 +40,7 @@ def test_a_finished_run_is_not_made_again(small, tmp_path, caplog):
 def test_the_identity_is_that_of_what_decides(config, tmp_path):
     def identity(*overrides):
         settings = config(*SMALL, *overrides)
-        return identity_of(settings, run.prepare(settings).inputs)
+        return identity_of(settings, run.load_inputs(settings).provenance)
 
     same = identity()
     assert len(same) == 64

@@ -88,7 +88,7 @@ def test_outside_of_a_mask_the_style_changes_nothing(config, halves, tmp_path):
     alone = ["style_layers=[relu1_1]", "content_weight=0", "tv_weight=0", "optimizer=sgd"]
     settings = config(*SMALL, *alone, masks(halves, "content", "photo_left"))
     run.run(settings, tmp_path / "a")
-    raw, photo = np.load(tmp_path / "a/raw.npz")["rgb01"], run.prepare(settings).photo
+    raw, photo = np.load(tmp_path / "a/raw.npz")["rgb01"], run.load_inputs(settings).content_rgb01
     np.testing.assert_allclose(raw[:, 26:], photo[:, 26:], atol=1e-6)  # 24 columns are white
     assert (np.abs(raw - photo)[:, :22].mean(axis=2) > 1e-3).mean() > 0.9
 
@@ -101,18 +101,18 @@ def test_masks_can_follow_a_squashed_painting_and_any_recipe(config, halves, tmp
         "color=histogram",
         masks(halves, "content", "photo_left", "photo_right"),
     )
-    prepared = run.prepare(settings)
-    assert [painting.shape for painting in prepared.paintings] == [(31, 48, 3)] * 2
-    assert [len(region.sources) for region in prepared.regions] == [1, 1]
+    inputs = run.load_inputs(settings)
+    assert [painting.shape for painting in inputs.styles_rgb01] == [(31, 48, 3)] * 2
+    assert [len(region.sources) for region in inputs.regions] == [1, 1]
     metrics = run.run(settings, tmp_path / "a")
     assert metrics["losses"]["style_loss"] < metrics["losses_at_start"]["style_loss"]
 
 
 @pytest.mark.parametrize("mode", ["histogram", "cholesky"])
 def test_the_network_sees_paintings_in_the_photos_colours(config, mode):
-    prepared = run.prepare(config(*SMALL, "styles=[facets,swirls]", f"color={mode}"))
-    for painting in prepared.paintings:
-        for ours, theirs in zip(color.statistics(painting), color.statistics(prepared.photo)):
+    inputs = run.load_inputs(config(*SMALL, "styles=[facets,swirls]", f"color={mode}"))
+    for painting in inputs.styles_rgb01:
+        for ours, theirs in zip(color.statistics(painting), color.statistics(inputs.content_rgb01)):
             np.testing.assert_allclose(ours, theirs, atol=1e-5)
 
 
@@ -135,7 +135,7 @@ def test_the_luminance_alone_is_optimised(config, tmp_path, monkeypatch, optimiz
     for result in seen:
         assert np.ptp(result, axis=2).max() < 1e-4  # grey to rounding
     raw = np.load(tmp_path / "a/raw.npz")["rgb01"]
-    photo = run.prepare(settings).photo
+    photo = run.load_inputs(settings).content_rgb01
     for channel in (0, 1, 2):  # the photo's chrominance, whatever the luminance
         np.testing.assert_allclose(
             raw[..., channel] - color.grey(raw)[..., 0],
@@ -171,10 +171,10 @@ def test_a_result_without_the_youngest_keys_takes_their_defaults_and_what_is_typ
 )
 def test_what_cannot_be_read_is_named(config, overrides, message):
     with pytest.raises(InputError, match=message):
-        run.prepare(config(*SMALL, *overrides))
+        run.load_inputs(config(*SMALL, *overrides))
 
 
 def test_a_mask_of_another_shape_is_refused(config, halves):
     settings = config(*SMALL, "content=astronaut", masks(halves, "content", "photo_left"))
     with pytest.raises(InputError, match="is 451 x 300 pixels; allowed: 512 x 512, the size of"):
-        run.prepare(settings)
+        run.load_inputs(settings)

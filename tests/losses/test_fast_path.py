@@ -17,12 +17,12 @@ def test_tuning_changes_no_more_than_rounding(config, rng, recipe, tile, edge):
         "losses.feature_scale=1",
     )  # fmt: skip
     settings = config(*common, f"tile={tile}")
-    prepared = run.prepare(settings)
-    whole = run.objective(config(*common, "tile=null"), prepared)
-    tuned = run.objective(settings, prepared)
+    inputs = run.load_inputs(settings)
+    whole = run.objective(config(*common, "tile=null"), inputs)
+    tuned = run.objective(settings, inputs)
     assert str(tuned.tile) == {"null": "None"}.get(tile, str(tile))
-    at = prepared.start + rng.normal(0, 20, prepared.start.shape).astype(np.float32)
-    expected, slope = plain(settings, prepared, whole)(at)
+    at = inputs.start + rng.normal(0, 20, inputs.start.shape).astype(np.float32)
+    expected, slope = plain(settings, inputs, whole)(at)
     slope = slope.asnumpy()
     found = tuned(at)
     for name, value in expected.items():

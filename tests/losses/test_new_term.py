@@ -172,7 +172,7 @@ def test_the_gradient_equals_finite_differences(tiny, image, rng, tile):
 def test_a_run_records_and_plots_it(config, tmp_path):
     settings = config(*SMALL, "extra_losses={mean_variance_loss: {weight: 1, layers: [relu2_1]}}",
                       "objective=losses.mean_variance_loss.relu2_1")  # fmt: skip
-    assert run.prepare(settings).network is not None
+    assert run.load_inputs(settings).network is not None
     metrics = run.run(settings, tmp_path / "a")
     curve = pd.read_csv(tmp_path / "a/curve.csv")
     names = ["mean_variance_loss", "mean_variance_loss.relu2_1"]

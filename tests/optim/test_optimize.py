@@ -5,15 +5,15 @@ import mxnet as mx
 import numpy as np
 import pytest
 
-from nstrep.base.errors import DivergedError
+from nstrep.base.errors import DivergedError, InputError
 from nstrep.config.schema import OptimizerConfig
 from nstrep.losses.objective import Evaluation
 from nstrep.optim.basis import Dct, Pixels
-from nstrep.optim.minimize import minimize, relative_step
+from nstrep.optim.minimize import OPTIMIZERS, check, minimize, relative_step
 from nstrep.optim.mxnet_optimizers import clip_norm
 from nstrep.optim.problem import Problem
 
-NONE = OptimizerConfig(*[None] * 14)
+NONE = OptimizerConfig(**dict.fromkeys(OptimizerConfig.__dataclass_fields__))
 SGD = replace(NONE, name="sgd", momentum=0.9, weight_decay=0.0, relative_lr=False)
 ADAM = replace(NONE, name="adam", beta1=0.9, beta2=0.999, epsilon=1e-8, relative_lr=False)
 LBFGS = replace(NONE, name="lbfgs", corrections=10, line_search_steps=20)
@@ -285,6 +285,17 @@ def test_a_trial_of_the_line_search_may_overflow(start):
 def test_where_every_trial_overflows_it_is_an_error(start):
     with pytest.raises(DivergedError, match="epoch 1: total became NaN or infinite"):
         trajectory(Cliff(start, 0.0), start, LBFGS, math.nan, 4)
+
+
+def test_settings_that_depend_on_the_optimiser_are_checked():
+    check(LBFGS, None)
+    with pytest.raises(InputError, match="lr=null: optimizer=adam needs a number above 0"):
+        check(ADAM, None)
+    options = ", ".join(OPTIMIZERS)
+    with pytest.raises(InputError) as caught:
+        check(replace(NONE, name="adan"), 1.0)
+    said = f"optimizer.name=adan: must be one of {options} (did you mean adam?)"
+    assert str(caught.value) == said
 
 
 class TestDct:

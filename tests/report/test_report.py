@@ -3,6 +3,7 @@ import io
 import json
 import re
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -104,7 +105,7 @@ def test_a_photo_is_shown_only_if_it_is_the_one(tmp_path):
         assert image.size == (24, 16)
     config = {"content_image": str(run / "config.yaml")}
     (sweep,) = load_sweep(tmp_path).runs
-    other = sweep.__class__(run, "a", "finished", "", config, sweep.metrics, sweep.curve)
+    other = replace(sweep, config=config)
     assert Photos(64).of(other) is None
 
 

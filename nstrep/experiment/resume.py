@@ -1,0 +1,109 @@
+"""What an earlier run left in a directory: its results, or the checkpoint to continue from."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from nstrep.base import environment
+from nstrep.base.errors import DivergedError, InputError
+from nstrep.config.schema import ExperimentConfig
+from nstrep.experiment import checkpoint, run_directory
+from nstrep.experiment.recorders import StopRule, rows_upto
+from nstrep.optim import minimize, state
+from nstrep.optim.state import State
+
+log = logging.getLogger(__name__)
+
+FACTS = {
+    **minimize.FACTS,
+    "at_start": state.is_numbers,
+    "rule": StopRule.is_state,
+    "resumed": lambda value: state.is_list(value, (int,)),
+    "versions": lambda value: isinstance(value, dict),
+    "threads": lambda value: value is None or state.is_count(value),
+}
+"""The facts of a run's checkpoint, and whether a value can be one."""
+
+
+def earlier_metrics(directory: Path, identity: str, *, anew: bool = True) -> dict[str, Any] | None:
+    """The metrics of a run of this identity that is over; otherwise None, and why in the log.
+
+    Raises:
+        InputError: the directory holds another run, and ``anew`` is false.
+        DivergedError: the run diverged the last time: it would again.
+
+    """
+    name, metrics = directory.name, run_directory.stored(directory)
+    if metrics is None:
+        failure = run_directory.stored(directory, run_directory.FAILED)
+        if failure is not None:
+            log.info("%s: failed before, tried again (%s)", name, failure.get("reason"))
+        elif (directory / run_directory.CONFIG).exists():
+            log.info("%s: did not end before", name)
+        return None
+    if metrics.get("identity") != identity:
+        if not anew:
+            raise InputError(
+                f"{directory}: was made with other pictures, weights or settings; name another"
+                " folder with hydra.run.dir=..."
+            )
+        log.warning("%s: was made with other settings, pictures or weights, run again", name)
+        return None
+    if metrics.get("status") == "interrupted":
+        log.info("%s: was interrupted", name)
+        return None
+    changed = environment.changed_versions(metrics.get("versions"))
+    if changed:
+        log.warning("%s: made with other versions: %s", name, "; ".join(changed))
+    if metrics.get("status") == "diverged":
+        raise DivergedError(f"{metrics.get('stop_reason')}; so it did before, not tried again")
+    log.info("%s: done before", name)
+    return metrics
+
+
+def load_checkpoint(
+    directory: Path,
+    config: ExperimentConfig,
+    identity: str,
+    shape: tuple[int, ...],
+    *,
+    anew: bool = True,
+) -> State | None:
+    """The checkpoint to continue from; None without one that can be used, and why in the log.
+
+    Args:
+        directory: of the run.
+        config: its settings.
+        identity: that the checkpoint must have.
+        shape: of the image that is optimised.
+        anew: whether to begin again if the checkpoint is damaged or another run's; else that is an
+            InputError.
+
+    """
+    path = directory / run_directory.CHECKPOINT
+    if not path.exists():
+        return None
+    try:
+        saved = checkpoint.read(path, FACTS, identity)
+        names = {"coefficients", "gradient", *saved.arrays}
+        checkpoint.check_arrays(path, saved, dict.fromkeys(names, shape))
+        losses, epoch = saved.facts["losses"], saved.facts["epoch"]
+        same = losses.keys() == saved.facts["at_start"].keys() and "total" in losses
+        if not (same and minimize.fits(saved, config.optimizer)):
+            raise InputError(f"{path}: is no checkpoint of this run; remove it to begin anew")
+        if rows_upto(directory / run_directory.CURVE, epoch, losses) <= epoch:
+            raise InputError(f"{path}: is of epoch {epoch}, {run_directory.CURVE} ends before")
+    except InputError as error:
+        if not anew:
+            raise
+        log.warning("%s; run again from the start", error)
+        return None
+    log.info("%s: goes on at epoch %d", directory.name, epoch)
+    for change in (
+        *environment.changed_versions(saved.facts["versions"]),
+        *environment.changed_threads(saved.facts["threads"]),
+    ):
+        log.warning("%s: begun with %s: the last digits may differ", directory.name, change)
+    return saved

@@ -4,10 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nstrep import load_sweep, plots
+from nstrep import plots
 from nstrep.analysis import summary
+from nstrep.analysis.run_reader import load_sweep
+from nstrep.config.checks import check
 from nstrep.config.metrics import METRICS, Metric, register
-from nstrep.config.schema import check
 from nstrep.experiment import results, run
 from tests.conftest import SMALL
 

@@ -2,9 +2,9 @@
 
     python -m benchmarks.fast [--size 512] [--rounds 7] [--threads 2]
 
-needs the extra ``train``. The same random weights in both; each program has a process of its own
-and takes its turn, so that both meet the same machine. Prints the seconds of every round, which go
-to benchmarks/results/ too, and the ratio of the medians to the faster of PyTorch's memory layouts.
+Needs the extra ``train``. All programs have the same random weights. Each has its own process and
+they take turns, so that all run under the same conditions. Prints medians and nstrep's share of the
+time of each program; benchmarks/results/ gets the seconds of every round.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ def ours(weights: str, size: int):
 def theirs(weights: str, size: int, *, channels_last: bool):
     """A pass of PyTorch, from ``rgb01`` to ``rgb01``."""
     import torch
-    from tests.test_fast_nets import torch_net
+
+    from tests.fast.test_fast_nets import torch_net
 
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     layout = torch.channels_last if channels_last else torch.contiguous_format
@@ -60,7 +61,7 @@ PROGRAMS = {
 
 
 def serve(name: str, weights: str, size: int) -> None:
-    """Time a pass for every line on stdin; the first result goes to a file."""
+    """Time a pass for every line on stdin, after writing the result of the first to a file."""
     run = PROGRAMS[name](weights, size)
     np.save(f"{weights}.{name}.npy", run())
     run()
@@ -83,7 +84,8 @@ def main() -> None:
         serve(*given.serve, given.size)
         return
     import torch
-    from tests.test_fast_nets import torch_net
+
+    from tests.fast.test_fast_nets import torch_net
 
     load = harness.load()
     environment = {

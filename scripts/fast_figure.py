@@ -1,4 +1,4 @@
-"""The figure and the numbers of results/fast/: a trained network beside the untrained one.
+"""Write results/fast/: images and losses of a trained network and of the untrained one.
 
 python -m nstrep.fast.train style=swirls
 python scripts/fast_figure.py results/fast/runs/style=swirls
@@ -27,7 +27,7 @@ def main(run: Path) -> None:
     """Write results/fast/NAME.jpg, NAME_loss.png and README.md from a finished run."""
     metrics = json.loads((run / "metrics.json").read_text())
     name = metrics["style"]["name"]
-    trained = Transformer(*layouts.load(run / "net.npz"))
+    trained = Transformer(*layouts.load(run))
     untrained = Transformer(trained.net, initial(trained.net, metrics["seed"]))
     columns = []
     for held in metrics["data"]["held_out"]:
@@ -51,14 +51,14 @@ def main(run: Path) -> None:
     python -m nstrep.fast.train style={name}
     python scripts/fast_figure.py results/fast/runs/style={name}
 
-{metrics["steps"]} updates ({metrics["crops"]} crops of {metrics["data"]["pictures"]} pictures in
+{metrics["steps"]} updates ({metrics["crops"]} crops of {metrics["data"]["pictures"]} images in
 scikit-image) of `fast/net={metrics["net"]}` against {metrics["model"]["name"]}, in
 {metrics["seconds"] / 60:.0f} minutes on a machine that did other work too. {held.capitalize()} were
-held out. From above: the photo, the untrained network, the trained one.
+held out. Rows: the content image, the untrained network, the trained network.
 
 ![]({name}.jpg)
 
-Losses on the held-out pictures; the identity is the network that changes nothing:
+Losses on the held-out images; the identity is the network that returns its input:
 
 | loss | untrained | identity | trained |
 |---|---|---|---|

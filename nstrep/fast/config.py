@@ -1,4 +1,4 @@
-"""The schema of a training and of stylising; the values live in configs/fast.yaml and fast/."""
+"""The keys of training, stylising and exporting; configs/fast.yaml and fast/ hold the values."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class InputConfig:
 
 @dataclass
 class AdamConfig:
-    """Adam (Kingma, Ba 2015), MXNet's."""
+    """Adam (Kingma, Ba 2015), as MXNet implements it."""
 
     beta1: float = number("decay rate of the mean", at_least=0, at_most=1)
     beta2: float = number("decay rate of the variance", at_least=0, at_most=1)
@@ -110,16 +110,20 @@ class StylizeConfig:
     )
 
 
+@dataclass
+class ExportConfig:
+    """The keys of nstrep.fast.export."""
+
+    model: str = text("run directory of nstrep.fast.train, or a file of parameters")
+    out: str = text("ONNX file to write")
+    size: str = text("size of the images in pixels, WIDTHxHEIGHT")
+
+
 def check(composed: DictConfig) -> TrainConfig:
-    """Turn a composed training into the typed one.
-
-    Raises:
-        InputError: one line naming the key, its value and what is allowed.
-
-    """
+    """Turn a composed training into the typed one, or raise InputError."""
     config = typed(composed, TrainConfig)
     check_layers(config)
-    # Written out, so that a border that is typed and is the architecture's is the same training.
+    # Written out, so that naming the architecture's own border does not make another training.
     net = choose(config.net.name, config.net.border, config.net.padding)
     config.net = replace(config.net, border=net.border, padding=net.padding)
     return config

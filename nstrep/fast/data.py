@@ -1,14 +1,15 @@
-"""The pictures that a transform network is trained on, and the squares cut from them."""
+"""The images that a transform network is trained on, and the squares cut from them."""
 
 from __future__ import annotations
 
 import logging
 import os
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
-from cachetools import LRUCache
+from cachetools import LRUCache, cachedmethod
 
 from nstrep.base.errors import InputError
 from nstrep.fast.config import DataConfig
@@ -22,115 +23,86 @@ BUILTIN = (
     "motorcycle_right", "retina",
 )  # fmt: skip
 BUILTIN_HELD_OUT = ("chelsea", "rocket")
-"""The pictures inside scikit-image: trained on, and kept for validation."""
+"""The images in scikit-image: for training, and for validation."""
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
-KEPT_BYTES = 2**28
-"""Of decoded pictures."""
+CACHE_BYTES = 2**28  # of decoded images
 
 
 class Photos:
-    """Pictures by number; those that cannot be read are skipped and counted."""
+    """The images of a training. Those that cannot be read are skipped and counted."""
 
     def __init__(self, config: DataConfig, seed: int) -> None:
-        """Find the pictures, and read those that are held out.
+        """Find the images and read those that are held out; the seed decides which.
 
-        Args:
-            config: where they are, and how they are cut.
-            seed: of which are held out, of their order and of the crops.
-
-        Raises:
-            InputError: there is no such folder, or too few pictures in it can be read.
-
+        Raises InputError if the folder does not exist or too few images in it can be read.
         """
         self._config, self._seed = config, seed
-        self._kept: LRUCache = LRUCache(KEPT_BYTES, getsizeof=lambda picture: picture.rgb.nbytes)
+        self._cache: LRUCache = LRUCache(CACHE_BYTES, getsizeof=lambda picture: picture.rgb.nbytes)
         self.skipped: dict[str, str] = {}
-        """Names of pictures that could not be read, with the reason."""
-        if config.dir is None:
-            self.names = list(BUILTIN)
-            candidates = list(BUILTIN_HELD_OUT)
-            self._load = io.builtin
-        else:
-            found = _files(Path(os.path.expanduser(config.dir)))
-            order = np.random.Generator(np.random.PCG64(seed)).permutation(len(found))
-            candidates = self.names = [found[place] for place in order]
-            self._load = lambda name: io.load_picture(name, key="data.dir")
-        self.held_out = self._first(candidates, config.held_out)
+        """Maps the names of images that cannot be read to the reason."""
+        self.names, candidates = list(BUILTIN), list(BUILTIN_HELD_OUT)
         if config.dir is not None:
-            taken = {picture.source for picture in self.held_out}
-            self.names = [name for name in self.names if name not in taken]
-        if not self.names or self._next(0) is None:
+            folder = os.path.expanduser(config.dir)
+            if not os.path.isdir(folder):
+                raise InputError(f"data.dir={folder}: is not a folder")
+            paths = Path(folder).rglob("*")
+            files = sorted(str(path) for path in paths if path.suffix.lower() in SUFFIXES)
+            if not files:
+                raise InputError(f"data.dir={folder}: holds no picture ({', '.join(SUFFIXES)})")
+            order = np.random.Generator(np.random.PCG64(seed)).permutation(len(files))
+            self.names = candidates = [files[number] for number in order]
+        readable = filter(None, map(self._read, candidates))
+        self.held_out = list(islice(readable, config.held_out))
+        if len(self.held_out) < config.held_out:
             raise InputError(
-                f"data.dir={config.dir}: no picture is left to train on; {len(self.held_out)} held"
-                f" out, {len(self.skipped)} cannot be read"
+                f"data.held_out={config.held_out}: there are {len(self.held_out)} pictures for it,"
+                f" {len(self.skipped)} cannot be read"
             )
+        held_out = {picture.source for picture in self.held_out}
+        self.names = [name for name in self.names if name not in held_out]
+        self._next(0)
 
-    def _first(self, names: list[str], count: int) -> list[Picture]:
-        found: list[Picture] = []
-        for name in names:
-            picture = self._read(name)
-            if picture is not None:
-                found.append(picture)
-            if len(found) == count:
-                return found
-        raise InputError(
-            f"data.held_out={count}: there are {len(found)} pictures for it,"
-            f" {len(self.skipped)} cannot be read"
+    @cachedmethod(lambda self: self._cache)
+    def _load(self, name: str) -> Picture:
+        return (
+            io.builtin(name) if self._config.dir is None else io.load_picture(name, key="data.dir")
         )
 
     def _read(self, name: str) -> Picture | None:
         if name in self.skipped:
             return None
-        if name not in self._kept:
-            try:
-                picture = self._load(name)
-            except InputError as error:
-                self.skipped[name] = str(error)
-                log.warning("skipped: %s", error)
-                return None
-            if picture.rgb.nbytes > KEPT_BYTES:
-                return picture
-            self._kept[name] = picture
-        return self._kept[name]
+        try:
+            return self._load(name)
+        except InputError as error:
+            self.skipped[name] = str(error)
+            log.warning("skipped: %s", error)
+            return None
 
-    def _next(self, position: int) -> Picture | None:
-        """The picture at a position of the endless sequence of epochs, or the next good one."""
-        epoch, place = divmod(position, len(self.names))
+    def _next(self, position: int) -> Picture:
+        """The image at a position of the endless sequence of epochs, or the next readable one."""
+        epoch, start = divmod(position, max(1, len(self.names)))
         order = _order(len(self.names), self._seed, epoch)
-        for other in (*order[place:], *order[:place]):
-            picture = self._read(self.names[other])
-            if picture is not None:
+        for number in (*order[start:], *order[:start]):
+            if (picture := self._read(self.names[number])) is not None:
                 return picture
-        return None
+        raise InputError(
+            f"data.dir={self._config.dir}: no picture is left to train on;"
+            f" {len(self.held_out)} held out, {len(self.skipped)} cannot be read"
+        )
 
     def crops(self, step: int, count: int) -> list[np.ndarray]:
-        """The crops of a step, each ``rgb01`` (size, size, 3): the same for the same step.
-
-        Nothing random is kept from one step to the next, so a training that goes on at a step
-        sees what it would have seen.
-        """
-        found = []
+        """The crops of a step, ``rgb01`` (size, size, 3); they depend on seed and step alone."""
+        crops = []
         for number in range(count):
             rng = np.random.Generator(np.random.PCG64([self._seed, step, number]))
             picture = self._next(step * count + number)
-            if picture is None:
-                raise InputError(f"data.dir={self._config.dir}: no picture can be read any more")
-            found.append(CROPS[self._config.crop](picture.rgb, self._config.size, rng))
-        return found
+            crops.append(CROPS[self._config.crop](picture.rgb, self._config.size, rng))
+        return crops
 
     def validation(self) -> list[np.ndarray]:
-        """The middle of each held-out picture, ``rgb01`` (size, size, 3)."""
+        """The central square of each held-out image, ``rgb01`` (size, size, 3)."""
         return [center(picture.rgb, self._config.size) for picture in self.held_out]
-
-
-def _files(folder: Path) -> list[str]:
-    if not os.path.isdir(folder):
-        raise InputError(f"data.dir={folder}: is not a folder")
-    found = sorted(str(path) for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
-    if not found:
-        raise InputError(f"data.dir={folder}: holds no picture ({', '.join(SUFFIXES)})")
-    return found
 
 
 @lru_cache(maxsize=4)
@@ -139,7 +111,7 @@ def _order(count: int, seed: int, epoch: int) -> np.ndarray:
 
 
 def center(rgb01: np.ndarray, size: int, rng: np.random.Generator | None = None) -> np.ndarray:
-    """The largest square in the middle, at ``size`` x ``size``."""
+    """The largest central square, resized to ``size`` x ``size``."""
     height, width = rgb01.shape[:2]
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
@@ -147,9 +119,9 @@ def center(rgb01: np.ndarray, size: int, rng: np.random.Generator | None = None)
 
 
 def random(rgb01: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
-    """A square of any place and scale, mirrored half of the time, at ``size`` x ``size``.
+    """A square at a random place, mirrored half of the time, resized to ``size`` x ``size``.
 
-    Sides are drawn evenly on a logarithmic scale, from ``size`` to the shorter side.
+    The logarithm of its side is uniform between those of ``size`` and of the shorter side.
     """
     height, width = rgb01.shape[:2]
     shorter = min(height, width)

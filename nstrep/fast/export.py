@@ -1,11 +1,12 @@
 """``python -m nstrep.fast.export model=RUN out=net.onnx size=512x384``: a network as ONNX.
 
-Needs the extra ``onnx``. The graph is for pictures of one size: RGB, 0 to 255, (1, 3, height,
-width) in and out.
+Needs the extra ``onnx``. The graph is for images of one size: RGB, 0 to 255, (1, 3, height, width)
+in and out.
 """
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -16,19 +17,27 @@ from nstrep.base.command_line import plain_errors
 from nstrep.base.errors import InputError
 from nstrep.base.files import atomic_write
 from nstrep.fast import graph, layouts
+from nstrep.fast.command import parse
+from nstrep.fast.config import ExportConfig
 from nstrep.fast.network import Transformer
-from nstrep.fast.stylize import model_file
-
-KEYS = ("model", "out", "size")
 
 
-def export(model: Path, target: Path, height: int, width: int) -> Path:
-    """Write a trained network as ONNX.
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line."""
+    with plain_errors():
+        config = parse(sys.argv[1:] if arguments is None else arguments, ExportConfig, __doc__)
+        size = re.fullmatch(r"(\d+)x(\d+)", config.size)
+        if size is None:
+            raise InputError(f"size={config.size}: must be WIDTHxHEIGHT in pixels")
+        width, height = map(int, size.groups())
+        print(export(config.model, Path(config.out), height, width))
 
-    Raises:
-        InputError: no network, a size that it does not take, or no onnx.
-        ResultsError: the file cannot be written.
 
+def export(model: str | Path, target: Path, height: int, width: int) -> Path:
+    """Write a trained network as ONNX, for images of one size.
+
+    Raises InputError if the network cannot be used or does not take the size, or onnx is missing;
+    ResultsError if the file cannot be written.
     """
     try:
         import onnx
@@ -43,32 +52,14 @@ def export(model: Path, target: Path, height: int, width: int) -> Path:
     arrays = {name: mx.nd.array(array) for name, array in known.items()}
     with atomic_write(target) as temporary:
         exporter.export_model(symbol, arrays, [(1, 3, height, width)], [np.float32], str(temporary))
-        model = onnx.load(temporary)
+        exported = onnx.load(temporary)
         # The exporter declares the weights as inputs too, and runtimes warn about each of them.
-        weights = {array.name for array in model.graph.initializer}
-        inputs = [given for given in model.graph.input if given.name not in weights]
-        del model.graph.input[:]
-        model.graph.input.extend(inputs)
-        onnx.save(model, temporary)
+        weights = {array.name for array in exported.graph.initializer}
+        inputs = [given for given in exported.graph.input if given.name not in weights]
+        del exported.graph.input[:]
+        exported.graph.input.extend(inputs)
+        onnx.save(exported, temporary)
     return target
-
-
-def main() -> None:
-    """Run the command line."""
-    if not sys.argv[1:] or {"-h", "--help"} & set(sys.argv[1:]):
-        print(__doc__)
-        return
-    given = dict(argument.partition("=")[::2] for argument in sys.argv[1:])
-    with plain_errors():
-        for key in (*given, *KEYS):
-            if key not in KEYS:
-                raise InputError(f"{key}: there is no such key (one of {', '.join(KEYS)})")
-            if not given.get(key):
-                raise InputError(f"{key}: no value is given")
-        width, _, height = given["size"].partition("x")
-        if not (width.isdigit() and height.isdigit()):
-            raise InputError(f"size={given['size']}: must be WIDTHxHEIGHT in pixels")
-        print(export(model_file(given["model"]), Path(given["out"]), int(height), int(width)))
 
 
 if __name__ == "__main__":

@@ -1,12 +1,13 @@
-"""Parameters of transform networks in files: this project's, and those that others publish.
+"""Parameters of transform networks in files: this project's ``.npz`` and the layouts of others.
 
-Read without running anything in them: ``.npz``, PyTorch's ``.pth``, MXNet's ``.params``.
+``.npz``, PyTorch's ``.pth`` and MXNet's ``.params`` are read without running anything in them.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,66 +22,77 @@ from nstrep.base.untrusted import read_json
 from nstrep.fast.architectures import NETS, TransformNet, choose
 from nstrep.networks.weights.containers import open_arrays
 
-Axes = tuple[int, int, int, int]
+PARAMETERS = "net.npz"  # the trained network in a run directory
+NET = "net"  # array in this project's files: name, border and padding of the network, as JSON
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Where a file keeps a network's parameters."""
+    """Where a file keeps the parameters of a network."""
 
-    title: str
-    net: str
-    names: Mapping[str, str]
-    """This project's name of a parameter to the file's."""
-    kernel_axes: Axes = (0, 1, 2, 3)
-    """Which axes of the file's kernels are this project's; see :attr:`TransformNet.shapes`."""
+    net: TransformNet
+    names: Mapping[str, str]  # of each parameter to the name in the file
+    kernel_axes: tuple[int, int, int, int] = (0, 1, 2, 3)
+    """The axes of the file's kernels in the order of :attr:`TransformNet.shapes`."""
+
+    def wrong_shape(self, stored: Mapping[str, Stored]) -> str | None:
+        """The name in a file of the first parameter whose shape is not that of the network."""
+        for name, expected in self.net.shapes.items():
+            shape = tuple(stored[self.names[name]].shape)
+            if len(shape) == 4:
+                shape = tuple(shape[axis] for axis in self.kernel_axes)
+            if shape != expected:
+                return self.names[name]
+        return None
+
+    def read(self, stored: Mapping[str, Stored], name: str) -> np.ndarray:
+        """A parameter, float32. Raises FormatError unless the file has finite floats."""
+        array = stored[self.names[name]]
+        if not re.fullmatch(r"float(16|32|64)", array.dtype):
+            raise FormatError(f"has {self.names[name]!r} as {array.dtype}, expected floats")
+        values = array.read()
+        if not np.isfinite(values).all():
+            raise FormatError(f"has NaN or infinity in {self.names[name]!r}")
+        if values.ndim == 4:
+            values = values.transpose(self.kernel_axes)
+        return np.ascontiguousarray(values, np.float32)
 
 
-def _torch(net: TransformNet) -> Layout:
+def _pytorch_examples() -> Layout:
     """State dicts of pytorch/examples: conv1.conv2d.weight, in1.weight, res1.in2.bias, ..."""
+    net, names = NETS["pytorch_examples"], {}
     parts = {"weight": "conv2d.weight", "bias": "conv2d.bias", "gamma": "weight", "beta": "bias"}
     norms = {"conv1": "in1", "conv2": "in2", "conv3": "in3", "up1": "in4", "up2": "in5"}
-    modules = {"up1": "deconv1", "up2": "deconv2", "conv4": "deconv3"}
-    names = {}
+    convs = {"up1": "deconv1", "up2": "deconv2", "conv4": "deconv3"}
     for name in net.shapes:
         layer, part = name.rsplit("_", 1)
-        block = re.fullmatch(r"(res\d+)_(\d)", layer)
-        normed = part in ("gamma", "beta")
-        if block:
-            module = f"{block[1]}.{'in' if normed else 'conv'}{block[2]}"
+        is_norm = part in ("gamma", "beta")
+        if block := re.fullmatch(r"(res\d+)_(\d)", layer):
+            module = f"{block[1]}.{'in' if is_norm else 'conv'}{block[2]}"
         else:
-            module = norms[layer] if normed else modules.get(layer, layer)
+            module = norms[layer] if is_norm else convs.get(layer, layer)
         names[name] = f"{module}.{parts[part]}"
-    return Layout("pytorch/examples", net.name, names)
+    return Layout(net, names)
 
 
-def _variables(net: TransformNet) -> Layout:
-    """TensorFlow's numbered variables: Variable, Variable_1, ... in the order of creation.
+def _lengstrom() -> Layout:
+    """TensorFlow variables of lengstrom/fast-style-transfer, in the order of their creation.
 
-    Each layer of lengstrom/fast-style-transfer makes its weight, the shift and the scale.
+    Kernels are (height, width, in, out), those of transposed convolutions (height, width, out, in);
+    the same order of axes reads both, because :attr:`TransformNet.shapes` swaps the ends too.
     """
-    parts = ("weight", "beta", "gamma")
-    made = [f"{conv.name}_{part}" for conv, _ in net.convs for part in parts]
-    names = {
-        name: f"Variable_{number}" if number else "Variable" for number, name in enumerate(made)
-    }
-    # (height, width, in, out); a transposed convolution's (height, width, out, in) is read alike,
-    # because this project's has its ends the other way round too.
-    return Layout("lengstrom/fast-style-transfer", net.name, names, kernel_axes=(3, 2, 0, 1))
+    net, names = NETS["lengstrom"], {}
+    for conv, _ in net.convs:
+        for part in ("weight", "beta", "gamma"):
+            names[f"{conv.name}_{part}"] = f"Variable_{len(names)}" if names else "Variable"
+    return Layout(net, names, kernel_axes=(3, 2, 0, 1))
 
 
 LAYOUTS = (
-    *(Layout("nstrep", net.name, {name: name for name in net.shapes}) for net in NETS.values()),
-    _torch(NETS["pytorch_examples"]),
-    _variables(NETS["lengstrom"]),
+    *(Layout(net, {name: name for name in net.shapes}) for net in NETS.values()),
+    _pytorch_examples(),
+    _lengstrom(),
 )
-
-
-NET = "net"
-"""Array of a file of this project: the architecture, as JSON; arrays alone do not tell borders."""
-
-MOST_ABOUT = 1_000
-"""Bytes of it."""
 
 
 def save(path: Path, net: TransformNet, parameters: Mapping[str, np.ndarray]) -> None:
@@ -89,36 +101,35 @@ def save(path: Path, net: TransformNet, parameters: Mapping[str, np.ndarray]) ->
     save_npz(path, **parameters, **{NET: np.frombuffer(json.dumps(about).encode(), np.uint8)})
 
 
-def load(path: str | Path, *, key: str = "model") -> tuple[TransformNet, dict[str, np.ndarray]]:
-    """Read a transform network; which one is told from the names and shapes in the file.
+def load(path: str | Path) -> tuple[TransformNet, dict[str, np.ndarray]]:
+    """Read a transform network from a training's run directory or a file.
 
-    Args:
-        path: ``.npz``, ``.pth`` or ``.params``. Arrays that no parameter has, such as the running
-            statistics of old PyTorch files, are ignored.
-        key: the setting that an error message names.
-
-    Raises:
-        InputError: the file cannot be read, or holds none of the networks of the table.
-
+    The names and shapes of the arrays tell which network it is; others, such as the running
+    statistics in old PyTorch files, are ignored. Raises InputError if there is none of the table.
     """
+    file = Path(os.path.expanduser(path))
     try:
-        with open_arrays(Path(path)) as stored:
-            net = _named(stored)
-            layout = _recognise(stored, net)
-            net = net or NETS[layout.net]
-            return net, {name: _read(stored, layout, name) for name in net.shapes}
+        if os.path.isdir(file):
+            file = file / PARAMETERS
+            if not os.path.isfile(file):
+                raise FormatError(f"holds no {PARAMETERS}: no run that has finished")
+        with open_arrays(file) as stored:
+            described = _described_net(stored)
+            layout = _recognise(stored, described)
+            net = described or layout.net
+            return net, {name: layout.read(stored, name) for name in net.shapes}
     except FormatError as error:
-        raise InputError(f"{key}={shown(path)}: {error}") from error
+        raise InputError(f"model={shown(path)}: {error}") from error
     except OSError as error:
-        raise InputError(f"{key}={shown(path)}: cannot be read ({reason(error)})") from error
+        raise InputError(f"model={shown(path)}: cannot be read ({reason(error)})") from error
 
 
-def _named(stored: Mapping[str, Stored]) -> TransformNet | None:
-    """The network that a file says it is; None if it does not say."""
+def _described_net(stored: Mapping[str, Stored]) -> TransformNet | None:
+    """The network that the file names; None if it names none."""
     if NET not in stored:
         return None
     try:
-        if math.prod(stored[NET].shape) > MOST_ABOUT:
+        if math.prod(stored[NET].shape) > 1_000:
             raise ValueError("too long")
         return choose(**read_json(stored[NET].read().tobytes().decode()))
     except (InputError, KeyError, TypeError, ValueError) as error:
@@ -126,42 +137,19 @@ def _named(stored: Mapping[str, Stored]) -> TransformNet | None:
 
 
 def _recognise(stored: Mapping[str, Stored], net: TransformNet | None) -> Layout:
-    named = [
-        layout
-        for layout in LAYOUTS
-        if set(layout.names.values()) <= set(stored) and (net is None or layout.net == net.name)
-    ]
-    # The one with the most parameters first: others may be a part of it, without its norms, say.
-    named.sort(key=lambda layout: -len(layout.names))
-    for layout in named:
-        shapes = NETS[layout.net].shapes
-        if all(_shape(stored, layout, name) == shape for name, shape in shapes.items()):
-            return layout
-    if named:
-        shapes = NETS[named[0].net].shapes
-        wrong = next(name for name in shapes if _shape(stored, named[0], name) != shapes[name])
+    """The layout of a file, of the given network if there is one."""
+    layouts = [each for each in LAYOUTS if net is None or net.name == each.net.name]
+    complete = [each for each in layouts if set(each.names.values()) <= set(stored)]
+    # Most names first: those of a network without normalisation are a part of another's.
+    complete.sort(key=lambda layout: -len(layout.names))
+    wrong = [layout.wrong_shape(stored) for layout in complete]
+    if None in wrong:
+        return complete[wrong.index(None)]
+    nets = ", ".join(NETS)
+    if wrong:
         raise FormatError(
-            f"has {named[0].names[wrong]!r} with shape {stored[named[0].names[wrong]].shape},"
-            f" which no network of nstrep.fast has ({', '.join(NETS)})"
+            f"has {wrong[0]!r} with shape {stored[wrong[0]].shape},"
+            f" which no network of nstrep.fast has ({nets})"
         )
-    raise FormatError(
-        f"holds none of the transform networks {', '.join(NETS)}; its arrays begin with"
-        f" {', '.join(map(repr, list(stored)[:3]))}"
-    )
-
-
-def _shape(stored: Mapping[str, Stored], layout: Layout, name: str) -> tuple[int, ...]:
-    shape = stored[layout.names[name]].shape
-    return tuple(shape[axis] for axis in layout.kernel_axes) if len(shape) == 4 else tuple(shape)
-
-
-def _read(stored: Mapping[str, Stored], layout: Layout, name: str) -> np.ndarray:
-    found = stored[layout.names[name]]
-    if not re.fullmatch(r"float(16|32|64)", found.dtype):
-        raise FormatError(f"has {layout.names[name]!r} as {found.dtype}, expected floats")
-    array = found.read()
-    if array.ndim == 4:
-        array = array.transpose(layout.kernel_axes)
-    if not np.isfinite(array).all():
-        raise FormatError(f"has NaN or infinity in {layout.names[name]!r}")
-    return np.ascontiguousarray(array, np.float32)
+    first = ", ".join(map(repr, list(stored)[:3]))
+    raise FormatError(f"holds none of the transform networks {nets}; its arrays begin with {first}")

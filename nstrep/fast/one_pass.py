@@ -1,6 +1,7 @@
-"""One pass of a trained network in the place of an optimisation: the same photo and losses.
+"""One pass of a trained network in place of an optimisation, with the same image and losses.
 
-Its run directory reads as an experiment's: final.png, metrics.json, and a curve.csv of one row.
+Its run directory reads as that of an experiment: final.png, metrics.json, and a curve.csv of one
+row.
 """
 
 from __future__ import annotations
@@ -27,16 +28,12 @@ from nstrep.optim.minimize import Step
 
 log = logging.getLogger(__name__)
 
-REPEATS = 5
-"""Passes that are timed, after one that binds the graph; their median counts."""
+REPEATS = 5  # timed passes after one that binds the graph; their median is reported
 
 
 def aligned(config: ExperimentConfig, trained: TrainConfig) -> ExperimentConfig:
-    """The experiment that minimises what a network is trained to minimise.
-
-    The painting has the long side that it has in the training, whatever the photo's.
-    """
-    seen = replace(
+    """The experiment with the losses, and the size of the style image, of a training."""
+    preprocess = replace(
         config.preprocess,
         pixel_scale=255.0, padding=trained.preprocess.padding, style_shape="keep",
         resize="lanczos", rounding="nearest",
@@ -44,7 +41,7 @@ def aligned(config: ExperimentConfig, trained: TrainConfig) -> ExperimentConfig:
     return replace(
         config,
         **{item.name: getattr(trained, item.name) for item in fields(ObjectiveConfig)},
-        preprocess=seen,
+        preprocess=preprocess,
         style_scale=trained.style_size / config.max_long_edge,
     )
 
@@ -52,79 +49,65 @@ def aligned(config: ExperimentConfig, trained: TrainConfig) -> ExperimentConfig:
 def run_once(
     config: ExperimentConfig, trained: TrainConfig, directory: Path, network: Path
 ) -> dict[str, Any]:
-    """Train a network unless that is done, and stylise a photo unless that is: the same call
-    continues.
+    """Train a network unless that is done, and stylise an image unless that is done.
 
     Args:
-        config: photo, size and losses; see :func:`aligned`.
+        config: content image, size and losses; see :func:`aligned`.
         trained: the training.
-        directory: of the pass.
-        network: of the training; several passes may share it.
+        directory: run directory of the pass.
+        network: run directory of the training; several passes may share it.
 
     Returns:
-        What metrics.json holds; ``seconds`` are those of a pass.
-
-    Raises:
-        NstrepError: as :func:`nstrep.fast.training.run_once` and
-            :func:`nstrep.experiment.run.run_once`.
+        The content of metrics.json; ``seconds`` is the time of one pass.
 
     """
     with run_directory.locked(directory), run_directory.failures_kept(directory):
-        made = training.run_once(trained, network)
+        training_metrics = training.run(trained, network, replace=True)
         inputs = load_inputs(config)
-        identity = digest([identity_of(config, inputs.provenance), made["identity"], made["steps"]])
+        trained_as = [training_metrics[key] for key in ("identity", "steps")]
+        identity = digest([identity_of(config, inputs.provenance), *trained_as])
         metrics = resume.earlier_metrics(directory, identity)
-        if metrics is None:
-            run_directory.clear(directory)
-            try:
-                about = {"identity": identity, "training": {"directory": network.name, **made}}
-                metrics = _run(config, inputs, directory, network, about)
-            except OSError as error:
-                raise ResultsError(f"{directory}: cannot be written ({reason(error)})") from None
-        return metrics
+        if metrics is not None:
+            return metrics
+        run_directory.clear(directory)
+        about = {
+            "status": "finished",
+            "stop_reason": "one pass",
+            "identity": identity,
+            "training": {"directory": network.name, **training_metrics},
+            **inputs.provenance,
+        }
+        try:
+            return _run(config, inputs, directory, Transformer(*layouts.load(network)), about)
+        except OSError as error:
+            raise ResultsError(f"{directory}: cannot be written ({reason(error)})") from None
 
 
 def _run(
-    config: ExperimentConfig,
-    inputs: Inputs,
-    directory: Path,
-    network: Path,
+    config: ExperimentConfig, inputs: Inputs, directory: Path, transformer: Transformer,
     about: dict[str, Any],
-) -> dict[str, Any]:
+) -> dict[str, Any]:  # fmt: skip
     run_directory.claim(directory, config)
-    transformer = Transformer(*layouts.load(network / training.PARAMETERS))
-    picture, seconds = timed(transformer, inputs.content_rgb01)
-    scale = config.preprocess.pixel_scale
-    image = image_inputs.to_vgg_input(picture, scale)
+    times = []
+    for _ in range(1 + REPEATS):
+        start = time.perf_counter()
+        result = transformer(inputs.content_rgb01)
+        times.append(time.perf_counter() - start)
+    result, seconds = result.clip(0, 1), float(np.median(times[1:]))
+    image = image_inputs.to_vgg_input(result, config.preprocess.pixel_scale)
     losses = run.objective(config, inputs)(image).losses
     curve = recorders.Curve(directory / run_directory.CURVE)
     curve(Step(epoch=0, losses=losses, evaluations=1, seconds=seconds, image=image))
     curve.close()
-    io.save_png(directory / run_directory.FINAL, picture)
-    metrics = run_directory.write_metrics(
-        directory,
-        {
-            "status": "finished",
-            "stop_reason": "one pass",
-            **about,
-            **inputs.provenance,
-            "width": picture.shape[1],
-            "height": picture.shape[0],
-            "seconds": seconds,
-            "losses": losses,
-            **results.compare(picture, inputs.content_rgb01),
-        },
-    )
+    io.save_png(directory / run_directory.FINAL, result)
+    metrics = {
+        **about,
+        "width": result.shape[1],
+        "height": result.shape[0],
+        "seconds": seconds,
+        "losses": losses,
+        **results.compare(result, inputs.content_rgb01),
+    }
+    metrics = run_directory.write_metrics(directory, metrics)
     log.info("one pass in %.3f s, total loss %.4g: %s", seconds, losses["total"], directory)
     return metrics
-
-
-def timed(transformer: Transformer, photo: np.ndarray) -> tuple[np.ndarray, float]:
-    """The result of a pass, ``rgb01``, clipped as it is saved, and the seconds that it takes."""
-    found = transformer(photo)
-    seconds = []
-    for _ in range(REPEATS):
-        began = time.perf_counter()
-        found = transformer(photo)
-        seconds.append(time.perf_counter() - began)
-    return found.clip(0, 1), float(np.median(seconds))

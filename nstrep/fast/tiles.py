@@ -1,12 +1,11 @@
-"""A transform network over pictures of any size, layer by layer and tile by tile.
+"""A transform network over images of any size, layer by layer and tile by tile.
 
-Instance norm needs the statistics of the whole picture, so a picture cannot be cut up before the
-network. It is cut up in front of every convolution instead: each tile takes the pixels around it
-that its kernel reaches (its halo), the convolution's output goes to a scratch file, and the mean
-and variance of every channel are gathered on the way; the norm is applied when the next
-convolution reads. So the result is that of the whole picture, up to rounding, and no seam can
-show, while memory holds a few tiles. The scratch files (in TMPDIR) take about 200 bytes a pixel of
-the picture at 32 channels.
+Instance normalisation needs the statistics of the whole image, so the image cannot be cut into
+tiles before the network. It is cut before every convolution instead: a tile reads the pixels that
+its kernels need, the output goes to a scratch file, and the mean and variance of every channel are
+accumulated; the normalisation is applied when the next convolution reads. The result is that of the
+whole image up to rounding, without seams, and memory holds a few tiles. The scratch files (in
+TMPDIR) take about 200 bytes per pixel of the image at 32 channels.
 """
 
 from __future__ import annotations
@@ -14,241 +13,178 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import mxnet as mx
 import numpy as np
 
 from nstrep.fast import graph
-from nstrep.fast.architectures import Conv, Residual, TransformNet
+from nstrep.fast.architectures import Conv, Residual
 from nstrep.fast.graph import Size
 from nstrep.fast.network import Transformer, to_pixels, to_rgb01
 
-Read = Callable[[np.ndarray, np.ndarray], np.ndarray]
-"""Rows and columns of a layer's input to their values (1, C, rows, columns)."""
+ACTIVATIONS = {"relu": lambda x: np.maximum(x, 0), "tanh": np.tanh, None: lambda x: x}
 
 
 @dataclass(frozen=True)
-class Plane:
-    """What a layer makes: its size, and a reader."""
+class Features:
+    """The output of a layer. ``read`` maps indices of rows and columns to a copy of the values."""
 
     size: Size
-    read: Read
-
-
-class Scratch:
-    """Arrays on the disk, gone at the end."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder, self._made = folder, 0
-
-    def array(self, channels: int, size: Size) -> np.memmap:
-        """A float32 array (channels, height, width), in a file that is removed at once.
-
-        The system keeps the file for as long as the array lives.
-        """
-        self._made += 1
-        path = self._folder / str(self._made)
-        made = np.memmap(path, np.float32, "w+", shape=(channels, *size))
-        path.unlink()
-        return made
+    read: Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 def stylize(
     transformer: Transformer,
     rgb01: np.ndarray,
     tile: int,
-    tell: Callable[[float], None] = lambda share: None,
+    progress: Callable[[float], None] = lambda share: None,
 ) -> np.ndarray:
     """As :meth:`Transformer.__call__`, in tiles.
 
-    Args:
-        transformer: the network.
-        rgb01: the picture, (H, W, 3).
-        tile: side of a layer's output that is computed at once, in its own pixels.
-        tell: called with the share of the layers that are done.
-
-    Returns:
-        (H, W, 3), ``rgb01``, not clipped.
-
+    ``tile`` is the side of the part of a layer's output that is computed at once, in pixels of the
+    layer. ``progress`` is called with the share of the layers that are done, 0 to 1.
     """
     net = transformer.net
-    height, width = rgb01.shape[:2]
-    transformer.check_size(height, width, "picture")
-    mean, shift = graph.constants(net).values()
-    pixels = to_pixels(rgb01) - mean
-    border = ((0, 0), (0, 0), *(((net.border, net.border),) * 2))
-    pixels = np.pad(pixels, border, mode="reflect") if net.border else pixels
-    count = sum(1 for _ in net.convs)
-    with tempfile.TemporaryDirectory(prefix="nstrep-") as folder:
-        run = _Run(transformer, tile, Scratch(Path(folder)), count, tell)
-        plane = Plane(pixels.shape[2:], lambda rows, columns: pixels[:, :, rows][..., columns])
-        for layer in net.layers:
-            plane = run.residual(plane, layer) if isinstance(layer, Residual) else (
-                run.conv(plane, layer)
-            )  # fmt: skip
-        start = net.border - sum(net.shaved) // 2
-        result = np.empty((1, 3, height, width), np.float32)
-        for top, bottom, left, right in squares((height, width), tile):
-            rows, columns = np.arange(top, bottom) + start, np.arange(left, right) + start
-            result[:, :, top:bottom, left:right] = plane.read(rows, columns) * net.scale + shift
+    size = rgb01.shape[:2]
+    transformer.check_size(*size, "picture")
+    mean, shift = (array[0] for array in graph.constants(net).values())
+    image = to_pixels(rgb01)[0] - mean
+    if net.border:
+        image = np.pad(image, ((0, 0), *[(net.border,) * 2] * 2), mode="reflect")
+    tiled = _TiledNetwork(transformer, tile)
+    x = Features(image.shape[1:], lambda rows, columns: image[:, rows][:, :, columns])
+    for number, layer in enumerate(net.layers, start=1):
+        x = tiled.residual(x, layer) if isinstance(layer, Residual) else tiled.conv(x, layer)
+        progress(number / len(net.layers))
+    result = np.empty((1, 3, *size), np.float32)
+    for rows, columns in squares(size, tile):
+        part = _read(x, rows, columns, net.border - net.consumed_border)
+        result[0, :, rows, columns] = part * net.scale + shift
     return to_rgb01(result)
 
 
-def squares(size: Size, tile: int) -> Iterator[tuple[int, int, int, int]]:
-    """Top, bottom, left and right of each tile of a size."""
-    for top in range(0, size[0], tile):
-        for left in range(0, size[1], tile):
-            yield top, min(top + tile, size[0]), left, min(left + tile, size[1])
+def squares(size: Size, tile: int) -> Iterator[tuple[slice, slice]]:
+    """Rows and columns of each tile."""
+    height, width = size
+    for top in range(0, height, tile):
+        for left in range(0, width, tile):
+            yield slice(top, min(top + tile, height)), slice(left, min(left + tile, width))
 
 
+@dataclass
 class Statistics:
-    """Mean and variance of each channel from the tiles, in float64 (Chan, Golub, LeVeque 1983)."""
+    """Mean and variance of each channel over tiles, in float64 (Chan, Golub, LeVeque 1983)."""
 
-    def __init__(self, channels: int) -> None:
-        self.count = 0
-        self.mean = np.zeros(channels)
-        self._squares = np.zeros(channels)
+    count: int = 0
+    mean: np.ndarray | float = 0.0
+    variance: np.ndarray | float = 0.0
 
     def add(self, values: np.ndarray) -> None:
-        """Take in a tile (C, rows, columns)."""
+        """Add a tile, (C, rows, columns)."""
         flat = values.reshape(len(values), -1).astype(np.float64)
         count, mean = flat.shape[1], flat.mean(1)
-        moved = mean - self.mean
-        whole = self.count + count
-        self._squares += ((flat - mean[:, None]) ** 2).sum(1)
-        self._squares += moved**2 * self.count * count / whole
-        self.mean += moved * count / whole
-        self.count = whole
-
-    @property
-    def variance(self) -> np.ndarray:
-        """Of each channel, over all positions."""
-        return self._squares / self.count
+        total, difference = self.count + count, mean - self.mean
+        squares = self.variance * self.count + ((flat - mean[:, None]) ** 2).sum(1)
+        squares += difference**2 * self.count * count / total
+        self.mean = self.mean + difference * count / total
+        self.count, self.variance = total, squares / total
 
 
-class _Run:
-    def __init__(
-        self,
-        transformer: Transformer,
-        tile: int,
-        scratch: Scratch,
-        count: int,
-        tell: Callable[[float], None],
-    ) -> None:
-        self.transformer, self.tile, self.scratch = transformer, tile, scratch
-        self.count, self.done, self.tell = count, 0, tell
+class _TiledNetwork:
+    """The layers of a network, computed tile by tile."""
 
-    @property
-    def net(self) -> TransformNet:
-        return self.transformer.net
+    def __init__(self, transformer: Transformer, tile: int) -> None:
+        self.net, self.tile, self.context = transformer.net, tile, transformer.context
+        self.parameters = transformer.parameters
 
-    def conv(self, plane: Plane, conv: Conv) -> Plane:
-        """A convolution over the whole plane; its norm and activation wait for the reader."""
-        padding = self.net.padding_of(conv)
-        size = graph.output_size(conv, padding, plane.size)
-        made = self.scratch.array(conv.channels, size)
-        statistics = Statistics(conv.channels)
-        apply = self._transposed if conv.transposed else self._direct
-        for top, bottom, left, right in squares(size, self.tile):
-            values = apply(plane, conv, padding, (top, bottom), (left, right))
+    def residual(self, x: Features, block: Residual) -> Features:
+        """A residual block; its sum is stored, so that later blocks do not compute it again."""
+        y = x
+        for conv in block.convs:
+            y = self.conv(y, conv)
+        output = scratch_array(block.convs[-1].channels, y.size)
+        for rows, columns in squares(y.size, self.tile):
+            before = _read(x, rows, columns, (x.size[0] - y.size[0]) // 2)
+            output[:, rows, columns] = _read(y, rows, columns) + before
+        return Features(y.size, lambda rows, columns: _read_block(output, rows, columns))
+
+    def conv(self, x: Features, conv: Conv) -> Features:
+        """A convolution; normalisation and activation are applied when its result is read."""
+        size = graph.output_size(conv, self.net.padding_of(conv), x.size)
+        output, statistics = scratch_array(conv.channels, size), Statistics()
+        for tile in squares(size, self.tile):
+            values = self._convolve(x, conv, tile)
             statistics.add(values)
-            made[:, top:bottom, left:right] = values
-        self.done += 1
-        self.tell(self.done / self.count)
-        return Plane(size, self._after(made, conv, statistics))
-
-    def _after(self, made: np.ndarray, conv: Conv, statistics: Statistics) -> Read:
+            output[(slice(None), *tile)] = values
         scale, shift = np.ones(conv.channels), np.zeros(conv.channels)
         if conv.norm:
             scale = 1 / np.sqrt(statistics.variance + self.net.eps)
             if self.net.affine:
-                scale = scale * self._parameter(f"{conv.name}_gamma")
-                shift = self._parameter(f"{conv.name}_beta").astype(np.float64)
+                scale = scale * self.parameters[f"{conv.name}_gamma"].asnumpy()
+                shift = self.parameters[f"{conv.name}_beta"].asnumpy()
             shift = shift - statistics.mean * scale
         scale, shift = (part.astype(np.float32)[:, None, None] for part in (scale, shift))
         activate = ACTIVATIONS[conv.activation]
+        return Features(
+            size, lambda rows, columns: activate(_read_block(output, rows, columns) * scale + shift)
+        )
 
-        def read(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-            return activate(_gather(made, rows, columns) * scale + shift)[None]
-
-        return read
-
-    def residual(self, plane: Plane, block: Residual) -> Plane:
-        """A residual block; its result is stored, so that reading it costs no more each time."""
-        inside = plane
-        for conv in block.convs:
-            inside = self.conv(inside, conv)
-        lost = (plane.size[0] - inside.size[0]) // 2
-        made = self.scratch.array(block.channels, inside.size)
-        for top, bottom, left, right in squares(inside.size, self.tile):
-            rows, columns = np.arange(top, bottom), np.arange(left, right)
-            total = inside.read(rows, columns) + plane.read(rows + lost, columns + lost)
-            made[:, top:bottom, left:right] = total[0]
-        return Plane(inside.size, lambda rows, columns: _gather(made, rows, columns)[None])
-
-    def _parameter(self, name: str) -> np.ndarray:
-        return self.transformer.parameters[name].asnumpy()
-
-    def _direct(
-        self, plane: Plane, conv: Conv, padding: str, rows: Size, columns: Size
-    ) -> np.ndarray:
-        wanted = []
-        for (begin, end), side in zip((rows, columns), plane.size):
-            before, _ = graph.pads(conv, padding, side * conv.upsample)
-            first = begin * conv.stride - before
-            wanted.append(np.arange(first, (end - 1) * conv.stride - before + conv.kernel))
-        x = self._around(plane, wanted, padding, conv.upsample)
-        return self._apply(mx.nd.Convolution, x, conv)
-
-    def _transposed(
-        self, plane: Plane, conv: Conv, padding: str, rows: Size, columns: Size
-    ) -> np.ndarray:
-        lead, wanted, cuts = graph.lead(conv, padding), [], []
-        for begin, end in (rows, columns):
-            # Output o of all that is made comes from the inputs i with 0 <= o - stride i < kernel.
-            first = -(-(begin + lead - conv.kernel + 1) // conv.stride)
-            last = (end - 1 + lead) // conv.stride
-            wanted.append(np.arange(first, last + 1))
-            start = begin + lead - conv.stride * first
-            cuts.append(slice(start, start + end - begin))
-        x = self._around(plane, wanted, "zero", 1)
-        return self._apply(mx.nd.Deconvolution, x, conv)[:, cuts[0], cuts[1]]
-
-    def _around(
-        self, plane: Plane, wanted: list[np.ndarray], padding: str, upsample: int
-    ) -> np.ndarray:
-        """The plane's values at rows and columns that may lie beyond its border."""
-        places, beyond = [], []
-        for places_wanted, side in zip(wanted, plane.size):
-            last = side * upsample - 1
-            inside = np.clip(places_wanted, 0, last)
-            if padding == "reflect":
-                inside = last - np.abs(last - np.abs(places_wanted))
-            places.append(inside // upsample)
-            beyond.append((places_wanted < 0) | (places_wanted > last))
-        x = plane.read(*places)
-        if padding != "reflect":
-            x[:, :, beyond[0]] = 0
-            x[:, :, :, beyond[1]] = 0
-        return x
-
-    def _apply(self, operator: Callable, x: np.ndarray, conv: Conv) -> np.ndarray:
-        parameters = self.transformer.parameters
-        bias = [parameters[f"{conv.name}_bias"]] if self.net.bias else []
-        found = operator(
-            mx.nd.array(x, ctx=self.transformer.context), parameters[f"{conv.name}_weight"], *bias,
-            kernel=(conv.kernel,) * 2, stride=(conv.stride,) * 2, num_filter=conv.channels,
-            no_bias=not bias,
+    def _convolve(self, x: Features, conv: Conv, tile: tuple[slice, slice]) -> np.ndarray:
+        """A tile of a convolution's output."""
+        padding, kernel, stride = self.net.padding_of(conv), conv.kernel, conv.stride
+        start = graph.transposed_start(conv, padding)
+        inputs, results = [], []
+        for part, side in zip(tile, x.size):
+            if conv.transposed:
+                # Output o, counted before cropping, needs inputs i with 0 <= o - stride i < kernel.
+                first = -(-(part.start + start - kernel + 1) // stride)
+                stop = (part.stop - 1 + start) // stride + 1
+                offset = start - stride * first
+            else:
+                before, _ = graph.pads(conv, padding, side * conv.upsample)
+                first = part.start * stride - before
+                stop = (part.stop - 1) * stride - before + kernel
+                offset = -part.start
+            inputs.append(np.arange(first, stop))
+            results.append(slice(part.start + offset, part.stop + offset))
+        values = _read_padded(x, inputs, "zero" if conv.transposed else padding, conv.upsample)
+        operator = mx.nd.Deconvolution if conv.transposed else mx.nd.Convolution
+        weights = ("weight", "bias") if self.net.bias else ("weight",)
+        result = operator(
+            mx.nd.array(values[None], ctx=self.context),
+            *(self.parameters[f"{conv.name}_{weight}"] for weight in weights),
+            kernel=(kernel, kernel), stride=(stride, stride), num_filter=conv.channels,
+            no_bias=not self.net.bias,
         )  # fmt: skip
-        return found.asnumpy()[0]
+        return result.asnumpy()[(0, slice(None), *results)]
 
 
-def _gather(array: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """(C, rows, columns) of (C, H, W): the block around them first, which is read at once."""
+def scratch_array(channels: int, size: Size) -> np.ndarray:
+    """A float32 array (channels, height, width) in a file that is removed with the array."""
+    with tempfile.TemporaryFile(prefix="nstrep-") as file:
+        return np.memmap(file, np.float32, "w+", shape=(channels, *size))
+
+
+def _read(x: Features, rows: slice, columns: slice, offset: int = 0) -> np.ndarray:
+    """Read a tile, moved by an offset in both directions."""
+    return x.read(*(np.arange(part.start, part.stop) + offset for part in (rows, columns)))
+
+
+def _read_padded(x: Features, indices: list[np.ndarray], padding: str, upsample: int) -> np.ndarray:
+    """Read rows and columns of the upsampled features; those outside are padding."""
+    sides = [side * upsample for side in x.size]
+    outside = [(index < 0) | (index >= side) for index, side in zip(indices, sides)]
+    if padding == "reflect":
+        indices = [side - 1 - np.abs(side - 1 - np.abs(i)) for i, side in zip(indices, sides)]
+    values = x.read(*(np.clip(i, 0, side - 1) // upsample for i, side in zip(indices, sides)))
+    if padding != "reflect":
+        values[:, outside[0]] = 0
+        values[:, :, outside[1]] = 0
+    return values
+
+
+def _read_block(array: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """``array[:, rows][:, :, columns]``, reading only the block around them from the disk."""
     top, left = rows.min(), columns.min()
     block = np.array(array[:, top : rows.max() + 1, left : columns.max() + 1])
     return block[:, rows - top][:, :, columns - left]
-
-
-ACTIVATIONS = {"relu": lambda x: np.maximum(x, 0), "tanh": np.tanh, None: lambda x: x}

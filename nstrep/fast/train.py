@@ -1,9 +1,4 @@
-"""``python -m nstrep.fast.train style=wave data.dir=PHOTOS``: train a network for a style.
-
-Without data.dir the pictures inside scikit-image serve. The results are in
-results/fast/runs/ under a name made of what was typed, so that the same command goes on after a
-kill.
-"""
+"""``python -m nstrep.fast.train style=wave data.dir=PHOTOS``: train a network for a style."""
 
 from __future__ import annotations
 
@@ -19,7 +14,7 @@ from nstrep.fast.config import TrainConfig, check
 
 
 def job(composed: DictConfig) -> float:
-    """Train what Hydra composed; the held-out total, for a sweeper that searches."""
+    """Run the training that Hydra composed; the total loss of the validation, for sweepers."""
     directory = Path(HydraConfig.get().runtime.output_dir)
     try:
         config = check(composed)

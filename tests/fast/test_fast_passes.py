@@ -15,6 +15,7 @@ from nstrep.config.checks import check
 from nstrep.fast import layouts, one_pass, training
 from nstrep.fast.config import check as check_training
 from nstrep.fast.network import Transformer, to_pixels
+from nstrep.fast.trainer import Trainer
 from nstrep.images import io
 
 PAINTING = Path(skimage.__file__).with_name("data") / "coffee.png"
@@ -50,7 +51,7 @@ def configured(hydra_ready, photo):
 def test_the_losses_are_those_of_the_training(typed, configured, photo, tmp_path):
     config, trained = configured(*typed, *TRAINING)
     metrics = one_pass.run_once(config, trained, tmp_path / "pass", tmp_path / "network")
-    state = training.Training(trained)
+    state = Trainer(trained)
     state.restore(tmp_path / "network" / training.CHECKPOINT)
     rgb01 = io.load_picture(photo).rgb
     result = state.transformer(rgb01).clip(0, 1)
@@ -77,6 +78,6 @@ def test_a_pass_and_its_training_are_made_once(configured, tmp_path, caplog):
     with caplog.at_level(logging.WARNING):
         changed = one_pass.run_once(config, other, directory, network)
     assert changed["losses"] != first["losses"]
-    assert "trained anew" in caplog.text
+    assert "starting again" in caplog.text
     net, parameters = layouts.load(network / "net.npz")
     assert np.isfinite(Transformer(net, parameters)(np.zeros((32, 32, 3)))).all()

@@ -15,7 +15,7 @@ from nstrep.fast import layouts, stylize, tiles
 from nstrep.fast.architectures import NETS
 from nstrep.fast.network import Transformer
 from nstrep.images import io
-from tests.test_fast_nets import drawn, narrow
+from tests.fast.test_fast_nets import drawn, narrow
 
 
 @pytest.mark.parametrize("tile", [16, 23, 200])
@@ -32,9 +32,9 @@ def test_tiles_leave_no_trace(name, tile, rng):
 
 def test_statistics_over_tiles_are_those_of_the_whole(rng):
     values = rng.normal(1000, 1, (3, 20, 30)).astype(np.float32)
-    statistics = tiles.Statistics(3)
-    for top, bottom, left, right in tiles.squares((20, 30), 7):
-        statistics.add(values[:, top:bottom, left:right])
+    statistics = tiles.Statistics()
+    for rows, columns in tiles.squares((20, 30), 7):
+        statistics.add(values[:, rows, columns])
     exact = values.astype(np.float64)
     np.testing.assert_allclose(statistics.mean, exact.mean((1, 2)), rtol=1e-12)
     np.testing.assert_allclose(statistics.variance, exact.var((1, 2)), rtol=1e-9)
@@ -142,7 +142,7 @@ def test_transparent_grey_and_odd_pictures(model, photos, rng, tmp_path):
 def test_tiles_where_the_whole_does_not_fit(model, photos, tmp_path, monkeypatch):
     config = stylize.configured([f"model={model}", f"image={photos}/a.jpg", f"out={tmp_path}/o"])
     assert stylize.tile_of(config, 30, 30) == 0
-    monkeypatch.setattr(process_memory, "available", lambda: 30 * 30 * stylize.BYTES)
+    monkeypatch.setattr(process_memory, "available", lambda: 30 * 30 * stylize.BYTES_PER_PIXEL)
     assert stylize.tile_of(config, 30, 30) == stylize.TILE
     config.tile = 0
     assert stylize.tile_of(config, 30, 30) == 0

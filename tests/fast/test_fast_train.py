@@ -23,6 +23,7 @@ from nstrep.fast import data, layouts, training
 from nstrep.fast.architectures import NETS
 from nstrep.fast.config import DataConfig, check
 from nstrep.fast.data import Photos
+from nstrep.fast.trainer import Trainer
 from nstrep.images import io
 
 PAINTING = Path(skimage.__file__).with_name("data") / "coffee.png"
@@ -97,7 +98,7 @@ def test_hzy46_divides_as_its_program_does(rng):
 def test_the_gradient_is_that_of_the_loss(composed):
     """Along the gradient itself, the loss changes as the gradient says."""
     config = composed(*TINY, "pooling=avg", "style_layers=[relu1_1,relu2_1,relu3_1]")
-    state = training.Training(config)
+    state = Trainer(config)
     for _ in range(3):  # away from the start, where the losses are steep and curved
         state.batch()
         state.update()
@@ -124,7 +125,7 @@ def test_the_gradient_is_that_of_the_loss(composed):
 
 def test_adam_is_that_of_kingma_and_ba(composed):
     config = composed(*TINY)
-    state = training.Training(config)
+    state = Trainer(config)
     at = {name: array.astype(np.float64) for name, array in state.transformer.arrays().items()}
     mean = {name: 0.0 for name in at}
     square = {name: 0.0 for name in at}
@@ -143,7 +144,7 @@ def test_adam_is_that_of_kingma_and_ba(composed):
 
 def test_an_objective_that_is_aimed_anew_is_a_new_objective(composed, rng):
     config = composed(*TINY)
-    state = training.Training(config)
+    state = Trainer(config)
     first, second = rng.random((2, 32, 32, 3)).astype(np.float32)
     pixels = (rng.random((1, 3, 32, 32)) * 255).astype(np.float32)
     fresh, _ = state.losses(second, pixels)
@@ -231,7 +232,7 @@ def test_a_training_that_is_killed_goes_on_to_the_same_network(composed, tmp_pat
     again = run(*typed, "hydra.run.dir=killed", cwd=tmp_path)
     _, said = again.communicate()
     assert again.returncode == 0, said
-    assert "going on at step" in said
+    assert "resuming at step" in said
     _, one = layouts.load(tmp_path / "whole" / "net.npz")
     _, other = layouts.load(tmp_path / "killed" / "net.npz")
     for name, array in one.items():
@@ -328,7 +329,7 @@ def test_a_checkpoint_of_anything_else_is_refused(composed, tmp_path):
     """Its state is data of other hands, and its arrays are measured before they are loaded."""
     import json
 
-    made = training.Training(composed(*TINY))
+    made = Trainer(composed(*TINY))
     made.save(tmp_path / "good.npz")
     arrays = dict(np.load(tmp_path / "good.npz"))
     state = json.loads(arrays["facts"].tobytes())

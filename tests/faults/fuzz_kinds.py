@@ -71,11 +71,12 @@ class Bench:
     @cached_property
     def training(self) -> Any:
         """The training that reads the checkpoints."""
-        from nstrep.fast import config, training
+        from nstrep.fast import config
+        from nstrep.fast.trainer import Trainer
 
         with seeds.configurations() as compose:
             composed = compose("fast", list(seeds.training_overrides(self.folder)))
-            return training.Training(config.check(composed))
+            return Trainer(config.check(composed))
 
     @cached_property
     def run(self) -> Any:

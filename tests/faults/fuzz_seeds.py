@@ -187,9 +187,10 @@ def make(folder: Path) -> None:
     from nstrep.config.checks import check
     from nstrep.experiment import run
     from nstrep.fast import config as fast_config
-    from nstrep.fast import layouts, training
+    from nstrep.fast import layouts
     from nstrep.fast.architectures import NETS
     from nstrep.fast.network import initial
+    from nstrep.fast.trainer import Trainer
     from tests.runs import write_run
 
     for name, files in (("pictures", pictures()), ("networks", networks())):
@@ -215,7 +216,7 @@ def make(folder: Path) -> None:
     (folder / "private.yaml").write_text(f"{{token: {SECRET}, total: 1}}\n")
     (folder / "private.csv").write_text(f"epoch,total\n1,{SECRET}\n")
     (folder / "training").mkdir()
-    training.Training(trained).save(folder / "training" / "checkpoint")
+    Trainer(trained).save(folder / "training" / "checkpoint")
     (folder / "fast").mkdir()
     layouts.save(folder / "fast" / "net.npz", NETS["small"], dict(initial(NETS["small"], 0)))
     shutil.move(folder / "fast" / "net.npz", folder / "fast" / "net")

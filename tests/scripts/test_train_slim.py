@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -26,8 +27,6 @@ CHANNELS = (4, 4, 4, 4, 4)
 def script():
     spec = importlib.util.spec_from_file_location("train_slim", ROOT / "scripts/train_slim.py")
     module = importlib.util.module_from_spec(spec)
-    import sys
-
     sys.modules["train_slim"] = module  # its dataclasses look themselves up there
     spec.loader.exec_module(module)
     module.CROP_STAGES = ((0.0, 32), (0.5, 64))
@@ -44,7 +43,7 @@ def photos(tmp_path_factory):
     return folder
 
 
-def test_it_exports_weights_that_load_and_a_card(script, photos, tmp_path):
+def test_exports_weights_that_load_and_a_card(script, photos, tmp_path):
     out = tmp_path / "slim.npz"
     channels = ",".join(map(str, CHANNELS))
     arguments = [str(photos), "--steps", "3", "--batch", "4", "--channels", channels]
@@ -62,11 +61,11 @@ def test_it_exports_weights_that_load_and_a_card(script, photos, tmp_path):
     assert card["teacher"]["license"] == "Apache-2.0"
     assert card["teacher"]["hints"]["conv5_1"] == "block 11"
     picture = np.zeros((1, 3, 32, 32), dtype=np.float32)
-    found = Network(architecture, weights).features(picture, ["relu5_1"])["relu5_1"]
-    assert np.isfinite(found).all()
+    features = Network(architecture, weights).features(picture, ["relu5_1"])["relu5_1"]
+    assert np.isfinite(features).all()
 
 
-def test_hints_and_logits_are_the_teachers_own(script):
+def test_hints_and_logits_are_those_of_the_teacher(script):
     hints = tuple(script.HINTS)
     teacher = script.Teacher("lite0", hints, bfloat16=False)
     x = torch.rand(2, 3, 64, 64) * 255
@@ -88,7 +87,7 @@ def test_targets_are_standardised(script):
     assert target.abs().max() <= 6
 
 
-def test_a_distilled_network_predicts_its_teacher_better(script, photos):
+def test_training_lowers_the_error_of_the_hints(script, photos):
     settings = script.Settings(channels=(8, 8, 16, 16, 16), batch=4, steps=60, minutes=None)
     trainer = script.Trainer(settings, script.load_photos([photos]), True)
     trainer.step()
@@ -98,7 +97,7 @@ def test_a_distilled_network_predicts_its_teacher_better(script, photos):
     assert sum(trainer.averaged(2)[1].values()) < 0.95 * before
 
 
-def test_a_run_that_was_cut_off_goes_on_as_if_nothing_had_been(script, photos, tmp_path):
+def test_a_resumed_training_gives_the_same_weights(script, photos, tmp_path):
     settings = script.Settings(channels=CHANNELS, batch=4, steps=8, minutes=None)
     data = script.load_photos([photos])
 

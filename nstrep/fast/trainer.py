@@ -1,0 +1,201 @@
+"""The state of a training: losses, gradients, Adam's updates, and checkpoints."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from functools import cached_property, partial
+from pathlib import Path
+
+import mxnet as mx
+import numpy as np
+
+from nstrep.base.errors import DivergedError, InputError
+from nstrep.config.checks import layer_weights
+from nstrep.experiment import checkpoint, image_inputs, network_input
+from nstrep.experiment.identity import digest, settings_of
+from nstrep.fast.architectures import choose
+from nstrep.fast.config import TrainConfig
+from nstrep.fast.data import Photos
+from nstrep.fast.network import Transformer, initial, to_pixels
+from nstrep.images import io
+from nstrep.losses import regions
+from nstrep.losses.objective import LayerWeights, Objective
+from nstrep.networks.vgg import RGB_MEAN
+from nstrep.optim import state
+from nstrep.optim.state import State
+
+
+def _are_reasons(value: object) -> bool:
+    return isinstance(value, dict) and all(isinstance(why, str) for why in value.values())
+
+
+FACTS = {"step": state.is_count, "seconds": state.is_number, "skipped": _are_reasons}
+"""Facts in a checkpoint, and what each may be."""
+
+SAMPLE_HEIGHT = 192  # pixels
+
+
+class PerceptualLosses:
+    """The losses of images of one size, and their gradient to the image."""
+
+    def __init__(self, config: TrainConfig, style: np.ndarray) -> None:
+        """Compute the targets of the style image, ``rgb01``, and bind the loss network."""
+        self.network = network_input.load_network(config)
+        self._context = self.network.context
+        size, self._layers = config.data.size, tuple(config.content_layers)
+        layers, zeros = config.style_layers, np.zeros((1, 3, size, size), np.float32)
+        check = partial(image_inputs.check_size, architecture=self.network.architecture)
+        check(zeros[0, 0], layers=[*self._layers, *layers], key=f"data.size={size}")
+        check(style, layers=layers, key=f"style_size={config.style_size}")
+        weights = LayerWeights(
+            layer_weights(config, "content"), layer_weights(config, "style"), config.tv_weight
+        )
+        target = regions.whole(image_inputs.to_vgg_input(style, 255.0))
+        self._objective = Objective(self.network, zeros, target, weights, config.losses)
+        # Bound here: Network.features would keep the features of each crop for later.
+        taps = self.network.taps(mx.sym.Variable("image"), self._layers)
+        image = mx.nd.array(zeros, ctx=self._context)
+        self._features = self.network.bind(mx.sym.Group(list(taps.values())), {"image": image})
+
+    def __call__(
+        self, content: np.ndarray, pixels: mx.nd.NDArray | np.ndarray
+    ) -> tuple[dict[str, float], mx.nd.NDArray]:
+        """The losses of a result by name, and the gradient of their total to the result.
+
+        ``content`` is ``rgb01`` (size, size, 3), the result (1, 3, size, size) from 0 to 255.
+        """
+        if self._layers:
+            image = mx.nd.array(image_inputs.to_vgg_input(content, 255.0))
+            features = self._features.forward(is_train=False, image=image)
+            arrays = (array.asnumpy() for array in features)
+            self._objective.aim(dict(zip(self._layers, arrays)))
+        mean = mx.nd.array(np.reshape(RGB_MEAN, (1, 3, 1, 1)), ctx=self._context)
+        pixels = mx.nd.array(pixels, ctx=self._context)
+        evaluation = self._objective(mx.nd.broadcast_sub(pixels, mean))
+        return evaluation.losses, evaluation.gradient
+
+
+class Trainer:
+    """A network in training: its parameters, Adam's moments, and the number of updates."""
+
+    def __init__(self, config: TrainConfig) -> None:
+        """Read and check all inputs. Raises InputError if one of them cannot be used."""
+        self.config = config
+        self.photos = Photos(config.data, config.seed)
+        self.style = (
+            image_inputs.load_file(config.style_image, key="style_image")
+            if config.style_image is not None
+            else image_inputs.load_named(config.style, key="style", download=config.assets.download)
+        )
+        style = io.resize_long_edge(self.style.rgb, config.style_size)
+        self.losses = PerceptualLosses(config, style)
+        net = choose(config.net.name, config.net.border, config.net.padding)
+        self.transformer = Transformer(net, initial(net, config.seed), self.losses.network.context)
+        size = config.data.size
+        self.transformer.check_size(size, size, f"data.size={size}")
+        parameters = self.transformer.parameters
+        self._gradients, self._means, self._variances = (
+            {name: mx.nd.zeros_like(array) for name, array in parameters.items()} for _ in range(3)
+        )
+        self._executor = self.transformer.bind(size, size, self._gradients)
+        self.step = 0
+        self.seconds = 0.0
+
+    @cached_property
+    def identity(self) -> str:
+        """SHA-256 over everything that decides the updates."""
+        photos = [Path(name).name for name in self.photos.names]
+        held_out = [picture.sha256 for picture in self.photos.held_out]
+        inputs = [self.losses.network.weights.sha256, self.style.sha256, photos, held_out]
+        return digest([settings_of(self.config), inputs])
+
+    def batch(self) -> tuple[dict[str, float], float]:
+        """Compute the gradient of this step's batch.
+
+        Returns the losses and the norm of the gradient to the parameters, both means over the
+        batch. Raises DivergedError if one of them is not finite.
+        """
+        for gradient in self._gradients.values():
+            gradient[:] = 0
+        count = self.config.batch_size
+        each = []
+        for crop in self.photos.crops(self.step, count):
+            (pixels,) = self._executor.forward(is_train=True, image=to_pixels(crop))
+            losses, gradient = self.losses(crop, pixels)
+            self._executor.backward([gradient])
+            each.append(losses)
+        losses = average(each)
+        flat = mx.nd.concat(*[array.reshape(-1) for array in self._gradients.values()], dim=0)
+        norm = float(flat.norm().asscalar()) / count
+        if not (math.isfinite(losses["total"]) and math.isfinite(norm)):
+            bad = [name for name, value in losses.items() if not math.isfinite(value)]
+            raise DivergedError(
+                f"step {self.step}: {', '.join(bad) or 'the gradient'} became NaN or infinite"
+            )
+        return losses, norm
+
+    def update(self) -> None:
+        """Take one step of Adam along the gradient of :meth:`batch`."""
+        config, adam = self.config, self.config.adam
+        self.step += 1
+        # Adam's correction for moments that begin at zero, as one factor of the learning rate.
+        lr = config.lr * math.sqrt(1 - adam.beta2**self.step) / (1 - adam.beta1**self.step)
+        for name, parameter in self.transformer.parameters.items():
+            mx.nd.adam_update(
+                parameter, self._gradients[name], self._means[name], self._variances[name],
+                out=parameter, lr=lr, beta1=adam.beta1, beta2=adam.beta2, epsilon=adam.epsilon,
+                rescale_grad=1 / config.batch_size,
+            )  # fmt: skip
+
+    def validate(self, network: Callable | None = None) -> dict[str, float]:
+        """Mean losses on the held-out images, of the network in training or of another one."""
+        network = network or self.transformer
+        crops = self.photos.validation()
+        return average([self.losses(crop, to_pixels(network(crop)))[0] for crop in crops])
+
+    def sample(self) -> np.ndarray:
+        """The first three held-out images side by side, stylised; ``rgb01``."""
+        least = self.transformer.net.least_side
+        height = max(SAMPLE_HEIGHT, least)
+        shown = []
+        for picture in self.photos.held_out[:3]:
+            width = max(least, height * picture.width // picture.height)
+            shown.append(self.transformer(io.resize_to(picture.rgb, height, width)))
+        return np.clip(np.concatenate(shown, axis=1), 0, 1)
+
+    def _arrays(self) -> dict[str, mx.nd.NDArray]:
+        """Parameters and Adam's moments, by their names in a checkpoint."""
+        names = ("parameter", "mean", "variance")
+        groups = zip(names, (self.transformer.parameters, self._means, self._variances))
+        return {f"{group}.{name}": arrays[name] for group, arrays in groups for name in arrays}
+
+    def save(self, path: Path) -> None:
+        """Write a checkpoint, atomically."""
+        facts = {
+            "identity": self.identity, "step": self.step, "seconds": self.seconds,
+            "skipped": self.photos.skipped,
+        }  # fmt: skip
+        arrays = {name: array.asnumpy() for name, array in self._arrays().items()}
+        checkpoint.write(path, State(facts, arrays))
+
+    def restore(self, path: Path) -> None:
+        """Take up the state in a checkpoint.
+
+        Raises InputError if it is damaged, belongs to another training, or has more steps.
+        """
+        arrays = self._arrays()
+        state = checkpoint.read(path, FACTS, self.identity)
+        checkpoint.check_arrays(path, state, {name: array.shape for name, array in arrays.items()})
+        step, steps = state.facts["step"], self.config.steps
+        if step > steps:
+            raise InputError(f"steps={steps}: {path.parent} has {step} already")
+        for name, array in arrays.items():
+            array[:] = state.arrays[name]
+        self.step, self.seconds = step, state.facts["seconds"]
+        self.photos.skipped.update(state.facts["skipped"])
+
+
+def average(each: list[Mapping[str, float]]) -> dict[str, float]:
+    """The mean of each named loss."""
+    return {name: float(np.mean([losses[name] for losses in each])) for name in each[0]}

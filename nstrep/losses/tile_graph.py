@@ -78,8 +78,8 @@ class TileGraph:
     def sums(self, image: np.ndarray, tiles: Sequence[Tile]) -> dict[str, np.ndarray]:
         """The statistics of the whole image, from all of its tiles."""
         sums = self.zeros(tiles[0])
-        for tile in tiles:
-            if not self._gradient:
+        for number, tile in enumerate(tiles):
+            if number and not self._gradient:
                 # Without a backward pass oneDNN keeps the second factor of the first x x^T.
                 self._slot.clear()
             for name, part in self.forward(tile, image).items():
@@ -87,10 +87,11 @@ class TileGraph:
         return sums
 
     def _bind(self, tile: Tile) -> tuple:
-        if (self, tile.kind) not in self._slot:
+        key = id(self), tile.kind  # a reference to self would keep the graph until a collection
+        if key not in self._slot:
             self._slot.clear()
-            self._slot[self, tile.kind] = self._bound(tile)
-        return self._slot[self, tile.kind]
+            self._slot[key] = self._bound(tile)
+        return self._slot[key]
 
     def _bound(self, tile: Tile) -> tuple:
         """An executor, the names of its outputs, its arguments, and the gradient to the image."""

@@ -55,7 +55,7 @@ class Recorders:
         if logger == "tensorboard":
             from nstrep.experiment.tensorboard import TensorBoard  # takes a while to import
 
-            board = TensorBoard(directory / run_directory.TENSORBOARD, every, finish, begun or None)
+            board = TensorBoard(directory / run_directory.TENSORBOARD, every, finish, begun)
             self._recorders.append(board)
             self._closing.insert(0, board)
 

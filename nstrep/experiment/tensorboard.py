@@ -22,7 +22,7 @@ class TensorBoard:
         folder: Path,
         every: int,
         finish: Callable[[np.ndarray], np.ndarray],
-        begun: int | None = None,
+        begun: int = 0,
     ) -> None:
         """Begin a log, or continue one.
 
@@ -30,11 +30,11 @@ class TensorBoard:
             folder: of the event file.
             every: epochs between two images; 0 for the first and the last alone.
             finish: from a step's image to the ``rgb01`` that is shown.
-            begun: the first epoch that is written; later ones of a killed run are not shown.
+            begun: the first epoch that is written; later ones of an earlier log are not shown.
 
         """
         # Files are named by the second: one that is begun in the same would replace the first.
-        suffix = "" if begun is None else f".{begun}"
+        suffix = f".{begun}" if begun else ""
         self._writer = SummaryWriter(str(folder), purge_step=begun, filename_suffix=suffix)
         self._every, self._finish = every, finish
         self._last: Step | None = None

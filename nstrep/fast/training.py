@@ -8,19 +8,19 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from nstrep.base import process_memory
 from nstrep.base.errors import InputError, ResultsError
 from nstrep.base.text import reason
-from nstrep.experiment import recorders, run_directory
+from nstrep.experiment import run_directory
+from nstrep.experiment.recorders import Recorders
 from nstrep.experiment.run_directory import CHECKPOINT
 from nstrep.fast import layouts
 from nstrep.fast.config import TrainConfig
@@ -85,7 +85,11 @@ def _run(trainer: Trainer, directory: Path) -> dict[str, Any]:
     )  # fmt: skip
     if trainer.step:
         log.info("resuming at step %d: %s", trainer.step, directory)
-    with logging_redirect_tqdm(), _recorders(trainer, directory) as record:
+    record = Recorders(
+        directory, total=config.steps, begun=trainer.step, every=config.save_steps,
+        finish=lambda _: trainer.sample(), logger=config.logger, unit="step", snapshots=SAMPLES,
+    )  # fmt: skip
+    with logging_redirect_tqdm(), closing(record):
         try:
             _loop(trainer, directory / CHECKPOINT, record)
         except KeyboardInterrupt:
@@ -124,39 +128,12 @@ def _loop(trainer: Trainer, checkpoint: Path, record: Callable[[Step], None]) ->
         record(
             Step(
                 epoch=step, evaluations=(step + 1) * config.batch_size, seconds=trainer.seconds,
-                lr=config.lr, eps=math.nan, loss_change=math.nan, gradient_norm=norm,
-                losses=losses, image=np.empty(0),
+                lr=config.lr, gradient_norm=norm, losses=losses,
             )
         )  # fmt: skip
         if step == config.steps:
             return
         trainer.update()
-
-
-@contextmanager
-def _recorders(trainer: Trainer, directory: Path) -> Iterator[Callable[[Step], None]]:
-    """Record steps in the curve, the progress bar, the samples and TensorBoard."""
-    config = trainer.config
-    sample = lambda _: trainer.sample()  # noqa: E731
-    samples = recorders.Snapshots(directory / SAMPLES, config.save_steps, sample, "step")
-    closing: list[Any] = [
-        recorders.Curve(directory / run_directory.CURVE, upto=trainer.step - 1),
-        recorders.Bar(config.steps, begun=trainer.step, unit="step"),
-    ]
-    if config.logger == "tensorboard":
-        from nstrep.experiment.tensorboard import TensorBoard  # takes a while to import
-
-        folder = directory / run_directory.TENSORBOARD
-        closing.append(TensorBoard(folder, config.save_steps, sample, trainer.step))
-
-    def record(step: Step) -> None:
-        for recorder in (*closing, samples):
-            recorder(step)
-
-    with ExitStack() as stack:
-        for recorder in closing:
-            stack.callback(recorder.close)
-        yield record
 
 
 def _metrics(trainer: Trainer, first_row: pd.Series) -> dict[str, Any]:

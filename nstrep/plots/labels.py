@@ -58,10 +58,11 @@ def _labels(key: str) -> tuple[str, str]:
     if key in LABELS:
         return LABELS[key]
     branch, _, kind = key.rpartition("_")
+    loss = f"{branch.replace('_', ' ')} loss"
     if kind == "loss" and branch:
-        return f"{branch} loss (weighted)", f"{branch} loss"
+        return f"{loss} (weighted)", loss
     if kind == "term" and branch:
-        return f"{branch} loss / {branch}_weight", f"{branch} / weight"
+        return f"{loss} / {branch}_weight", f"{branch} / weight"
     return one_line(key, 60), one_line(key, 60)
 
 

@@ -161,8 +161,9 @@ def _check_objective(config: ExperimentConfig) -> None:
     ends = [f".region{number}" for number in regions] if len(regions) > 1 else [""]
     losses += [f"style_loss.{layer}{end}" for layer in config.style_layers for end in ends]
     for name, settings in (config.extra_losses or {}).items():
-        layers = settings.get("layers") if isinstance(settings, dict) else None
-        losses += [name, *(f"{name}.{layer}" for layer in layers or ())]
+        layers = settings.get("layers") if isinstance(settings, dict) else ()
+        layers = layers if isinstance(layers, list) else ()
+        losses += [name, *(f"{name}.{layer}" for layer in layers)]
     names = [f"{when}.{name}" for when in ("losses", "losses_at_start") for name in losses]
     measured = metrics.summarised()
     if config.objective not in (*names, *measured):

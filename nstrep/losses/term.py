@@ -142,12 +142,8 @@ def form_coefficient(
 ) -> float:
     """What turns a sum of squared differences into a recipe's loss at weight 1.
 
-    Args:
-        form: the formula.
-        sizes: channels N and positions M of the layer, and pixels of the image.
-        energy: of the target, which ``divide_by=energy`` divides by.
-        units: otherwise, what the sum is multiplied with to be that of the recipe's features.
-
+    ``sizes`` holds N and M of the layer and the pixels of the image. ``divide_by=energy`` divides
+    by the target's energy; the other formulas need the sum in the recipe's own units.
     """
     if form.divide_by == "energy":
         return form.factor / energy

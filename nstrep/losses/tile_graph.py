@@ -98,15 +98,17 @@ class TileGraph:
         network, image = self._network, mx.sym.Variable("image")
         layers = {term.layer for term in self._terms} - {None}
         tapped = network.taps(image, layers) | {None: image}
-        arrays, outputs, own = {"image": np.zeros((1, 3, *tile.size))}, {}, {}
+        lengths = (tile.rows.length, tile.columns.length)
+        arrays = {"image": tile.cut(np.zeros((1, 3, *lengths)))}
+        outputs, own = {}, {}
         for term in self._terms:
             stride, at = self._strides[term], (term.layer, term.overlap)
             if at not in own:
                 own[at] = tile.own_features(tapped[term.layer], stride, term.overlap)
             given = term.constants | {name: tile.own(a, stride) for name, a in term.maps.items()}
             if term.needs_target:
-                channels = network.channels(term.layer)
-                given["target"] = np.zeros((1, channels, *tile.own_size(stride)))
+                positions = (network.channels(term.layer), *(side // stride for side in lengths))
+                given["target"] = tile.own(np.zeros((1, *positions)), stride)
             inputs = {name: mx.sym.Variable(key(name, term)) for name in given}
             arrays |= {key(name, term): array for name, array in given.items()}
             for name, symbol in term.statistics(own[at], inputs, tile.edges).items():

@@ -49,12 +49,8 @@ class Span:
 def spans(length: int, tile: int, margin: int, stride: int) -> list[Span]:
     """Cut a side into tiles of at most ``tile`` pixels, margins included, about equally long.
 
-    Args:
-        length: pixels.
-        tile: at least ``2 * margin + stride``.
-        margin: pixels computed beyond what is owned; a multiple of ``stride``.
-        stride: of the deepest layer.
-
+    All in pixels; ``tile`` is at least ``2 * margin + stride``, and ``margin``, what is computed
+    beyond what is owned, a multiple of the deepest layer's ``stride``.
     """
     if length <= tile:
         return [Span(0, length, 0, length, length)]
@@ -89,16 +85,6 @@ class Tile:
         """Which sides of the tile's own positions are borders of the image."""
         sides = ((s.own_start == 0, s.own_stop == s.length) for s in (self.rows, self.columns))
         return Edges(*itertools.chain(*sides))
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Height and width in pixels, margins included."""
-        return self.rows.stop - self.rows.start, self.columns.stop - self.columns.start
-
-    def own_size(self, stride: int) -> tuple[int, ...]:
-        """Height and width of its own positions at a layer."""
-        owned = (self.rows.owned(stride), self.columns.owned(stride))
-        return tuple(each.stop - each.start for each in owned)
 
     def cut(self, image: np.ndarray) -> np.ndarray:
         """What the tile sees of an image (..., H, W): a view."""
@@ -137,11 +123,7 @@ def tiles(
 ) -> list[Tile]:
     """Cut an image into tiles of at most ``side`` x ``side`` pixels, those of a kind together.
 
-    Without ``side`` the whole image is the only tile.
-
-    Raises:
-        InputError: see :func:`check`.
-
+    Without ``side`` the whole image is the only tile. Raises what :func:`check` does.
     """
     if side is None:
         return [Tile(*(Span(0, length, 0, length, length) for length in (height, width)))]

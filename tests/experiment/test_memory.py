@@ -94,3 +94,8 @@ def test_settings_without_corrections():
         memory_plan.picture_arrays(OptimizerConfig(**{**nothing, "name": "sgd"}), "pixels", False)
         > 0
     )
+
+
+def test_strips_of_earlier_versions_are_read_as_auto(config, caplog):
+    assert config("tile=strips").tile == "auto"
+    assert "tile=strips: no longer exists, taken as tile=auto" in caplog.text

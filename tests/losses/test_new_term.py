@@ -14,7 +14,7 @@ import pytest
 
 from nstrep.base.errors import InputError
 from nstrep.config.schema import LossesConfig, LossForm, StyleForm, TvForm
-from nstrep.experiment import run
+from nstrep.experiment import from_image, run
 from nstrep.losses import term as terms
 from nstrep.losses.extra import extra_settings
 from nstrep.losses.objective import LayerWeights, Objective, loss_names
@@ -172,7 +172,6 @@ def test_the_gradient_equals_finite_differences(tiny, image, rng, tile):
 def test_a_run_records_and_plots_it(config, tmp_path):
     settings = config(*SMALL, "extra_losses={mean_variance_loss: {weight: 1, layers: [relu2_1]}}",
                       "objective=losses.mean_variance_loss.relu2_1")  # fmt: skip
-    assert run.load_inputs(settings).network is not None
     metrics = run.run(settings, tmp_path / "a")
     curve = pd.read_csv(tmp_path / "a/curve.csv")
     names = ["mean_variance_loss", "mean_variance_loss.relu2_1"]
@@ -184,6 +183,8 @@ def test_a_run_records_and_plots_it(config, tmp_path):
     figure = curves.single(curve, title="", stop_eps=0)
     assert "mean variance loss" in [line.get_label() for line in figure.axes[0].lines]
     assert (tmp_path / "a/loss.png").exists()
+    stored, _ = from_image.read_texts(str(tmp_path / "a/final.png"))
+    assert stored["extra_losses"] == settings.extra_losses
     plain = config(*SMALL)
     assert metrics["identity"] != run.run(plain, tmp_path / "b")["identity"]
 

@@ -57,14 +57,14 @@ def spans(length: int, tile: int, margin: int, stride: int) -> list[Span]:
     most = (tile - 2 * margin) // stride * stride
     count = -(-(length - 2 * margin) // most)
     step = -(-(length - 2 * margin) // (count * stride)) * stride
-    found = []
+    tiles = []
     for start in itertools.count(0, step):
         stop = min(start + step + 2 * margin, length)
         last = stop == length
         own_start = start + margin if start else 0
-        found.append(Span(start, stop, own_start, length if last else stop - margin, length))
+        tiles.append(Span(start, stop, own_start, length if last else stop - margin, length))
         if last:
-            return found
+            return tiles
     raise AssertionError("unreachable: the tiles move on")
 
 

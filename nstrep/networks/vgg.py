@@ -52,12 +52,12 @@ class Architecture:
     @cached_property
     def convolutions(self) -> tuple[Convolution, ...]:
         """All convolutions, from the image to the deepest."""
-        found, channels = [], 3
+        convolutions, channels = [], 3
         for block, (depth, width) in enumerate(zip(self.depths, self.widths), start=1):
             for index in range(1, depth + 1):
-                found.append(Convolution(f"conv{block}_{index}", channels, width))
+                convolutions.append(Convolution(f"conv{block}_{index}", channels, width))
                 channels = width
-        return tuple(found)
+        return tuple(convolutions)
 
     @cached_property
     def layers(self) -> dict[str, int]:
@@ -155,7 +155,7 @@ def taps(
         return {}
     architecture.check_layers(wanted, "layers")
     last = architecture.deepest(wanted)
-    found: dict[str, mx.sym.Symbol] = {}
+    tapped: dict[str, mx.sym.Symbol] = {}
     x = image
     if padding == "replicate":
         x = mx.sym.pad(x, mode="edge", pad_width=(0, 0, 0, 0, 1, 1, 1, 1), name="border")
@@ -171,7 +171,7 @@ def taps(
         else:
             x = mx.sym.Pooling(x, pool_type=pooling, kernel=(2, 2), stride=(2, 2), name=name)
         if name in wanted:
-            found[name] = x
+            tapped[name] = x
         if name == last:
-            return found
+            return tapped
     raise AssertionError("unreachable: check_layers has passed")

@@ -215,7 +215,7 @@ def test_two_processes_share_a_sweep_and_one_is_killed(tmp_path):
         )
 
     first, second = start(), start()
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while not list(tmp_path.glob("results/sweeps/*/*/metrics.json")):
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -343,7 +343,7 @@ def test_a_sweep_whose_folder_is_removed_does_not_end_well(tmp_path):
         cwd=tmp_path, stderr=subprocess.PIPE, text=True,
         env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while not list(tmp_path.glob("results/sweeps/*/*/curve.csv")):
         assert process.poll() is None
         assert time.monotonic() < deadline

@@ -65,9 +65,9 @@ class Photos:
 
     @cachedmethod(lambda self: self._cache)
     def _load(self, name: str) -> Picture:
-        return (
-            io.builtin(name) if self._config.dir is None else io.load_picture(name, key="data.dir")
-        )
+        if self._config.dir is None:
+            return io.builtin(name)
+        return io.load_picture(name, key="data.dir")
 
     def _read(self, name: str) -> Picture | None:
         if name in self.skipped:
@@ -83,7 +83,7 @@ class Photos:
         """The image at a position of the endless sequence of epochs, or the next readable one."""
         epoch, start = divmod(position, max(1, len(self.names)))
         order = _order(len(self.names), self._seed, epoch)
-        for number in (*order[start:], *order[:start]):
+        for number in np.roll(order, -start):
             if (picture := self._read(self.names[number])) is not None:
                 return picture
         raise InputError(

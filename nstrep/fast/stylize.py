@@ -141,7 +141,7 @@ def pictures(image: str) -> list[Path]:
     else:
         files = [Path(path)] if os.path.exists(path) else map(Path, glob.glob(path, recursive=True))
         missing = "there is no such picture, folder or pattern"
-    files = sorted(file for file in files if not file.is_dir())
+    files = sorted(file for file in files if not os.path.isdir(file))
     if not files:
         raise InputError(f"image={image}: {missing}")
     return files

@@ -1,4 +1,4 @@
-"""One pass of a trained network as a run: the losses of its training, and making it once."""
+"""One pass of a trained network as a run: its losses, and that it is computed once."""
 
 import dataclasses
 import logging

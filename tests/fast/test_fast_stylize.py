@@ -11,9 +11,9 @@ from PIL import Image
 import nstrep
 from nstrep.base import process_memory
 from nstrep.base.errors import InputError
-from nstrep.fast import layouts, stylize, tiles
+from nstrep.fast import export, layouts, stylize, tiles
 from nstrep.fast.architectures import NETS
-from nstrep.fast.network import Transformer
+from nstrep.fast.network import Transformer, to_pixels, to_rgb01
 from nstrep.images import io
 from tests.fast.test_fast_nets import drawn, narrow
 
@@ -115,6 +115,29 @@ def test_bad_input_is_one_line(arguments, said, photos, monkeypatch, tmp_path):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["model=x", "size=3x3"], "out: no value is given"),
+        (["model=x", "out=y", "size=3"], "size=3: must be WIDTHxHEIGHT in pixels"),
+        (["modle=x"], "modle: there is no such key; did you mean model? (one of model, out, size)"),
+    ],
+)
+def test_bad_arguments_of_the_export_are_one_line(arguments, said, capsys):
+    with pytest.raises(SystemExit) as ended:
+        export.main(arguments)
+    assert ended.value.code == InputError.exit_code
+    assert capsys.readouterr().err == f"nstrep: error: {said}\n"
+
+
+@pytest.mark.parametrize("main", [stylize.main, export.main])
+def test_help_lists_the_keys(main, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["-h"])
+    assert not ended.value.code
+    assert "  model: run directory" in capsys.readouterr().out
+
+
 def test_originals_are_not_written_over(model, photos):
     before = (photos / "a.png").read_bytes()
     config = stylize.configured([f"model={model}", f"image={photos}/a.png", f"out={photos}"])
@@ -160,9 +183,6 @@ def test_too_small_pictures_are_named(model, tmp_path):
 def test_onnx_gives_what_nstrep_gives(name, rng, tmp_path, monkeypatch):
     pytest.importorskip("onnx", reason="needs  pip install -e '.[onnx]'")
     runtime = pytest.importorskip("onnxruntime", reason="needs  pip install -e '.[onnx]'")
-    from nstrep.fast import export
-    from nstrep.fast.network import to_pixels, to_rgb01
-
     net = narrow(name)
     monkeypatch.setattr(export.layouts, "load", lambda path: (net, parameters))
     parameters = drawn(net, rng)

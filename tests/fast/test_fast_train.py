@@ -1,4 +1,4 @@
-"""Training of transform networks: losses, gradients, data, and going on after a kill."""
+"""Training of transform networks: losses, gradients, data, and resuming after a kill."""
 
 import os
 import signal
@@ -142,7 +142,7 @@ def test_adam_is_that_of_kingma_and_ba(composed):
             np.testing.assert_allclose(state.transformer.arrays()[name], at[name], atol=2e-6)
 
 
-def test_an_objective_that_is_aimed_anew_is_a_new_objective(composed, rng):
+def test_losses_with_a_new_content_image_are_those_of_new_losses(composed, rng):
     config = composed(*TINY)
     state = Trainer(config)
     first, second = rng.random((2, 32, 32, 3)).astype(np.float32)
@@ -219,7 +219,7 @@ def test_data_that_cannot_be_used_is_one_line(change, said, tmp_path, monkeypatc
 # --- runs ----------------------------------------------------------------------------------------
 
 
-def test_a_training_that_is_killed_goes_on_to_the_same_network(composed, tmp_path):
+def test_a_killed_training_resumes_to_the_same_network(composed, tmp_path):
     typed = [*TINY, "steps=6", "save_steps=2", "validate_steps=4"]
     killed = run(*typed, "hydra.run.dir=killed", cwd=tmp_path)
     while not (tmp_path / "killed" / training.CHECKPOINT).exists() and killed.poll() is None:
@@ -255,7 +255,7 @@ def test_training_lowers_the_losses_on_pictures_that_it_has_not_seen(composed, t
     assert metrics["validation"]["total"] < metrics["validation_at_start"]["total"]
 
 
-def test_more_steps_go_on_and_other_settings_are_refused(composed, tmp_path):
+def test_more_steps_are_added_and_other_settings_refused_or_replaced(composed, tmp_path):
     training.run(composed(*TINY, "steps=1"), tmp_path)
     more = training.run(composed(*TINY, "steps=3"), tmp_path)
     assert more["steps"] == 3
@@ -268,6 +268,7 @@ def test_more_steps_go_on_and_other_settings_are_refused(composed, tmp_path):
         training.run(composed(*TINY, "steps=3", "content_weight=1"), tmp_path)
     with pytest.raises(InputError, match="steps=2: .* has 3 already"):
         training.run(composed(*TINY, "steps=2"), tmp_path)
+    assert training.run(composed(*TINY, "steps=2"), tmp_path, replace=True)["steps"] == 2
     (tmp_path / "checkpoint.npz").write_bytes(b"cut off")
     with pytest.raises(InputError, match="is no checkpoint"):
         training.run(composed(*TINY, "steps=4"), tmp_path)

@@ -25,12 +25,11 @@ from nstrep.networks.vgg import RGB_MEAN
 from nstrep.optim import state
 from nstrep.optim.state import State
 
-
-def _are_reasons(value: object) -> bool:
-    return isinstance(value, dict) and all(isinstance(why, str) for why in value.values())
-
-
-FACTS = {"step": state.is_count, "seconds": state.is_number, "skipped": _are_reasons}
+FACTS = {
+    "step": state.is_count,
+    "seconds": state.is_number,
+    "skipped": lambda value: isinstance(value, dict) and state.is_list([*value.values()], (str,)),
+}
 """Facts in a checkpoint, and what each may be."""
 
 SAMPLE_HEIGHT = 192  # pixels

@@ -139,6 +139,7 @@ def _loop(trainer: Trainer, checkpoint: Path, record: Callable[[Step], None]) ->
 def _metrics(trainer: Trainer, first_row: pd.Series) -> dict[str, Any]:
     config, network, style = trainer.config, trainer.losses.network, trainer.style
     prefix = "validation."
+    at_start = first_row[first_row.index.str.startswith(prefix)]
     return {
         "status": "finished",
         "identity": trainer.identity,
@@ -162,11 +163,7 @@ def _metrics(trainer: Trainer, first_row: pd.Series) -> dict[str, Any]:
         "crops": trainer.step * config.batch_size,
         "seconds": trainer.seconds,
         "validation": trainer.validate(),
-        "validation_at_start": {
-            name.removeprefix(prefix): float(value)
-            for name, value in first_row.items()
-            if name.startswith(prefix)
-        },
+        "validation_at_start": at_start.rename(lambda name: name.removeprefix(prefix)).to_dict(),
         "validation_of_identity": trainer.validate(lambda crop: crop),
         "peak_memory_mb": process_memory.memory_mb()["peak"],
     }

@@ -71,19 +71,20 @@ class TileGraph:
         return gradient
 
     def zeros(self, tile: Tile) -> dict[str, np.ndarray]:
-        """Float64 arrays of the statistics' shapes, to add up the tiles in."""
+        """Arrays of the statistics' shapes that take no memory; read-only."""
         executor, outputs, *_ = self._bind(tile)
-        return {name: np.zeros(each.shape) for name, each in zip(outputs, executor.outputs)}
+        shapes = (each.shape for each in executor.outputs)
+        return {name: np.broadcast_to(0.0, shape) for name, shape in zip(outputs, shapes)}
 
     def sums(self, image: np.ndarray, tiles: Sequence[Tile]) -> dict[str, np.ndarray]:
-        """The statistics of the whole image, from all of its tiles."""
+        """The statistics of the whole image in float64, from all of its tiles."""
         sums = self.zeros(tiles[0])
         for number, tile in enumerate(tiles):
             if number and not self._gradient:
                 # Without a backward pass oneDNN keeps the second factor of the first x x^T.
                 self._slot.clear()
             for name, part in self.forward(tile, image).items():
-                sums[name] += part.asnumpy()
+                sums[name] = sums[name] + part.asnumpy()
         return sums
 
     def _bind(self, tile: Tile) -> tuple:

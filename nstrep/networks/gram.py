@@ -65,12 +65,11 @@ def self_product(x: mx.sym.Symbol, rows: int) -> mx.sym.Symbol:
     """The product x x^T of a matrix with so many rows, for a symmetric use of the result.
 
     The second factor is held constant, which saves a matrix product in the backward pass. That
-    gives half of the gradient, as long as the gradient to the result is symmetric; the sum below
-    has the value of the product and twice its gradient.
+    gives half of the gradient, if the gradient to the result is symmetric; so it is doubled.
     """
     # The fastest of MXNet's five ways to write x x^T, forward and backward.
     product = mx.sym.FullyConnected(x, mx.sym.BlockGrad(x), num_hidden=rows, no_bias=True)
-    return product + (product - mx.sym.BlockGrad(product))
+    return mx.sym.contrib.gradientmultiplier(product, scalar=2.0)
 
 
 def pooled(mask: np.ndarray, stride: int) -> np.ndarray:

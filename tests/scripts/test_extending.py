@@ -52,6 +52,9 @@ def copy(tmp_path_factory):
     insert(minimize, '    "lbfgs": Lbfgs,\n', '    "heavy_ball": HeavyBall,\n')
     importing = "from nstrep.optim.lbfgs import Lbfgs\n"
     insert(minimize, importing, "from nstrep.optim.heavy_ball import HeavyBall\n")
+    (column,) = [block for block in blocks() if block.startswith("Metric(")]
+    metrics = folder / "nstrep/config/metrics.py"
+    insert(metrics, '        Metric("ssim"', textwrap.indent(column, " " * 8))
     (row,) = [block for block in blocks() if block.startswith('Architecture("vgg13"')]
     insert(
         folder / "nstrep/networks/vgg.py",
@@ -87,6 +90,6 @@ def test_an_example_works_as_printed(copy, tmp_path, arguments):
     assert done.returncode == 0, done.stderr
     if name == "run":
         assert (tmp_path / "out/final.png").exists()
-    if "extra_losses" in typed[0]:
-        header = (tmp_path / "out/curve.csv").read_text().splitlines()[0]
-        assert "channel_mean_loss.relu2_1" in header
+        columns = (tmp_path / "out/curve.csv").read_text().splitlines()[0].split(",")
+        assert "contrast" in columns
+        assert ("channel_mean_loss.relu2_1" in columns) == ("extra_losses" in typed[0])

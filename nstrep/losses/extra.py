@@ -17,15 +17,9 @@ from nstrep.networks.vgg import Architecture
 def extra_settings(
     given: Mapping[str, Any] | None, architecture: Architecture | None = None
 ) -> dict[str, Settings]:
-    """The settings of each of the ``extra_losses``, checked by its kind.
+    """The settings of each of the ``extra_losses`` by its kind, checked.
 
-    Args:
-        given: settings by the name of the kind; None for none.
-        architecture: whose layers may be named; None to leave the layers unchecked.
-
-    Raises:
-        InputError: one line with the key, its value and what is allowed.
-
+    Without ``architecture`` the names of layers are not. Raises InputError with the key.
     """
     known = {name: kind.Settings for name, kind in kinds().items() if kind.Settings is not None}
     checked = {}

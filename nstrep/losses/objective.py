@@ -18,12 +18,9 @@ from nstrep.losses.tile_graph import TileGraph, key
 from nstrep.losses.tiling import Tile
 from nstrep.networks.features import Network
 
+# In tiles, content targets of at most so many numbers a pixel are kept; larger ones are recomputed.
 KEPT_FLOATS = 16
-"""In tiles, content targets of at most so many numbers a pixel are kept; larger ones are computed
-again for each tile."""
-
-BRANCHES = ("content_loss", "style_loss", "tv_loss")
-"""Kinds of terms that every experiment has columns for."""
+BRANCHES = ("content_loss", "style_loss", "tv_loss")  # every experiment has columns for them
 
 
 @dataclass(frozen=True)
@@ -33,8 +30,7 @@ class LayerWeights:
     content: Mapping[str, float]
     style: Mapping[str, float]
     tv: float
-    extra: Mapping[str, Any] = field(default_factory=dict)
-    """Settings of other kinds by name; see :func:`nstrep.losses.extra.extra_settings`."""
+    extra: Mapping[str, Any] = field(default_factory=dict)  # see extra.extra_settings
 
 
 @dataclass(frozen=True)
@@ -71,8 +67,8 @@ def with_sums(named: Mapping[str, float]) -> dict[str, float]:
     sums = dict.fromkeys(BRANCHES, 0.0)
     for name, value in named.items():
         branch = name.split(".")[0]
-        sums[branch] = sums.get(branch, 0.0) + float(value)
-    leaves = {name: float(value) for name, value in named.items() if "." in name}
+        sums[branch] = sums.get(branch, 0.0) + value
+    leaves = {name: value for name, value in named.items() if "." in name}
     return {"total": sum(sums.values()), **sums, **leaves}
 
 
@@ -96,11 +92,10 @@ class Objective:
         """Compute the targets and bind the graphs.
 
         Args:
-            network: features.
+            network: computes the features.
             content: ``vgg_input`` of the content image, (1, 3, H, W): the shape of the result.
-            regions: what the style loss compares where; :func:`nstrep.losses.regions.whole` of the
-                style image's ``vgg_input`` for the usual one.
-            weights: layers in use, with their weights.
+            regions: what the style loss compares where; usually :func:`regions.whole`.
+            weights: of the layers in use.
             forms: the recipe's formulas.
             tile: side of a tile at most, margins included, in pixels; None for the whole image.
 
@@ -128,9 +123,7 @@ class Objective:
     def aim(self, features: Mapping[str, np.ndarray]) -> None:
         """Compare with another content image of the same shape from now on; not in tiles.
 
-        Args:
-            features: of that image, those of the content layers, each (1, N, H, W).
-
+        ``features`` holds those of the content layers, each (1, N, H, W).
         """
         self._targets.set(self._tiles[0], features)
 
@@ -242,7 +235,7 @@ class Targets:
 
 
 class Features(LossTerm):
-    """The features themselves as statistics."""
+    """The features themselves."""
 
     def statistics(self, features: mx.sym.Symbol, inputs: Symbols, edges: Edges) -> Symbols:
         """Under the name by which terms take their target."""

@@ -21,12 +21,9 @@ import numpy as np
 class Source:
     """A style image, or the part of it in a mask, with its share of the blend."""
 
-    image: np.ndarray
-    """``vgg_input``, (1, 3, H, W)."""
-    mask: np.ndarray | None = None
-    """(H, W) of the image; None for all of it."""
-    share: float = 1.0
-    """The shares of a region's sources are 1 together."""
+    image: np.ndarray  # vgg_input, (1, 3, H, W)
+    mask: np.ndarray | None = None  # (H, W) of the image; None for all of it
+    share: float = 1.0  # those of a region's sources are 1 together
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,8 +31,7 @@ class Region:
     """A part of the image, and what it is to look like."""
 
     sources: tuple[Source, ...]
-    mask: np.ndarray | None = None
-    """(H, W) of the content image; None for all of it."""
+    mask: np.ndarray | None = None  # (H, W) of the content image; None for all of it
 
 
 def whole(image: np.ndarray) -> tuple[Region, ...]:
@@ -66,6 +62,4 @@ def assemble(
         sources = (Source(image, parts[0], share) for image, share in zip(styles, mixed))
         return (Region(tuple(sources), masks[0] if masks else None),)
     own = [*styles] if len(styles) > 1 else [*styles] * len(masks)
-    return tuple(
-        Region((Source(image, part),), mask) for image, part, mask in zip(own, parts, masks)
-    )
+    return tuple(Region((Source(*of),), mask) for *of, mask in zip(own, parts, masks))

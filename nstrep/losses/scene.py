@@ -20,19 +20,10 @@ class Scene:
     """The network, the images and the formulas of an objective."""
 
     network: Network
-    content: np.ndarray
-    """``vgg_input`` of the content image, (1, 3, H, W): the shape of the result."""
-    regions: Sequence[Region]
-    """What the style loss compares where."""
-    forms: LossesConfig
-    """The recipe's formulas."""
-    tile: int | None = None
-    """Side of the tiles in pixels, margins included; None for the whole image at once."""
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Of the result, (1, 3, H, W)."""
-        return self.content.shape
+    content: np.ndarray  # vgg_input of the content image, (1, 3, H, W): the shape of the result
+    regions: Sequence[Region]  # what the style loss compares where
+    forms: LossesConfig  # the recipe's formulas
+    tile: int | None = None  # side in pixels, margins included; None for the whole image at once
 
     @property
     def style_image(self) -> np.ndarray:
@@ -41,9 +32,8 @@ class Scene:
 
     def sizes(self, layer: str) -> tuple[int, int, int]:
         """Channels and positions of a layer over the result, and the result's pixels."""
-        height, width = self.shape[2:]
-        network = self.network
-        return network.channels(layer), network.positions(layer, height, width), height * width
+        network, size = self.network, self.content.shape[2:]
+        return network.channels(layer), network.positions(layer, *size), size[0] * size[1]
 
     def tiles(self, image: np.ndarray, terms: Sequence[LossTerm]) -> list[Tile]:
         """The tiles in which the statistics of terms over an image are computed."""
@@ -58,7 +48,5 @@ class Scene:
 
 def of_term(term: LossTerm, sums: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """A term's statistics by their own names."""
-    suffix = key("", term)
-    return {
-        name.removesuffix(suffix): array for name, array in sums.items() if name.endswith(suffix)
-    }
+    end = key("", term)
+    return {name.removesuffix(end): array for name, array in sums.items() if name.endswith(end)}

@@ -22,9 +22,9 @@ from nstrep.losses.term import (
 )
 from nstrep.networks.gram import gram, gram_sums, pooled
 
+# Share of the mean energy that filters are taken to have at least when they are scaled to equal
+# energy: one that hardly fires on the style image must not decide the result.
 FAINT = 0.05
-"""Share of the layer's mean energy that every filter is taken to have at least, when filters are
-scaled to equal energy: one that hardly fires on the style image must not decide the result."""
 
 
 @register("style_loss")
@@ -37,9 +37,7 @@ class StyleLoss(LossTerm):
     """
 
     channels: int = 0
-    """N."""
-    positions: float = 0
-    """What the Gram matrix is the mean over; with a mask the sum of the positions' weights."""
+    positions: float = 0  # of which the Gram matrix is the mean; with a mask the sum of the weights
     mean_share: float = 1.0
 
     @classmethod
@@ -59,7 +57,7 @@ class StyleLoss(LossTerm):
                 blend = zip(region.sources, grams)
                 target = sum(np.float32(source.share) * each[layer] for source, each in blend)
                 name, sizes = f"style_loss.{layer}{suffix}", scene.sizes(layer)
-                term = gram_term(scene, name, layer, scene.shape, region.mask)
+                term = gram_term(scene, name, layer, scene.content.shape, region.mask)
                 term.constants, strength = {"target": target}, energy(target)
                 if forms.style.equal_filters:
                     term.constants["scale"] = scale = filter_scale(target)
@@ -109,7 +107,7 @@ def source_grams(scene: Scene, source: Source, layers: tuple[str, ...]) -> dict[
             grams[term.layer] = symbol.eval(mx.cpu(), **arrays)[0].asnumpy()
         return grams
 
-    arrays = (source.image,) if source.mask is None else (source.image, source.mask)
+    arrays = tuple(array for array in (source.image, source.mask) if array is not None)
     key = ("Gram matrices", layers, scene.forms.style.mean_share, scene.tile)
     return scene.network.once(key, arrays, compute)
 
@@ -117,8 +115,7 @@ def source_grams(scene: Scene, source: Source, layers: tuple[str, ...]) -> dict[
 def filter_scale(target: np.ndarray) -> np.ndarray:
     """What brings every filter of a Gram matrix (N, N) to the same energy, (N, N) float32.
 
-    Entry (i, j) is 1 / sqrt(A_ii A_jj), with A_ii at least :data:`FAINT` of the diagonal's mean
-    more.
+    Entry (i, j) is 1 / sqrt(A_ii A_jj), each A_ii plus :data:`FAINT` of the diagonal's mean.
     """
     diagonal = np.diag(target).astype(np.float64)
     each = 1 / np.sqrt(diagonal + FAINT * (diagonal.mean() or 1.0))

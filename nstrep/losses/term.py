@@ -51,27 +51,20 @@ class LossTerm:
     both. The statistics are sums over positions, so that an image can be computed in tiles.
     """
 
-    name: str
-    """Column of curve.csv: ``style_loss.relu3_1``, with regions ``style_loss.relu3_1.region2``."""
-    layer: str | None
-    """The layer whose features the statistics are computed from; None for the image itself."""
-    coefficient: float | np.ndarray = 1.0
-    """What the value is multiplied with; for a value of several numbers, a factor for each."""
+    name: str  # column of curve.csv: style_loss.relu3_1, with regions style_loss.relu3_1.region2
+    layer: str | None  # whose features the statistics are computed from; None for the image itself
+    coefficient: float | np.ndarray = 1.0  # for a value of several numbers, a factor for each
+    # Arrays of any shape that the statistics and the value use, such as a target.
     constants: dict[str, np.ndarray] = field(default_factory=dict)
-    """Arrays of any shape that the statistics and the value use, such as a target."""
+    # Arrays that the statistics use, with values for each position: (1, C, H', W').
     maps: dict[str, np.ndarray] = field(default_factory=dict)
-    """Arrays that the statistics use, with values for each position: (1, C, H', W')."""
 
-    sums_over_positions: ClassVar[bool] = True
-    """Whether the statistics are sums over positions; if not, the term is refused in tiles."""
-    linear: ClassVar[bool] = False
-    """Whether the value is linear in the statistics, which saves them the first pass over tiles."""
-    needs_target: ClassVar[bool] = False
-    """Whether the statistics use ``inputs["target"]``, the content image's features of the layer"""
-    overlap: ClassVar[int] = 0
-    """How many positions beyond their own, to the right and below, the statistics of a tile use."""
+    sums_over_positions: ClassVar[bool] = True  # if the statistics are not, tiles are refused
+    linear: ClassVar[bool] = False  # the value in the statistics: saves the first pass over tiles
+    needs_target: ClassVar[bool] = False  # inputs["target"]: the content image's features
+    overlap: ClassVar[int] = 0  # positions right of and below its own that a tile's statistics use
+    # Dataclass of what extra_losses may set; None for the kinds that have keys of their own.
     Settings: ClassVar[type | None] = None
-    """Dataclass of what ``extra_losses`` may set; None for the kinds that have keys of their own"""
 
     @classmethod
     def create(cls, scene: Scene, settings: Any) -> Iterable[LossTerm]:
@@ -106,8 +99,7 @@ KINDS: dict[str, type[LossTerm]] = {}
 def register(name: str) -> Callable[[type[LossTerm]], type[LossTerm]]:
     """Decorate a class of terms, so that experiments can use it by name.
 
-    The name is that of the column with the sum of the terms. It must end in ``_loss``, by which
-    plots recognise it.
+    The name is that of the column with the sum of the terms; plots recognise it by ``_loss``.
     """
     if not name.endswith("_loss"):
         raise ValueError(f"{name}: the name of a kind of loss must end in _loss")

@@ -28,15 +28,11 @@ class TileGraph:
     ) -> None:
         """Bind nothing yet.
 
-        Args:
-            network: features.
-            terms: whose statistics.
-            slot: holds the one bound graph; may be shared with other graphs.
-            gradient: whether :meth:`backward` is used.
-
+        ``slot`` holds the one bound graph and may be shared with other graphs; ``gradient`` tells
+        whether :meth:`backward` is used.
         """
         self._network, self._slot, self._gradient = network, slot, gradient
-        self._terms = [terms[place] for place in order(terms, list(network.architecture.layers))]
+        self._terms = order(terms, list(network.architecture.layers))
         strides = {**network.architecture.layers, None: 1}
         self._strides = {term: strides[term.layer] for term in terms}
 
@@ -45,12 +41,8 @@ class TileGraph:
     ) -> dict[str, mx.nd.NDArray]:
         """The statistics over a tile's own positions, by :func:`key`.
 
-        Args:
-            tile: which.
-            image: the whole image, ``vgg_input``, (1, 3, H, W).
-            targets: the content image's features at these positions, by :func:`key`; without them
-                the statistics of terms that need a target mean nothing.
-
+        ``image`` is the whole one, ``vgg_input``; ``targets`` are the content image's features at
+        these positions, by :func:`key`, for the terms that need a target.
         """
         executor, outputs, arguments, _ = self._bind(tile)
         arrays = {"image": tile.cut(image), **(targets or {})}
@@ -88,14 +80,11 @@ class TileGraph:
         return sums
 
     def _bind(self, tile: Tile) -> tuple:
-        key = id(self), tile.kind  # a reference to self would keep the graph until a collection
-        if key not in self._slot:
-            self._slot.clear()
-            self._slot[key] = self._bound(tile)
-        return self._slot[key]
-
-    def _bound(self, tile: Tile) -> tuple:
         """An executor, the names of its outputs, its arguments, and the gradient to the image."""
+        bound = id(self), tile.kind  # a reference to self would keep the graph until a collection
+        if bound in self._slot:
+            return self._slot[bound]
+        self._slot.clear()
         network, image = self._network, mx.sym.Variable("image")
         layers = {term.layer for term in self._terms} - {None}
         tapped = network.taps(image, layers) | {None: image}
@@ -124,21 +113,21 @@ class TileGraph:
         if self._gradient:
             gradients["image"] = mx.nd.zeros(arrays["image"].shape, ctx=context)
         executor = network.bind(group, arguments, gradients)
-        return executor, list(outputs), arguments, gradients.get("image")
+        self._slot[bound] = executor, list(outputs), arguments, gradients.get("image")
+        return self._slot[bound]
 
 
-def order(terms: Sequence[LossTerm], layers: Sequence[str]) -> list[int]:
-    """The places of the terms in the order in which their statistics are best computed.
+def order(terms: Sequence[LossTerm], layers: Sequence[str]) -> list[LossTerm]:
+    """The terms in the order in which their statistics are best computed.
 
     The deepest last: the gradient of each is then computed when the backward pass comes to its
     layer, not kept from the beginning. But the Gram product of a layer lays its features out as
     MXNet's pooling is ten times slower on; so it waits for a deeper one, which needs the pooling.
     """
     depths = {layer: depth for depth, layer in enumerate(layers)} | {None: -1}
-    of = [depths[term.layer] for term in terms]
-    places: list[int] = []
-    for depth in sorted(set(of), reverse=True):
-        waits = bool(places) and layers[depth + 1].startswith("pool")
+    ordered: list[LossTerm] = []
+    for depth in sorted({depths[term.layer] for term in terms}, reverse=True):
+        waits = bool(ordered) and layers[depth + 1].startswith("pool")
         at = 1 if waits else 0
-        places[at:at] = [place for place, other in enumerate(of) if other == depth]
-    return places
+        ordered[at:at] = [term for term in terms if depths[term.layer] == depth]
+    return ordered

@@ -25,11 +25,9 @@ class Span:
 
     start: int
     stop: int
-    own_start: int
-    """From here to ``own_stop`` its positions count; the rest is margin."""
+    own_start: int  # from here to own_stop its positions count; the rest is margin
     own_stop: int
-    length: int
-    """Of the image's side."""
+    length: int  # of the image's side
 
     @property
     def kind(self) -> tuple[int, int, int, bool]:
@@ -38,10 +36,7 @@ class Span:
         return self.stop - self.start, *inside, self.own_stop == self.length
 
     def owned(self, stride: int, overlap: int = 0) -> slice:
-        """Its own positions at a layer, among those of the whole image.
-
-        ``overlap`` adds positions of the next tile, if there is one.
-        """
+        """Its own positions at a layer, and ``overlap`` of the next tile, if there is one."""
         more = 0 if self.own_stop == self.length else overlap
         return slice(self.own_start // stride, self.own_stop // stride + more)
 
@@ -54,18 +49,15 @@ def spans(length: int, tile: int, margin: int, stride: int) -> list[Span]:
     """
     if length <= tile:
         return [Span(0, length, 0, length, length)]
-    most = (tile - 2 * margin) // stride * stride
-    count = -(-(length - 2 * margin) // most)
-    step = -(-(length - 2 * margin) // (count * stride)) * stride
-    tiles = []
-    for start in itertools.count(0, step):
+    inner = length - 2 * margin
+    count = -(-inner // ((tile - 2 * margin) // stride * stride))
+    step = -(-inner // (count * stride)) * stride
+    result = []
+    for start in range(0, inner, step):
         stop = min(start + step + 2 * margin, length)
-        last = stop == length
-        own_start = start + margin if start else 0
-        tiles.append(Span(start, stop, own_start, length if last else stop - margin, length))
-        if last:
-            return tiles
-    raise AssertionError("unreachable: the tiles move on")
+        own_stop = length if stop == length else stop - margin
+        result.append(Span(start, stop, start + margin if start else 0, own_stop, length))
+    return result
 
 
 @dataclass(frozen=True)
@@ -125,8 +117,7 @@ def tiles(
 
     Without ``side`` the whole image is the only tile. Raises what :func:`check` does.
     """
-    if side is None:
-        return [Tile(*(Span(0, length, 0, length, length) for length in (height, width)))]
+    side = side or max(height, width)
     check(network, layers, height, width, side)
     how = (side, network.architecture.margin(layers), network.architecture.stride(layers))
     sides = spans(height, *how), spans(width, *how)

@@ -26,7 +26,7 @@ class TotalVariation(LossTerm):
     @classmethod
     def create(cls, scene: Scene, settings: float) -> Iterator[TotalVariation]:
         """One term on the image, unless the weight ``settings`` is 0."""
-        form, (height, width) = scene.forms.tv, scene.shape[2:]
+        form, (height, width) = scene.forms.tv, scene.content.shape[2:]
         if form.grid == "zero_padded":
             height, width = height + 2, width + 2
         cut = int(form.grid == "crop")

@@ -179,7 +179,7 @@ class TestOrder:
 
     def of(self, *layers):
         terms = [LossTerm("any", layer) for layer in layers]
-        return [layers[place] for place in order(terms, self.LAYERS)]
+        return [term.layer for term in order(terms, self.LAYERS)]
 
     def test_the_deepest_last(self):
         assert self.of("relu3_1", None, "conv1_1") == [None, "conv1_1", "relu3_1"]

@@ -13,7 +13,7 @@ from nstrep.base.text import shown
 from nstrep.config.schema import ExperimentConfig
 from nstrep.images import io
 from nstrep.images.io import Picture
-from nstrep.networks.gram import pooled
+from nstrep.losses.regions import pooled
 
 log = logging.getLogger(__name__)
 

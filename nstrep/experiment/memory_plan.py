@@ -72,8 +72,7 @@ def graph_bytes(
     """What losses and gradient over so many pixels take: the features that must be kept."""
     strides = network.architecture.layers
     floats = lambda layer: network.channels(layer) / strides[layer] ** 2  # noqa: E731
-    names = list(strides)
-    used = names[: names.index(network.architecture.deepest(layers)) + 1]
+    used = network.architecture.up_to(layers)
     # A convolution's output is rectified in place.
     kept = [floats(name) for name in used if not name.startswith("conv")]
     copies = [floats(name) for name in styles if name in used]  # as matrix products want them

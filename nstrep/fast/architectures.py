@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 
 from nstrep.base.errors import InputError
 from nstrep.networks.vgg import RGB_MEAN
@@ -38,9 +37,9 @@ class TransformNet:
 
     name: str
     layers: tuple[Conv | Residual, ...]
+    # Around the input of convolutions: reflect or zero, half a kernel on each side; same, the zeros
+    # of TensorFlow's SAME; or none.
     padding: str
-    """Around the input of convolutions: ``reflect`` or ``zero``, half a kernel on each side;
-    ``same``, the zeros of TensorFlow's SAME; or ``none``."""
     border: int = 0  # pixels of reflection around the image, cropped from the result
     bias: bool = False
     affine: bool = True  # whether instance normalisation has a scale (gamma) and a shift (beta)
@@ -48,9 +47,9 @@ class TransformNet:
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)  # subtracted from the input
     scale: float = 1.0  # the result is scale * (output of the last layer) + shift
     shift: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    # Distribution of the initial weights: truncated_normal (TensorFlow; standard deviation 0.1, cut
+    # at two of them) or uniform (Torch; within 1 / sqrt(fan in)).
     initial: str = "truncated_normal"
-    """Distribution of the initial weights: ``truncated_normal`` (TensorFlow; standard deviation
-    0.1, cut at two of them) or ``uniform`` (Torch; within 1 / sqrt(fan in))."""
 
     @property
     def convs(self) -> Iterator[tuple[Conv, int]]:
@@ -80,9 +79,7 @@ class TransformNet:
     @property
     def least_side(self) -> int:
         """The smallest side of an image, in pixels: a side must exceed what is reflected on it."""
-        widest = max(conv.kernel // 2 for conv, _ in self.convs)
-        quarter = 2  # the residual blocks see a quarter of the image and reflect one pixel
-        return max(self.border + 1, widest + 1, 4 * quarter)
+        return max(self.border + 1, 8)  # the residual blocks reflect a pixel of a quarter of it
 
     @property
     def consumed_border(self) -> int:
@@ -100,15 +97,15 @@ class TransformNet:
 
 
 def _layers(
-    up: dict, last: dict, residual: Mapping = MappingProxyType({}),
+    up: dict, last: dict, residual: dict | None = None,
     widths: tuple[int, int, int] = (32, 64, 128), residuals: int = 5,
 ) -> tuple[Conv | Residual, ...]:  # fmt: skip
     """The layers that all rows share: down to a quarter of the size, residual blocks, up again."""
     first, second, third = widths
     blocks = []
-    for name in (f"res{number}" for number in range(1, residuals + 1)):
-        conv = Conv(f"{name}_1", third, **residual)
-        blocks.append(Residual((conv, replace(conv, name=f"{name}_2", activation=None))))
+    for number in range(1, residuals + 1):
+        conv = Conv(f"res{number}_1", third, **(residual or {}))
+        blocks.append(Residual((conv, replace(conv, name=f"res{number}_2", activation=None))))
     return (
         Conv("conv1", first, kernel=9),
         Conv("conv2", second, stride=2),
@@ -132,8 +129,7 @@ NETS = {
             padding="reflect", border=10, affine=False, eps=1e-9,
             mean=RGB_MEAN, scale=127.5, shift=MIDDLE,
         ),
-        # jcjohnson/fast-neural-style, models.lua and train.lua; Johnson, Alahi, Fei-Fei 2016,
-        # supplementary material
+        # jcjohnson/fast-neural-style, models.lua and train.lua; Johnson et al. 2016, supplement
         TransformNet(
             "johnson",
             _layers(

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import sys
+from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
-from nstrep.config.checks import check_layers, typed
+from nstrep.base.errors import InputError
+from nstrep.config.checks import Schema, check_layers, typed
 from nstrep.config.fields import choice, number, text
+from nstrep.config.messages import unknown_key
 from nstrep.config.schema import LOGGERS, ObjectiveConfig
 from nstrep.fast.architectures import NETS, choose
 from nstrep.networks import vgg
@@ -21,9 +24,8 @@ class NetConfig:
     name: str = choice("architecture, a row of nstrep/fast/architectures.py", tuple(NETS))
     border: int | None = number(
         "pixels of reflection around the image, cut off the result; null for the architecture's",
-        at_least=0,
-        at_most=1000,
-    )
+        at_least=0, at_most=1000,
+    )  # fmt: skip
     padding: str | None = choice(
         "padding around the convolutions; null for the architecture's", ("reflect", "zero")
     )
@@ -35,9 +37,8 @@ class DataConfig:
 
     dir: str | None = text(
         "folder of photographs, searched with its subfolders; null for scikit-image's",
-        file=True,
-        identity=False,
-    )
+        file=True, identity=False,
+    )  # fmt: skip
     size: int = number("side of the square crops, in pixels", at_least=16, at_most=4096)
     crop: str = choice(
         "position of a crop: random (any square inside the image, of at least data.size if the"
@@ -127,3 +128,27 @@ def check(composed: DictConfig) -> TrainConfig:
     net = choose(config.net.name, config.net.border, config.net.padding)
     config.net = replace(config.net, border=net.border, padding=net.padding)
     return config
+
+
+def parse(
+    arguments: list[str], schema: type[Schema], usage: str, defaults: DictConfig | None = None
+) -> Schema:
+    """Read KEY=VALUE arguments; on ``-h`` or without any, print the usage and exit.
+
+    Raises InputError for an argument of another form, an unknown key or a value not allowed.
+    """
+    keys = {item.name: item.metadata["about"] for item in fields(schema)}
+    if not arguments or {"-h", "--help"} & set(arguments):
+        print(usage, *(f"  {key}: {about}" for key, about in keys.items()), sep="\n")
+        sys.exit()
+    values, names = OmegaConf.merge(defaults or {}), ", ".join(keys)
+    for argument in arguments:
+        key, equals, value = argument.partition("=")
+        if not equals:
+            raise InputError(f"{argument}: must be KEY=VALUE, with one of {names}")
+        if key not in keys:
+            raise InputError(f"{unknown_key(key, schema)} (one of {names})")
+        if not value:
+            raise InputError(f"{key}=: no value is given")
+        values[key] = value
+    return typed(values, schema)

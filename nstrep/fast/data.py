@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
-from cachetools import LRUCache, cachedmethod
+from cachetools import LRUCache, cached
 
 from nstrep.base.errors import InputError
 from nstrep.fast.config import DataConfig
@@ -18,13 +18,12 @@ from nstrep.images.io import Picture
 
 log = logging.getLogger(__name__)
 
+# The images in scikit-image: for training, and for validation.
 BUILTIN = (
     "astronaut", "coffee", "hubble_deep_field", "immunohistochemistry", "motorcycle_left",
     "motorcycle_right", "retina",
 )  # fmt: skip
 BUILTIN_HELD_OUT = ("chelsea", "rocket")
-"""The images in scikit-image: for training, and for validation."""
-
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 CACHE_BYTES = 2**28  # of decoded images
 
@@ -38,9 +37,10 @@ class Photos:
         Raises InputError if the folder does not exist or too few images in it can be read.
         """
         self._config, self._seed = config, seed
-        self._cache: LRUCache = LRUCache(CACHE_BYTES, getsizeof=lambda picture: picture.rgb.nbytes)
-        self.skipped: dict[str, str] = {}
-        """Maps the names of images that cannot be read to the reason."""
+        load = io.builtin if config.dir is None else partial(io.load_picture, key="data.dir")
+        cache = LRUCache(CACHE_BYTES, getsizeof=lambda picture: picture.rgb.nbytes)
+        self._load = cached(cache)(load)
+        self.skipped: dict[str, str] = {}  # names of images that cannot be read, and the reasons
         self.names, candidates = list(BUILTIN), list(BUILTIN_HELD_OUT)
         if config.dir is not None:
             folder = os.path.expanduser(config.dir)
@@ -50,8 +50,8 @@ class Photos:
             files = sorted(str(path) for path in paths if path.suffix.lower() in SUFFIXES)
             if not files:
                 raise InputError(f"data.dir={folder}: holds no picture ({', '.join(SUFFIXES)})")
-            order = np.random.Generator(np.random.PCG64(seed)).permutation(len(files))
-            self.names = candidates = [files[number] for number in order]
+            rng = np.random.Generator(np.random.PCG64(seed))
+            self.names = candidates = [files[number] for number in rng.permutation(len(files))]
         readable = filter(None, map(self._read, candidates))
         self.held_out = list(islice(readable, config.held_out))
         if len(self.held_out) < config.held_out:
@@ -63,21 +63,14 @@ class Photos:
         self.names = [name for name in self.names if name not in held_out]
         self._next(0)
 
-    @cachedmethod(lambda self: self._cache)
-    def _load(self, name: str) -> Picture:
-        if self._config.dir is None:
-            return io.builtin(name)
-        return io.load_picture(name, key="data.dir")
-
     def _read(self, name: str) -> Picture | None:
-        if name in self.skipped:
-            return None
-        try:
-            return self._load(name)
-        except InputError as error:
-            self.skipped[name] = str(error)
-            log.warning("skipped: %s", error)
-            return None
+        if name not in self.skipped:
+            try:
+                return self._load(name)
+            except InputError as error:
+                self.skipped[name] = str(error)
+                log.warning("skipped: %s", error)
+        return None
 
     def _next(self, position: int) -> Picture:
         """The image at a position of the endless sequence of epochs, or the next readable one."""

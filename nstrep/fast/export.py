@@ -17,8 +17,7 @@ from nstrep.base.command_line import plain_errors
 from nstrep.base.errors import InputError
 from nstrep.base.files import atomic_write
 from nstrep.fast import graph, layouts
-from nstrep.fast.command import parse
-from nstrep.fast.config import ExportConfig
+from nstrep.fast.config import ExportConfig, parse
 from nstrep.fast.network import Transformer
 
 
@@ -43,7 +42,6 @@ def export(model: str | Path, target: Path, height: int, width: int) -> Path:
         import onnx
     except ImportError:
         raise InputError("out: ONNX is not installed: run  pip install 'nstrep[onnx]'") from None
-    from mxnet import onnx as exporter
 
     net, parameters = layouts.load(model)
     Transformer(net, parameters).check_size(height, width, f"size={width}x{height}")
@@ -51,7 +49,7 @@ def export(model: str | Path, target: Path, height: int, width: int) -> Path:
     known = {**parameters, **graph.constants(net)}
     arrays = {name: mx.nd.array(array) for name, array in known.items()}
     with atomic_write(target) as temporary:
-        exporter.export_model(symbol, arrays, [(1, 3, height, width)], [np.float32], str(temporary))
+        mx.onnx.export_model(symbol, arrays, [(1, 3, height, width)], [np.float32], str(temporary))
         exported = onnx.load(temporary)
         # The exporter declares the weights as inputs too, and runtimes warn about each of them.
         weights = {array.name for array in exported.graph.initializer}

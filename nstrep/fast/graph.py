@@ -5,7 +5,9 @@ from __future__ import annotations
 import functools
 import itertools
 import operator
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import mxnet as mx
 import numpy as np
@@ -13,24 +15,22 @@ from mxnet.symbol import Symbol
 
 from nstrep.fast.architectures import Conv, Residual, TransformNet
 
-CONSTANTS = ("input_mean", "output_shift")  # arguments besides the image and the parameters
 FEW = 8  # output channels below which _conv_by_rows is faster
 
-Size = tuple[int, int]
-"""Height and width."""
+Size = tuple[int, int]  # height and width
 
 
 def constants(net: TransformNet) -> dict[str, np.ndarray]:
-    """The values of :data:`CONSTANTS`, each (1, 3, 1, 1) float32."""
-    values = np.array([net.mean, net.shift], np.float32).reshape(2, 1, 3, 1, 1)
-    return dict(zip(CONSTANTS, values))
+    """The arguments besides the image and the parameters, each (1, 3, 1, 1) float32."""
+    mean, shift = np.array([net.mean, net.shift], np.float32).reshape(2, 1, 3, 1, 1)
+    return {"input_mean": mean, "output_shift": shift}
 
 
 def symbol(net: TransformNet, height: int, width: int, *, portable: bool = False) -> Symbol:
     """The network over ``image``, (1, 3, height, width), RGB from 0 to 255; the same shape out.
 
-    If a side is not a multiple of 4, the networks produce up to 3 pixels more at the bottom and at
-    the right. They are cropped, so that every pixel stays where the original programs have it.
+    If a side is no multiple of 4, up to 3 more pixels are produced at the bottom and at the right,
+    and cropped, so that every pixel stays where the original programs have it.
 
     ``portable`` uses only operators that can be exported, which are slower. Other graphs must be
     run with ``is_train=True``: batch normalisation over a batch of one is instance normalisation,
@@ -60,10 +60,8 @@ def pads(conv: Conv, padding: str, length: int) -> tuple[int, int]:
 
 
 def transposed_start(conv: Conv, padding: str) -> int:
-    """Index of the first output of a transposed convolution that belongs to the result.
-
-    TensorFlow's SAME keeps the first outputs; Torch with a padding of 1 drops one.
-    """
+    """Index of the first output of a transposed convolution that belongs to the result."""
+    # TensorFlow's SAME keeps the first outputs; Torch with a padding of 1 drops one.
     return (conv.kernel - conv.stride) // 2 if padding == "same" else conv.kernel // 2
 
 
@@ -72,9 +70,18 @@ def output_size(conv: Conv, padding: str, size: Size) -> Size:
     if conv.transposed:
         return tuple(side * conv.stride for side in size)
     scaled = [side * conv.upsample for side in size]
-    return tuple(
-        (side + sum(pads(conv, padding, side)) - conv.kernel) // conv.stride + 1 for side in scaled
-    )
+    padded = [side + sum(pads(conv, padding, side)) for side in scaled]
+    return tuple((side - conv.kernel) // conv.stride + 1 for side in padded)
+
+
+def convolve(
+    operator: Callable, x: Any, conv: Conv, weights: list, kernel: int, stride: int, **options: Any
+) -> Any:
+    """Apply MXNet's (de)convolution with square kernels; ``weights`` may include a bias."""
+    return operator(
+        x, *weights, num_filter=conv.channels, kernel=(kernel, kernel), stride=(stride, stride),
+        no_bias=len(weights) == 1, name=conv.name, **options,
+    )  # fmt: skip
 
 
 @dataclass
@@ -107,7 +114,7 @@ class _Builder:
         weights = [mx.sym.Variable(f"{conv.name}_{part}") for part in parts]
         if conv.transposed:
             start = transposed_start(conv, padding)
-            x = _deconvolution(x, conv, weights, conv.kernel, conv.stride)
+            x = convolve(mx.sym.Deconvolution, x, conv, weights, conv.kernel, conv.stride)
             x = _crop(x, start, conv.kernel - conv.stride - start)
         elif conv.upsample > 1 and not self.portable:
             # Reflecting the upsampled image by a pixel repeats the border pixels of the small one.
@@ -133,19 +140,16 @@ class _Builder:
             x = self.pad(x, "reflect" if padding == "reflect" else "constant", around)
         if conv.channels < FEW and conv.stride == 1 and not self.portable:
             return _conv_by_rows(x, conv, weights, zeros)
-        return mx.sym.Convolution(
-            x, *weights, num_filter=conv.channels, kernel=(conv.kernel,) * 2,
-            stride=(conv.stride,) * 2, pad=zeros, no_bias=not self.net.bias, name=conv.name,
-        )  # fmt: skip
+        return convolve(mx.sym.Convolution, x, conv, weights, conv.kernel, conv.stride, pad=zeros)
 
     def _norm(self, x: Symbol, conv: Conv) -> Symbol:
         if self.net.affine:
             gamma, beta = (mx.sym.Variable(f"{conv.name}_{part}") for part in ("gamma", "beta"))
         else:
             gamma, beta = mx.sym.ones(conv.channels), mx.sym.zeros(conv.channels)
-        norm = mx.sym.InstanceNorm if self.portable else mx.sym.BatchNorm
-        given = {} if self.portable else {"fix_gamma": False}
-        return norm(x, gamma, beta, eps=self.net.eps, name=f"{conv.name}_norm", **given)
+        if self.portable:
+            return mx.sym.InstanceNorm(x, gamma, beta, eps=self.net.eps)
+        return mx.sym.BatchNorm(x, gamma, beta, eps=self.net.eps, fix_gamma=False)
 
 
 def _crop(x: Symbol, before: int, after: int) -> Symbol:
@@ -154,15 +158,6 @@ def _crop(x: Symbol, before: int, after: int) -> Symbol:
         return x
     begin, end = (None, None, before, before), (None, None, *[-after if after else None] * 2)
     return mx.sym.slice(x, begin=begin, end=end)
-
-
-def _deconvolution(
-    x: Symbol, conv: Conv, weights: list[Symbol], kernel: int, stride: int
-) -> Symbol:
-    return mx.sym.Deconvolution(
-        x, *weights, num_filter=conv.channels, kernel=(kernel,) * 2, stride=(stride,) * 2,
-        no_bias=len(weights) == 1, name=conv.name,
-    )  # fmt: skip
 
 
 def _folded_conv(x: Symbol, conv: Conv, weights: list[Symbol]) -> Symbol:
@@ -181,16 +176,11 @@ def _folded_conv(x: Symbol, conv: Conv, weights: list[Symbol]) -> Symbol:
     least, kernel = min(sums), len(sums)
     weight, *bias = weights
     for axis in (2, 3):
-        rows = [
-            mx.sym.slice_axis(weight, axis=axis, begin=k, end=k + 1) for k in range(conv.kernel)
-        ]
-        entries = [
-            functools.reduce(operator.add, [rows[k] for k in sums[t]])
-            for t in range(least, least + kernel)
-        ]
+        rows = mx.sym.split(weight, num_outputs=conv.kernel, axis=axis)
+        entries = [functools.reduce(operator.add, [rows[k] for k in sums[t]]) for t in sorted(sums)]
         weight = mx.sym.concat(*entries, dim=axis)
     weights = [mx.sym.transpose(weight, axes=(1, 0, 2, 3)), *bias]
-    x = _deconvolution(x, conv, weights, kernel, factor)
+    x = convolve(mx.sym.Deconvolution, x, conv, weights, kernel, factor)
     return _crop(x, factor - least, kernel + least)
 
 
@@ -202,10 +192,8 @@ def _conv_by_rows(x: Symbol, conv: Conv, weights: list[Symbol], pad: Size) -> Sy
     k, channels = conv.kernel, conv.channels
     rows = mx.sym.transpose(weights[0], axes=(2, 0, 1, 3))
     rows = mx.sym.reshape(rows, shape=(-3, -2))  # (k channels, in, k)
-    x = mx.sym.Convolution(
-        x, mx.sym.expand_dims(rows, axis=2),
-        num_filter=k * channels, kernel=(1, k), pad=pad, no_bias=True, name=conv.name,
-    )  # fmt: skip
+    rows = mx.sym.expand_dims(rows, axis=2)
+    x = mx.sym.Convolution(x, rows, num_filter=k * channels, kernel=(1, k), pad=pad, no_bias=True)
     shifted = []
     for row in range(k):
         begin, end = (row * channels, row), ((row + 1) * channels, row + 1 - k or None)

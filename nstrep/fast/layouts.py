@@ -21,6 +21,7 @@ from nstrep.base.text import reason, shown
 from nstrep.base.untrusted import read_json
 from nstrep.fast.architectures import NETS, TransformNet, choose
 from nstrep.networks.weights.containers import open_arrays
+from nstrep.networks.weights.layouts import FLOATS
 
 PARAMETERS = "net.npz"  # the trained network in a run directory
 NET = "net"  # array in this project's files: name, border and padding of the network, as JSON
@@ -32,8 +33,7 @@ class Layout:
 
     net: TransformNet
     names: Mapping[str, str]  # of each parameter to the name in the file
-    kernel_axes: tuple[int, int, int, int] = (0, 1, 2, 3)
-    """The axes of the file's kernels in the order of :attr:`TransformNet.shapes`."""
+    kernel_axes: tuple[int, ...] = (0, 1, 2, 3)  # of the file, in the order of TransformNet.shapes
 
     def wrong_shape(self, stored: Mapping[str, Stored]) -> str | None:
         """The name in a file of the first parameter whose shape is not that of the network."""
@@ -48,7 +48,7 @@ class Layout:
     def read(self, stored: Mapping[str, Stored], name: str) -> np.ndarray:
         """A parameter, float32. Raises FormatError unless the file has finite floats."""
         array = stored[self.names[name]]
-        if not re.fullmatch(r"float(16|32|64)", array.dtype):
+        if array.dtype not in FLOATS:
             raise FormatError(f"has {self.names[name]!r} as {array.dtype}, expected floats")
         values = array.read()
         if not np.isfinite(values).all():
@@ -61,17 +61,16 @@ class Layout:
 def _pytorch_examples() -> Layout:
     """State dicts of pytorch/examples: conv1.conv2d.weight, in1.weight, res1.in2.bias, ..."""
     net, names = NETS["pytorch_examples"], {}
-    parts = {"weight": "conv2d.weight", "bias": "conv2d.bias", "gamma": "weight", "beta": "bias"}
     norms = {"conv1": "in1", "conv2": "in2", "conv3": "in3", "up1": "in4", "up2": "in5"}
     convs = {"up1": "deconv1", "up2": "deconv2", "conv4": "deconv3"}
-    for name in net.shapes:
-        layer, part = name.rsplit("_", 1)
-        is_norm = part in ("gamma", "beta")
-        if block := re.fullmatch(r"(res\d+)_(\d)", layer):
-            module = f"{block[1]}.{'in' if is_norm else 'conv'}{block[2]}"
-        else:
-            module = norms[layer] if is_norm else convs.get(layer, layer)
-        names[name] = f"{module}.{parts[part]}"
+    for conv, _ in net.convs:
+        module, norm = convs.get(conv.name, conv.name), norms.get(conv.name)
+        if block := re.fullmatch(r"(res\d+)_(\d)", conv.name):
+            module, norm = f"{block[1]}.conv{block[2]}", f"{block[1]}.in{block[2]}"
+        for part in ("weight", "bias"):
+            names[f"{conv.name}_{part}"] = f"{module}.conv2d.{part}"
+        if norm:
+            names |= {f"{conv.name}_gamma": f"{norm}.weight", f"{conv.name}_beta": f"{norm}.bias"}
     return Layout(net, names)
 
 
@@ -88,11 +87,10 @@ def _lengstrom() -> Layout:
     return Layout(net, names, kernel_axes=(3, 2, 0, 1))
 
 
-LAYOUTS = (
-    *(Layout(net, {name: name for name in net.shapes}) for net in NETS.values()),
-    _pytorch_examples(),
-    _lengstrom(),
-)
+LAYOUTS = [Layout(net, {name: name for name in net.shapes}) for net in NETS.values()]
+LAYOUTS += [_pytorch_examples(), _lengstrom()]
+# Most names first: those of a network without normalisation are a part of another's.
+LAYOUTS.sort(key=lambda layout: -len(layout.names))
 
 
 def save(path: Path, net: TransformNet, parameters: Mapping[str, np.ndarray]) -> None:
@@ -138,13 +136,12 @@ def _described_net(stored: Mapping[str, Stored]) -> TransformNet | None:
 
 def _recognise(stored: Mapping[str, Stored], net: TransformNet | None) -> Layout:
     """The layout of a file, of the given network if there is one."""
-    layouts = [each for each in LAYOUTS if net is None or net.name == each.net.name]
-    complete = [each for each in layouts if set(each.names.values()) <= set(stored)]
-    # Most names first: those of a network without normalisation are a part of another's.
-    complete.sort(key=lambda layout: -len(layout.names))
-    wrong = [layout.wrong_shape(stored) for layout in complete]
-    if None in wrong:
-        return complete[wrong.index(None)]
+    wrong = []
+    for layout in LAYOUTS:
+        if (net is None or net.name == layout.net.name) and {*layout.names.values()} <= {*stored}:
+            wrong.append(layout.wrong_shape(stored))
+            if wrong[-1] is None:
+                return layout
     nets = ", ".join(NETS)
     if wrong:
         raise FormatError(

@@ -42,16 +42,12 @@ class Transformer:
     """A network on a device. Its parameters can be trained in place."""
 
     def __init__(
-        self,
-        net: TransformNet,
-        parameters: Mapping[str, np.ndarray],
+        self, net: TransformNet, parameters: Mapping[str, np.ndarray],
         context: mx.Context | None = None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.net = net
         self.context = context or mx.cpu()
-        self.parameters = {
-            name: mx.nd.array(parameters[name], ctx=self.context) for name in net.shapes
-        }
+        self.parameters = {n: mx.nd.array(parameters[n], ctx=self.context) for n in net.shapes}
         self._executors: LRUCache = LRUCache(MOST_EXECUTORS)
 
     def check_size(self, height: int, width: int, name: str) -> None:
@@ -82,8 +78,7 @@ class Transformer:
             # MXNet 1.9.1 rewrites a graph without any gradient: it folds batch normalisation into
             # a copy of the weights, which training then leaves behind. Asking for a gradient that
             # is never computed prevents this.
-            shift = graph.CONSTANTS[1]
-            gradients = {shift: mx.nd.zeros_like(arguments[shift])}
+            gradients = {"output_shift": mx.nd.zeros_like(arguments["output_shift"])}
         requests = {name: "add" if name in gradients else "null" for name in arguments}
         return symbol.bind(
             self.context, arguments, args_grad=dict(gradients), grad_req=requests, aux_states=moving

@@ -51,32 +51,22 @@ def run_once(
 ) -> dict[str, Any]:
     """Train a network unless that is done, and stylise an image unless that is done.
 
-    Args:
-        config: content image, size and losses; see :func:`aligned`.
-        trained: the training.
-        directory: run directory of the pass.
-        network: run directory of the training; several passes may share it.
-
-    Returns:
-        The content of metrics.json; ``seconds`` is the time of one pass.
-
+    ``config`` is :func:`aligned`. ``network`` is the run directory of the training, which several
+    passes may share. Returns the content of metrics.json; ``seconds`` is the time of one pass.
     """
     with run_directory.locked(directory), run_directory.failures_kept(directory):
         training_metrics = training.run(trained, network, replace=True)
         inputs = load_inputs(config)
-        trained_as = [training_metrics[key] for key in ("identity", "steps")]
+        trained_as = training_metrics["identity"], training_metrics["steps"]
         identity = digest([identity_of(config, inputs.provenance), *trained_as])
         metrics = resume.earlier_metrics(directory, identity)
         if metrics is not None:
             return metrics
         run_directory.clear(directory)
         about = {
-            "status": "finished",
-            "stop_reason": "one pass",
-            "identity": identity,
-            "training": {"directory": network.name, **training_metrics},
-            **inputs.provenance,
-        }
+            "status": "finished", "stop_reason": "one pass", "identity": identity,
+            "training": {"directory": network.name, **training_metrics}, **inputs.provenance,
+        }  # fmt: skip
         try:
             return _run(config, inputs, directory, Transformer(*layouts.load(network)), about)
         except OSError as error:
@@ -100,14 +90,8 @@ def _run(
     curve(Step(epoch=0, losses=losses, evaluations=1, seconds=seconds, image=image))
     curve.close()
     io.save_png(directory / run_directory.FINAL, result)
-    metrics = {
-        **about,
-        "width": result.shape[1],
-        "height": result.shape[0],
-        "seconds": seconds,
-        "losses": losses,
-        **results.compare(result, inputs.content_rgb01),
-    }
-    metrics = run_directory.write_metrics(directory, metrics)
+    height, width = result.shape[:2]
     log.info("one pass in %.3f s, total loss %.4g: %s", seconds, losses["total"], directory)
-    return metrics
+    measured = {"width": width, "height": height, "seconds": seconds, "losses": losses}
+    compared = results.compare(result, inputs.content_rgb01)
+    return run_directory.write_metrics(directory, {**about, **measured, **compared})

@@ -9,9 +9,7 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from omegaconf import OmegaConf
 from tqdm import tqdm
@@ -22,13 +20,9 @@ from nstrep.base.command_line import plain_errors
 from nstrep.base.errors import InputError, ResultsError
 from nstrep.base.text import reason, shown
 from nstrep.config.folder import config_folder
-from nstrep.fast.command import parse
-from nstrep.fast.config import StylizeConfig
+from nstrep.fast.config import StylizeConfig, parse
 from nstrep.fast.data import SUFFIXES
 from nstrep.images import io
-
-if TYPE_CHECKING:  # loads MXNet
-    from nstrep.fast.network import Transformer
 
 log = logging.getLogger(__name__)
 
@@ -62,10 +56,53 @@ def stylize(config: StylizeConfig) -> list[Path]:
     """
     files = pictures(config.image)
     # These load MXNet, which is slow: only once there is something to do.
-    from nstrep.fast import layouts
+    from nstrep.fast import layouts, tiles
     from nstrep.fast.network import Transformer
 
     transformer = Transformer(*layouts.load(config.model))
+    targets = _targets(config, files)
+    written: list[Path] = []
+    skipped: list[InputError] = []
+
+    def progress(share: float) -> None:
+        bar.n = len(written) + len(skipped) + round(share, 2)
+        bar.refresh()
+
+    def stylize_file(path: Path, target: Path) -> None:
+        start = time.perf_counter()
+        rgb01 = io.load_picture(path, key="image").rgb
+        if config.long_edge:
+            rgb01 = io.resize_long_edge(rgb01, config.long_edge)
+        height, width = rgb01.shape[:2]
+        transformer.check_size(height, width, f"image={shown(path)}")
+        tile = tile_of(config, height, width)
+        result = tiles.stylize(transformer, rgb01, tile, progress) if tile else transformer(rgb01)
+        io.save_png(target, result.clip(0, 1))
+        size, seconds = f"{width} x {height}", time.perf_counter() - start
+        log.info("%s: %s in %.1f s%s", target, size, seconds, f", in tiles of {tile}" * bool(tile))
+
+    with logging_redirect_tqdm(), tqdm(total=len(files), unit="picture", disable=None) as bar:
+        for path, target in targets.items():
+            bar.set_postfix_str(path.name)
+            try:
+                stylize_file(path, target)
+                written.append(target)
+            except InputError as error:
+                skipped.append(error)
+                if len(files) > 1:
+                    log.warning("skipped: %s", error)
+            progress(0)
+    if not written:
+        with contextlib.suppress(OSError):  # not empty: it existed before
+            target.parent.rmdir()
+        raise skipped[0]
+    if skipped:
+        log.warning("stylised: %d, skipped: %d", len(written), len(skipped))
+    return written
+
+
+def _targets(config: StylizeConfig, files: list[Path]) -> dict[Path, Path]:
+    """Make the folder of the results, and return the file of each."""
     folder = Path(os.path.expanduser(config.out))
     stems = Counter(path.stem for path in files)
     names = {path: path.stem if stems[path.stem] == 1 else path.name for path in files}
@@ -77,49 +114,7 @@ def stylize(config: StylizeConfig) -> list[Path]:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ResultsError(f"out={folder}: cannot be made ({reason(error)})") from None
-    written: list[Path] = []
-    skipped: list[InputError] = []
-    with logging_redirect_tqdm(), tqdm(total=len(files), unit="picture", disable=None) as bar:
-
-        def progress(share: float) -> None:
-            bar.n = len(written) + len(skipped) + round(share, 2)
-            bar.refresh()
-
-        for path, target in targets.items():
-            bar.set_postfix_str(path.name)
-            try:
-                _stylize_file(config, transformer, path, target, progress)
-                written.append(target)
-            except InputError as error:
-                skipped.append(error)
-                if len(files) > 1:
-                    log.warning("skipped: %s", error)
-            progress(0)
-    if not written:
-        with contextlib.suppress(OSError):  # not empty: it existed before
-            folder.rmdir()
-        raise skipped[0]
-    if skipped:
-        log.warning("stylised: %d, skipped: %d", len(written), len(skipped))
-    return written
-
-
-def _stylize_file(
-    config: StylizeConfig, transformer: Transformer, path: Path, target: Path, progress: Callable
-) -> None:
-    from nstrep.fast import tiles  # loads MXNet
-
-    start = time.perf_counter()
-    rgb01 = io.load_picture(path, key="image").rgb
-    if config.long_edge:
-        rgb01 = io.resize_long_edge(rgb01, config.long_edge)
-    height, width = rgb01.shape[:2]
-    transformer.check_size(height, width, f"image={shown(path)}")
-    tile = tile_of(config, height, width)
-    result = tiles.stylize(transformer, rgb01, tile, progress) if tile else transformer(rgb01)
-    io.save_png(target, result.clip(0, 1))
-    parts = f", in tiles of {tile}" if tile else ""
-    log.info("%s: %d x %d in %.1f s%s", target, width, height, time.perf_counter() - start, parts)
+    return targets
 
 
 def tile_of(config: StylizeConfig, height: int, width: int) -> int:

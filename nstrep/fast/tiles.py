@@ -27,10 +27,10 @@ ACTIVATIONS = {"relu": lambda x: np.maximum(x, 0), "tanh": np.tanh, None: lambda
 
 @dataclass(frozen=True)
 class Features:
-    """The output of a layer. ``read`` maps indices of rows and columns to a copy of the values."""
+    """The output of a layer."""
 
     size: Size
-    read: Callable[[np.ndarray, np.ndarray], np.ndarray]
+    read: Callable[[np.ndarray, np.ndarray], np.ndarray]  # indices of rows, columns to a copy
 
 
 def stylize(
@@ -102,7 +102,7 @@ class _TiledNetwork:
         y = x
         for conv in block.convs:
             y = self.conv(y, conv)
-        output = scratch_array(block.convs[-1].channels, y.size)
+        output = _scratch(block.convs[-1].channels, y.size)
         for rows, columns in squares(y.size, self.tile):
             before = _read(x, rows, columns, (x.size[0] - y.size[0]) // 2)
             output[:, rows, columns] = _read(y, rows, columns) + before
@@ -111,7 +111,7 @@ class _TiledNetwork:
     def conv(self, x: Features, conv: Conv) -> Features:
         """A convolution; normalisation and activation are applied when its result is read."""
         size = graph.output_size(conv, self.net.padding_of(conv), x.size)
-        output, statistics = scratch_array(conv.channels, size), Statistics()
+        output, statistics = _scratch(conv.channels, size), Statistics()
         for tile in squares(size, self.tile):
             values = self._convolve(x, conv, tile)
             statistics.add(values)
@@ -148,18 +148,15 @@ class _TiledNetwork:
             inputs.append(np.arange(first, stop))
             results.append(slice(part.start + offset, part.stop + offset))
         values = _read_padded(x, inputs, "zero" if conv.transposed else padding, conv.upsample)
+        values = mx.nd.array(values[None], ctx=self.context)
         operator = mx.nd.Deconvolution if conv.transposed else mx.nd.Convolution
-        weights = ("weight", "bias") if self.net.bias else ("weight",)
-        result = operator(
-            mx.nd.array(values[None], ctx=self.context),
-            *(self.parameters[f"{conv.name}_{weight}"] for weight in weights),
-            kernel=(kernel, kernel), stride=(stride, stride), num_filter=conv.channels,
-            no_bias=not self.net.bias,
-        )  # fmt: skip
+        parts = ("weight", "bias") if self.net.bias else ("weight",)
+        weights = [self.parameters[f"{conv.name}_{part}"] for part in parts]
+        result = graph.convolve(operator, values, conv, weights, kernel, stride)
         return result.asnumpy()[(0, slice(None), *results)]
 
 
-def scratch_array(channels: int, size: Size) -> np.ndarray:
+def _scratch(channels: int, size: Size) -> np.ndarray:
     """A float32 array (channels, height, width) in a file that is removed with the array."""
     with tempfile.TemporaryFile(prefix="nstrep-") as file:
         return np.memmap(file, np.float32, "w+", shape=(channels, *size))

@@ -25,14 +25,11 @@ from nstrep.networks.vgg import RGB_MEAN
 from nstrep.optim import state
 from nstrep.optim.state import State
 
-FACTS = {
+FACTS = {  # in a checkpoint, and what each may be
     "step": state.is_count,
     "seconds": state.is_number,
     "skipped": lambda value: isinstance(value, dict) and state.is_list([*value.values()], (str,)),
 }
-"""Facts in a checkpoint, and what each may be."""
-
-SAMPLE_HEIGHT = 192  # pixels
 
 
 class PerceptualLosses:
@@ -41,7 +38,6 @@ class PerceptualLosses:
     def __init__(self, config: TrainConfig, style: np.ndarray) -> None:
         """Compute the targets of the style image, ``rgb01``, and bind the loss network."""
         self.network = network_input.load_network(config)
-        self._context = self.network.context
         size, self._layers = config.data.size, tuple(config.content_layers)
         layers, zeros = config.style_layers, np.zeros((1, 3, size, size), np.float32)
         check = partial(image_inputs.check_size, architecture=self.network.architecture)
@@ -54,7 +50,7 @@ class PerceptualLosses:
         self._objective = Objective(self.network, zeros, target, weights, config.losses)
         # Bound here: Network.features would keep the features of each crop for later.
         taps = self.network.taps(mx.sym.Variable("image"), self._layers)
-        image = mx.nd.array(zeros, ctx=self._context)
+        image = mx.nd.array(zeros, ctx=self.network.context)
         self._features = self.network.bind(mx.sym.Group(list(taps.values())), {"image": image})
 
     def __call__(
@@ -67,10 +63,11 @@ class PerceptualLosses:
         if self._layers:
             image = mx.nd.array(image_inputs.to_vgg_input(content, 255.0))
             features = self._features.forward(is_train=False, image=image)
-            arrays = (array.asnumpy() for array in features)
-            self._objective.aim(dict(zip(self._layers, arrays)))
-        mean = mx.nd.array(np.reshape(RGB_MEAN, (1, 3, 1, 1)), ctx=self._context)
-        pixels = mx.nd.array(pixels, ctx=self._context)
+            self._objective.aim({n: f.asnumpy() for n, f in zip(self._layers, features)})
+        mean, pixels = (
+            mx.nd.array(array, ctx=self.network.context)
+            for array in (np.reshape(RGB_MEAN, (1, 3, 1, 1)), pixels)
+        )
         evaluation = self._objective(mx.nd.broadcast_sub(pixels, mean))
         return evaluation.losses, evaluation.gradient
 
@@ -110,10 +107,9 @@ class Trainer:
         return digest([settings_of(self.config), inputs])
 
     def batch(self) -> tuple[dict[str, float], float]:
-        """Compute the gradient of this step's batch.
+        """Compute the gradient of this step's batch; the mean losses, and its norm per crop.
 
-        Returns the losses and the norm of the gradient to the parameters, both means over the
-        batch. Raises DivergedError if one of them is not finite.
+        Raises DivergedError if one of them is not finite.
         """
         for gradient in self._gradients.values():
             gradient[:] = 0
@@ -149,15 +145,13 @@ class Trainer:
 
     def validate(self, network: Callable | None = None) -> dict[str, float]:
         """Mean losses on the held-out images, of the network in training or of another one."""
-        network = network or self.transformer
-        crops = self.photos.validation()
+        network, crops = network or self.transformer, self.photos.validation()
         return average([self.losses(crop, to_pixels(network(crop)))[0] for crop in crops])
 
     def sample(self) -> np.ndarray:
         """The first three held-out images side by side, stylised; ``rgb01``."""
-        least = self.transformer.net.least_side
-        height = max(SAMPLE_HEIGHT, least)
-        shown = []
+        least, shown = self.transformer.net.least_side, []
+        height = max(192, least)  # pixels
         for picture in self.photos.held_out[:3]:
             width = max(least, height * picture.width // picture.height)
             shown.append(self.transformer(io.resize_to(picture.rgb, height, width)))

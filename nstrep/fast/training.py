@@ -32,13 +32,9 @@ from nstrep.plots import style as plot_style
 log = logging.getLogger(__name__)
 
 SAMPLES, SAMPLE = "samples", "sample.png"
-PLOTTED = ("total", "content_loss", "style_loss")
-
+# What is removed before a training continues from its checkpoint, and before another one starts.
 AT_THE_END = (run_directory.METRICS, run_directory.FAILED)
-"""What is removed before a training continues from its checkpoint."""
-
 ALL = (*run_directory.ALL, layouts.PARAMETERS, SAMPLES, SAMPLE)
-"""What is removed before another training starts."""
 
 
 def run(config: TrainConfig, directory: Path, *, replace: bool = False) -> dict[str, Any]:
@@ -48,12 +44,9 @@ def run(config: TrainConfig, directory: Path, *, replace: bool = False) -> dict[
     sample.png, loss.png and, last of all, metrics.json, whose content is returned. If it holds
     another training, that is an InputError or, with ``replace``, removed; the log says so.
 
-    Raises:
-        InputError: a setting, an image or the weights cannot be used.
-        DivergedError: a loss became NaN or infinite; the last checkpoint is kept.
-        BusyError: another process works in the directory.
-        ResultsError: the directory cannot be written.
-
+    Raises InputError for unusable inputs, DivergedError when a loss became NaN or infinite (the
+    last checkpoint is kept), BusyError if another process works in the directory, and ResultsError
+    if it cannot be written.
     """
     trainer = Trainer(config)
     with run_directory.locked(directory), run_directory.failures_kept(directory):
@@ -102,10 +95,10 @@ def _run(trainer: Trainer, directory: Path) -> dict[str, Any]:
     curve = pd.read_csv(directory / run_directory.CURVE)
     _plot(curve, directory / run_directory.LOSS, trainer.style.name)
     metrics = run_directory.write_metrics(directory, _metrics(trainer, curve.iloc[0]))
-    total, of_identity = (metrics[key]["total"] for key in ("validation", "validation_of_identity"))
     log.info(
         "%d steps in %.0f s, held-out total %.4g (identity %.4g): %s",
-        trainer.step, trainer.seconds, total, of_identity, network,
+        trainer.step, trainer.seconds, metrics["validation"]["total"],
+        metrics["validation_of_identity"]["total"], network,
     )  # fmt: skip
     if photos.skipped:
         log.warning("images that could not be read: %d", len(photos.skipped))
@@ -125,12 +118,10 @@ def _loop(trainer: Trainer, checkpoint: Path, record: Callable[[Step], None]) ->
         validation = trainer.validate() if due else dict.fromkeys(losses, math.nan)
         losses |= {f"validation.{name}": value for name, value in validation.items()}
         trainer.seconds = time.perf_counter() - start
-        record(
-            Step(
-                epoch=step, evaluations=(step + 1) * config.batch_size, seconds=trainer.seconds,
-                lr=config.lr, gradient_norm=norm, losses=losses,
-            )
-        )  # fmt: skip
+        record(Step(
+            epoch=step, evaluations=(step + 1) * config.batch_size, seconds=trainer.seconds,
+            lr=config.lr, gradient_norm=norm, losses=losses,
+        ))  # fmt: skip
         if step == config.steps:
             return
         trainer.update()
@@ -138,17 +129,14 @@ def _loop(trainer: Trainer, checkpoint: Path, record: Callable[[Step], None]) ->
 
 def _metrics(trainer: Trainer, first_row: pd.Series) -> dict[str, Any]:
     config, network, style = trainer.config, trainer.losses.network, trainer.style
-    prefix = "validation."
-    at_start = first_row[first_row.index.str.startswith(prefix)]
+    validation = trainer.validate()
     return {
         "status": "finished",
         "identity": trainer.identity,
         "recipe": config.recipe.name,
         "net": config.net.name,
         "seed": config.seed,
-        "style": {
-            name: getattr(style, name) for name in ("name", "source", "sha256", "stand_in_for")
-        },
+        "style": {n: getattr(style, n) for n in ("name", "source", "sha256", "stand_in_for")},
         "model": {
             "name": network.architecture.name,
             "source": network.weights.source,
@@ -162,8 +150,8 @@ def _metrics(trainer: Trainer, first_row: pd.Series) -> dict[str, Any]:
         "steps": trainer.step,
         "crops": trainer.step * config.batch_size,
         "seconds": trainer.seconds,
-        "validation": trainer.validate(),
-        "validation_at_start": at_start.rename(lambda name: name.removeprefix(prefix)).to_dict(),
+        "validation": validation,
+        "validation_at_start": {name: first_row[f"validation.{name}"] for name in validation},
         "validation_of_identity": trainer.validate(lambda crop: crop),
         "peak_memory_mb": process_memory.memory_mb()["peak"],
     }
@@ -172,7 +160,7 @@ def _metrics(trainer: Trainer, first_row: pd.Series) -> dict[str, Any]:
 def _plot(curve: pd.DataFrame, target: Path, title: str) -> None:
     """Draw the losses of the training, a running mean, and of the validation as a PNG."""
     figure = plot_style.new_figure(9, 3.2)
-    for axes, name in zip(figure.subplots(1, len(PLOTTED)), PLOTTED):
+    for axes, name in zip(figure.subplots(1, 3), ("total", "content_loss", "style_loss")):
         line = curve[name].rolling(25, min_periods=1).mean()
         held_out = curve[["epoch", f"validation.{name}"]].dropna()
         axes.plot(curve["epoch"], line, color=plot_style.COLOURS[6], label="training")

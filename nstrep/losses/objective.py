@@ -15,7 +15,7 @@ from nstrep.losses.regions import Region
 from nstrep.losses.scene import Scene, of_term
 from nstrep.losses.term import Edges, LossTerm, Symbols, energy, kinds
 from nstrep.losses.tile_graph import TileGraph, key
-from nstrep.losses.tiling import Tile
+from nstrep.losses.tiling import Tile, tiles
 from nstrep.networks.features import Network
 
 # In tiles, content targets of at most so many numbers a pixel are kept; larger ones are recomputed.
@@ -91,17 +91,10 @@ class Objective:
     ) -> None:
         """Compute the targets and bind the graphs.
 
-        Args:
-            network: computes the features.
-            content: ``vgg_input`` of the content image, (1, 3, H, W): the shape of the result.
-            regions: what the style loss compares where; usually :func:`regions.whole`.
-            weights: of the layers in use.
-            forms: the recipe's formulas.
-            tile: side of a tile at most, margins included, in pixels; None for the whole image.
-
-        Raises:
-            InputError: the tiles are too small for the layers, or a term is no sum over positions.
-
+        ``content`` is the ``vgg_input`` of the content image, (1, 3, H, W), and the shape of the
+        result; ``tile`` the most pixels on a side of a tile, with its margins, or None for the
+        whole image. Raises InputError if the tiles are too small for the layers, or if a term is
+        no sum over positions.
         """
         self.network, self.shape, self.tile = network, content.shape, tile
         scene = Scene(network, content, regions, forms, tile)
@@ -112,7 +105,7 @@ class Objective:
         whole = [term.name for term in self.terms if not term.sums_over_positions]
         if tile is not None and whole:
             raise InputError(f"tile={tile}: must be null, {whole[0]} is no sum over positions")
-        self._tiles, slot = scene.tiles(content, self.terms), {}
+        self._tiles, slot = tiles(network, self.terms, content, tile), {}
         self._graph = TileGraph(network, self.terms, slot, gradient=True)
         self._targets = Targets(scene, self.terms, self._tiles, slot)
         self._zeros = self._graph.zeros(self._tiles[0])

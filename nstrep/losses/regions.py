@@ -39,6 +39,16 @@ def whole(image: np.ndarray) -> tuple[Region, ...]:
     return (Region((Source(image),)),)
 
 
+def pooled(mask: np.ndarray, stride: int) -> np.ndarray:
+    """The mean of a mask under each position of a layer, (H // stride, W // stride), float64.
+
+    2 x 2 poolings bring the pixels there: an odd last row or column drops out.
+    """
+    height, width = (side // stride for side in mask.shape)
+    cut = mask[: height * stride, : width * stride].astype(np.float64)
+    return cut.reshape(height, stride, width, stride).mean(axis=(1, 3))
+
+
 def shares(blend: Sequence[float], count: int) -> list[float]:
     """The weights of ``count`` style images, 1 together; an empty blend is an equal one."""
     weights = list(blend) or [1.0] * count

@@ -11,7 +11,7 @@ from nstrep.config.schema import LossesConfig
 from nstrep.losses.regions import Region
 from nstrep.losses.term import LossTerm
 from nstrep.losses.tile_graph import TileGraph, key
-from nstrep.losses.tiling import Tile, tiles
+from nstrep.losses.tiling import tiles
 from nstrep.networks.features import Network
 
 
@@ -35,14 +35,10 @@ class Scene:
         network, size = self.network, self.content.shape[2:]
         return network.channels(layer), network.positions(layer, *size), size[0] * size[1]
 
-    def tiles(self, image: np.ndarray, terms: Sequence[LossTerm]) -> list[Tile]:
-        """The tiles in which the statistics of terms over an image are computed."""
-        layers = [term.layer for term in terms if term.layer is not None]
-        return tiles(self.network, layers, *image.shape[2:], self.tile)
-
     def sums(self, image: np.ndarray, terms: Sequence[LossTerm]) -> list[dict[str, np.ndarray]]:
         """The statistics of each of the terms by name, at an image of any size (1, 3, H, W)."""
-        sums = TileGraph(self.network, terms, {}).sums(image, self.tiles(image, terms))
+        parts = tiles(self.network, terms, image, self.tile)
+        sums = TileGraph(self.network, terms, {}).sums(image, parts)
         return [of_term(term, sums) for term in terms]
 
 

@@ -15,7 +15,7 @@ import mxnet as mx
 import numpy as np
 
 from nstrep.base.errors import InputError
-from nstrep.losses.term import Edges
+from nstrep.losses.term import Edges, LossTerm
 from nstrep.networks.features import Network
 
 
@@ -111,12 +111,13 @@ def check(network: Network, layers: Sequence[str], height: int, width: int, side
 
 
 def tiles(
-    network: Network, layers: Sequence[str], height: int, width: int, side: int | None
+    network: Network, terms: Sequence[LossTerm], image: np.ndarray, side: int | None
 ) -> list[Tile]:
     """Cut an image into tiles of at most ``side`` x ``side`` pixels, those of a kind together.
 
     Without ``side`` the whole image is the only tile. Raises what :func:`check` does.
     """
+    layers, (height, width) = [term.layer for term in terms if term.layer], image.shape[2:]
     side = side or max(height, width)
     check(network, layers, height, width, side)
     how = (side, network.architecture.margin(layers), network.architecture.stride(layers))

@@ -1,5 +1,5 @@
-"""VGG networks: architectures, weights, features and Gram matrices.
+"""VGG networks: architectures, weights and features.
 
-``vgg`` is the table of layers, ``weights`` reads weights files, ``features`` puts a network on a
-device, and ``gram`` holds the Gram matrix. ``vgg19_slim.npz`` is the network in the package.
+``vgg`` is the table of layers, ``weights`` reads weights files, and ``features`` puts a network on
+a device. ``vgg19_slim.npz`` is the network in the package.
 """

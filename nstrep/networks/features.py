@@ -15,8 +15,7 @@ from nstrep.networks import vgg
 from nstrep.networks.vgg import Architecture
 from nstrep.networks.weights import Weights
 
-KEPT_BYTES, KEPT_PICTURES = 2**28, 16
-"""Most that a network keeps of features and Gram matrices."""
+KEPT_BYTES, KEPT_PICTURES = 2**28, 16  # most that a network keeps of features and Gram matrices
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,11 +60,8 @@ class Network:
     ) -> mx.executor.Executor:
         """Bind a symbol with this network's weights.
 
-        Args:
-            symbol: what to compute.
-            arguments: every argument of the symbol that is not a weight.
-            gradients: where the gradients to some arguments go; none for a forward pass alone.
-
+        ``arguments`` holds what is not a weight; ``gradients``, where the gradients to some of them
+        go, none for a forward pass alone.
         """
         known = {**self.weights.arrays, **arguments}
         used = {name: known[name] for name in symbol.list_arguments()}
@@ -77,7 +73,15 @@ class Network:
     def features(self, image: np.ndarray, layers: Iterable[str]) -> dict[str, np.ndarray]:
         """Features of ``layers``, each (1, N, H, W), of a ``vgg_input`` image (1, 3, H, W)."""
         layers = tuple(layers)
-        return self.once(("features", layers), (image,), lambda: self._forward(image, layers))
+
+        def compute() -> dict[str, np.ndarray]:
+            symbols = self.taps(mx.sym.Variable("image"), layers)
+            arguments = {"image": mx.nd.array(image, ctx=self.context)}
+            executor = self.bind(mx.sym.Group(list(symbols.values())), arguments)
+            outputs = executor.forward(is_train=False)
+            return {name: output.asnumpy() for name, output in zip(symbols, outputs)}
+
+        return self.once(("features", layers), (image,), compute) if layers else {}
 
     def once(
         self,
@@ -96,15 +100,6 @@ class Network:
             with contextlib.suppress(ValueError):  # larger than all that may be kept
                 self._kept[key] = arrays
         return dict(arrays)
-
-    def _forward(self, image: np.ndarray, layers: tuple[str, ...]) -> dict[str, np.ndarray]:
-        if not layers:
-            return {}
-        symbols = self.taps(mx.sym.Variable("image"), layers)
-        arguments = {"image": mx.nd.array(image, ctx=self.context)}
-        executor = self.bind(mx.sym.Group(list(symbols.values())), arguments)
-        outputs = executor.forward(is_train=False)
-        return {name: output.asnumpy() for name, output in zip(symbols, outputs)}
 
 
 def on_device(weights: Weights, context: mx.Context) -> Weights:

@@ -16,9 +16,8 @@ from nstrep.base.errors import InputError
 if TYPE_CHECKING:
     import mxnet as mx
 
+# The mean of ImageNet's pixels (red, green, blue; 0 to 255) that VGG was trained without.
 RGB_MEAN = (123.68, 116.779, 103.939)
-"""The mean of ImageNet's pixels (red, green, blue; 0 to 255) that VGG was trained without."""
-
 POOLINGS = ("avg", "max")
 PADDINGS = ("zero", "replicate")
 
@@ -84,6 +83,11 @@ class Architecture:
         order = list(self.layers)
         return max(names, key=order.index, default=order[0])
 
+    def up_to(self, names: Iterable[str]) -> list[str]:
+        """The layers from the first to the deepest of ``names``, which it needs."""
+        order = list(self.layers)
+        return order[: order.index(self.deepest(names)) + 1]
+
     def stride(self, names: Iterable[str]) -> int:
         """Pixels of the image for a position of the deepest of ``names``."""
         return self.layers[self.deepest(names)]
@@ -93,15 +97,13 @@ class Architecture:
 
         Where an image is cut, the features are wrong up to this distance from the cut.
         """
-        last, wrong = self.deepest(names), 0
-        for name, stride in self.layers.items():
+        wrong = 0
+        for name in self.up_to(names):
             if name.startswith("conv"):
                 wrong += 1  # 3 x 3
             elif name.startswith("pool"):
                 wrong = -(-wrong // 2)
-            if name == last:
-                return wrong * stride
-        raise AssertionError("unreachable: deepest names a layer")
+        return wrong * self.stride(names)
 
     def margin(self, names: Iterable[str]) -> int:
         """:meth:`receptive_margin`, rounded up to a multiple of the deepest stride."""
@@ -131,9 +133,7 @@ def taps(
     pooling: str = "avg",
     padding: str = "zero",
 ) -> dict[str, mx.sym.Symbol]:
-    """Build the network over ``image`` and return the symbols of the wanted layers.
-
-    Nothing deeper than the deepest wanted layer is built.
+    """Build the network over ``image`` up to the deepest of ``layers``, and return their symbols.
 
     Args:
         architecture: the table to build from.
@@ -150,16 +150,11 @@ def taps(
     """
     import mxnet as mx
 
+    tapped, x = {}, image
     wanted = set(layers)
-    if not wanted:
-        return {}
-    architecture.check_layers(wanted, "layers")
-    last = architecture.deepest(wanted)
-    tapped: dict[str, mx.sym.Symbol] = {}
-    x = image
     if padding == "replicate":
         x = mx.sym.pad(x, mode="edge", pad_width=(0, 0, 0, 0, 1, 1, 1, 1), name="border")
-    for name in architecture.layers:
+    for name in architecture.up_to(wanted):
         if name.startswith("conv"):
             width = architecture.widths[int(name[4]) - 1]
             bordered = padding == "replicate" and name == "conv1_1"
@@ -172,6 +167,4 @@ def taps(
             x = mx.sym.Pooling(x, pool_type=pooling, kernel=(2, 2), stride=(2, 2), name=name)
         if name in wanted:
             tapped[name] = x
-        if name == last:
-            return tapped
-    raise AssertionError("unreachable: check_layers has passed")
+    return tapped

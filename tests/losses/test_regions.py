@@ -8,9 +8,8 @@ from nstrep.experiment import masks
 from nstrep.images import io
 from nstrep.losses import regions
 from nstrep.losses.objective import LayerWeights, Objective
-from nstrep.losses.regions import Region, Source, whole
+from nstrep.losses.regions import Region, Source, pooled, whole
 from nstrep.networks.features import Network
-from nstrep.networks.gram import pooled
 from tests import reference
 from tests.conftest import TINY
 

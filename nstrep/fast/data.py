@@ -90,7 +90,8 @@ class Photos:
         for number in range(count):
             rng = np.random.Generator(np.random.PCG64([self._seed, step, number]))
             picture = self._next(step * count + number)
-            crops.append(CROPS[self._config.crop](picture.rgb, self._config.size, rng))
+            given = picture.rgb, self._config.size
+            crops.append(center(*given) if self._config.crop == "center" else random(*given, rng))
         return crops
 
     def validation(self) -> list[np.ndarray]:
@@ -103,7 +104,7 @@ def _order(count: int, seed: int, epoch: int) -> np.ndarray:
     return np.random.Generator(np.random.PCG64([seed, epoch, 2**32])).permutation(count)
 
 
-def center(rgb01: np.ndarray, size: int, rng: np.random.Generator | None = None) -> np.ndarray:
+def center(rgb01: np.ndarray, size: int) -> np.ndarray:
     """The largest central square, resized to ``size`` x ``size``."""
     height, width = rgb01.shape[:2]
     side = min(height, width)
@@ -123,6 +124,3 @@ def random(rgb01: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray
     top, left = (int(rng.integers(0, whole - side + 1)) for whole in (height, width))
     square = rgb01[top : top + side, left : left + side]
     return io.resize_to(square[:, ::-1] if rng.random() < 0.5 else square, size, size)
-
-
-CROPS = {"random": random, "center": center}

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
 import operator
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial, reduce
 from typing import Any
 
 import mxnet as mx
@@ -99,7 +99,7 @@ class _Builder:
         return mx.sym.pad(x, mode=mode, pad_width=width, constant_value=0)
 
     def residual(self, x: Symbol, block: Residual) -> Symbol:
-        """A residual block."""
+        """X + conv(conv(x))."""
         y, (height, _) = x, self.size
         for conv in block.convs:
             y = self.conv(y, conv)
@@ -124,7 +124,13 @@ class _Builder:
             x = self._plain_conv(x, conv, weights, padding)
         self.size = size
         if conv.norm:
-            x = self._norm(x, conv)
+            if self.net.affine:
+                gamma, beta = (mx.sym.Variable(f"{conv.name}_{part}") for part in ("gamma", "beta"))
+            else:
+                gamma, beta = mx.sym.ones(conv.channels), mx.sym.zeros(conv.channels)
+            batch = partial(mx.sym.BatchNorm, fix_gamma=False)
+            norm = mx.sym.InstanceNorm if self.portable else batch
+            x = norm(x, gamma, beta, eps=self.net.eps, name=f"{conv.name}_norm")
         if conv.activation:
             x = mx.sym.Activation(x, act_type=conv.activation, name=f"{conv.name}_act")
         return x
@@ -141,15 +147,6 @@ class _Builder:
         if conv.channels < FEW and conv.stride == 1 and not self.portable:
             return _conv_by_rows(x, conv, weights, zeros)
         return convolve(mx.sym.Convolution, x, conv, weights, conv.kernel, conv.stride, pad=zeros)
-
-    def _norm(self, x: Symbol, conv: Conv) -> Symbol:
-        if self.net.affine:
-            gamma, beta = (mx.sym.Variable(f"{conv.name}_{part}") for part in ("gamma", "beta"))
-        else:
-            gamma, beta = mx.sym.ones(conv.channels), mx.sym.zeros(conv.channels)
-        if self.portable:
-            return mx.sym.InstanceNorm(x, gamma, beta, eps=self.net.eps)
-        return mx.sym.BatchNorm(x, gamma, beta, eps=self.net.eps, fix_gamma=False)
 
 
 def _crop(x: Symbol, before: int, after: int) -> Symbol:
@@ -177,7 +174,7 @@ def _folded_conv(x: Symbol, conv: Conv, weights: list[Symbol]) -> Symbol:
     weight, *bias = weights
     for axis in (2, 3):
         rows = mx.sym.split(weight, num_outputs=conv.kernel, axis=axis)
-        entries = [functools.reduce(operator.add, [rows[k] for k in sums[t]]) for t in sorted(sums)]
+        entries = [reduce(operator.add, [rows[k] for k in sums[t]]) for t in sorted(sums)]
         weight = mx.sym.concat(*entries, dim=axis)
     weights = [mx.sym.transpose(weight, axes=(1, 0, 2, 3)), *bias]
     x = convolve(mx.sym.Deconvolution, x, conv, weights, kernel, factor)

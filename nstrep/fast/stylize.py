@@ -78,8 +78,8 @@ def stylize(config: StylizeConfig) -> list[Path]:
         tile = tile_of(config, height, width)
         result = tiles.stylize(transformer, rgb01, tile, progress) if tile else transformer(rgb01)
         io.save_png(target, result.clip(0, 1))
-        size, seconds = f"{width} x {height}", time.perf_counter() - start
-        log.info("%s: %s in %.1f s%s", target, size, seconds, f", in tiles of {tile}" * bool(tile))
+        seconds, parts = time.perf_counter() - start, f", in tiles of {tile}" if tile else ""
+        log.info("%s: %d x %d in %.1f s%s", target, width, height, seconds, parts)
 
     with logging_redirect_tqdm(), tqdm(total=len(files), unit="picture", disable=None) as bar:
         for path, target in targets.items():

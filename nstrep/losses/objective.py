@@ -51,27 +51,6 @@ class Evaluation:
         return self.losses["total"]
 
 
-def loss_names(weights: LayerWeights, regions: int) -> list[str]:
-    """The weighted terms of an objective by name, in the order of the columns."""
-    suffixes = [f".region{number}" for number in range(1, regions + 1)] if regions > 1 else [""]
-    return [
-        *(f"content_loss.{layer}" for layer in weights.content),
-        *(f"style_loss.{layer}{suffix}" for suffix in suffixes for layer in weights.style),
-        "tv_loss",
-        *(f"{name}.{layer}" for name, extra in weights.extra.items() for layer in extra.layers),
-    ]
-
-
-def with_sums(named: Mapping[str, float]) -> dict[str, float]:
-    """Put the total and the branches' sums before the terms, in the order of the columns."""
-    sums = dict.fromkeys(BRANCHES, 0.0)
-    for name, value in named.items():
-        branch = name.split(".")[0]
-        sums[branch] = sums.get(branch, 0.0) + value
-    leaves = {name: value for name, value in named.items() if "." in name}
-    return {"total": sum(sums.values()), **sums, **leaves}
-
-
 class Objective:
     """Weighted losses of an image and their gradient; whole, or in tiles to need less memory.
 
@@ -124,11 +103,14 @@ class Objective:
         """Evaluate at an image of the content's shape, in ``vgg_input`` units."""
         evaluate = self._whole if len(self._tiles) == 1 else self._in_tiles
         values, gradient = evaluate(image)
-        named = {
-            term.name: float(np.sum(term.coefficient * value.asnumpy().astype(np.float64)))
-            for term, value in zip(self.terms, values)
-        }
-        return Evaluation(with_sums(named), gradient)
+        sums, losses = dict.fromkeys(BRANCHES, 0.0), {}
+        for term, value in zip(self.terms, values):
+            loss = float(np.sum(term.coefficient * value.asnumpy().astype(np.float64)))
+            branch = term.name.split(".")[0]
+            sums[branch] = sums.get(branch, 0.0) + loss
+            losses[term.name] = loss
+        # Columns in this order; the total variation is its own branch.
+        return Evaluation({"total": sum(sums.values()), **sums, **losses}, gradient)
 
     def _whole(self, image: mx.nd.NDArray | np.ndarray) -> tuple[list, mx.nd.NDArray]:
         (tile,) = self._tiles

@@ -17,7 +17,7 @@ from nstrep.config.schema import LossesConfig, LossForm, StyleForm, TvForm
 from nstrep.experiment import from_image, run
 from nstrep.losses import term as terms
 from nstrep.losses.extra import extra_settings
-from nstrep.losses.objective import LayerWeights, Objective, loss_names
+from nstrep.losses.objective import LayerWeights, Objective
 from nstrep.losses.regions import whole
 from nstrep.losses.term import LossTerm, Settings, register, sum_of_squares
 from nstrep.networks.features import Network
@@ -187,11 +187,6 @@ def test_a_run_records_and_plots_it(config, tmp_path):
     assert stored["extra_losses"] == settings.extra_losses
     plain = config(*SMALL)
     assert metrics["identity"] != run.run(plain, tmp_path / "b")["identity"]
-
-
-def test_the_names_are_known_before_the_run(tiny):
-    weights = LayerWeights({"relu2_2": 1.0}, {"relu3_1": 1.0}, 1.0, extra_settings(SETTINGS))
-    assert loss_names(weights, 1)[-3:] == [f"mean_variance_loss.{layer}" for layer in LAYERS]
 
 
 def test_what_is_no_sum_over_positions_is_refused_in_tiles(tiny, image):

@@ -19,8 +19,8 @@ from nstrep.experiment.masks import load_masks, scaled_masks
 from nstrep.images.color import MODES, grey
 from nstrep.images.io import Picture
 from nstrep.losses import regions, tiling
-from nstrep.losses.extra import extra_layers, extra_settings
 from nstrep.losses.regions import Region
+from nstrep.losses.term import extra_layers, extra_settings
 from nstrep.networks.features import Network
 from nstrep.optim import minimize
 

@@ -34,8 +34,8 @@ from nstrep.images.color import MODES
 from nstrep.images.filters import remove_noise
 from nstrep.images.io import Picture
 from nstrep.losses import regions
-from nstrep.losses.extra import extra_layers, extra_settings
 from nstrep.losses.objective import LayerWeights, Objective
+from nstrep.losses.term import extra_layers, extra_settings
 from nstrep.optim.basis import make_basis
 from nstrep.optim.minimize import OPTIMIZERS, Step, minimize
 from nstrep.optim.problem import Problem

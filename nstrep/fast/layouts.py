@@ -10,7 +10,6 @@ import math
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -21,44 +20,13 @@ from nstrep.base.text import reason, shown
 from nstrep.base.untrusted import read_json
 from nstrep.fast.architectures import NETS, TransformNet, choose
 from nstrep.networks.weights.containers import open_arrays
-from nstrep.networks.weights.layouts import FLOATS
+from nstrep.networks.weights.layouts import Layout, load_array
 
 PARAMETERS = "net.npz"  # the trained network in a run directory
 NET = "net"  # array in this project's files: name, border and padding of the network, as JSON
 
 
-@dataclass(frozen=True)
-class Layout:
-    """Where a file keeps the parameters of a network."""
-
-    net: TransformNet
-    names: Mapping[str, str]  # of each parameter to the name in the file
-    kernel_axes: tuple[int, ...] = (0, 1, 2, 3)  # of the file, in the order of TransformNet.shapes
-
-    def wrong_shape(self, stored: Mapping[str, Stored]) -> str | None:
-        """The name in a file of the first parameter whose shape is not that of the network."""
-        for name, expected in self.net.shapes.items():
-            shape = tuple(stored[self.names[name]].shape)
-            if len(shape) == 4:
-                shape = tuple(shape[axis] for axis in self.kernel_axes)
-            if shape != expected:
-                return self.names[name]
-        return None
-
-    def read(self, stored: Mapping[str, Stored], name: str) -> np.ndarray:
-        """A parameter, float32. Raises FormatError unless the file has finite floats."""
-        array = stored[self.names[name]]
-        if array.dtype not in FLOATS:
-            raise FormatError(f"has {self.names[name]!r} as {array.dtype}, expected floats")
-        values = array.read()
-        if not np.isfinite(values).all():
-            raise FormatError(f"has NaN or infinity in {self.names[name]!r}")
-        if values.ndim == 4:
-            values = values.transpose(self.kernel_axes)
-        return np.ascontiguousarray(values, np.float32)
-
-
-def _pytorch_examples() -> Layout:
+def _pytorch_examples() -> tuple[TransformNet, Layout]:
     """State dicts of pytorch/examples: conv1.conv2d.weight, in1.weight, res1.in2.bias, ..."""
     net, names = NETS["pytorch_examples"], {}
     norms = {"conv1": "in1", "conv2": "in2", "conv3": "in3", "up1": "in4", "up2": "in5"}
@@ -71,10 +39,10 @@ def _pytorch_examples() -> Layout:
             names[f"{conv.name}_{part}"] = f"{module}.conv2d.{part}"
         if norm:
             names |= {f"{conv.name}_gamma": f"{norm}.weight", f"{conv.name}_beta": f"{norm}.bias"}
-    return Layout(net, names)
+    return net, Layout(names)
 
 
-def _lengstrom() -> Layout:
+def _lengstrom() -> tuple[TransformNet, Layout]:
     """TensorFlow variables of lengstrom/fast-style-transfer, in the order of their creation.
 
     Kernels are (height, width, in, out), those of transposed convolutions (height, width, out, in);
@@ -84,13 +52,13 @@ def _lengstrom() -> Layout:
     for conv, _ in net.convs:
         for part in ("weight", "beta", "gamma"):
             names[f"{conv.name}_{part}"] = f"Variable_{len(names)}" if names else "Variable"
-    return Layout(net, names, kernel_axes=(3, 2, 0, 1))
+    return net, Layout(names, kernel_axes=(3, 2, 0, 1))
 
 
-LAYOUTS = [Layout(net, {name: name for name in net.shapes}) for net in NETS.values()]
+LAYOUTS = [(net, Layout({name: name for name in net.shapes})) for net in NETS.values()]
 LAYOUTS += [_pytorch_examples(), _lengstrom()]
 # Most names first: those of a network without normalisation are a part of another's.
-LAYOUTS.sort(key=lambda layout: -len(layout.names))
+LAYOUTS.sort(key=lambda item: -len(item[1].names))
 
 
 def save(path: Path, net: TransformNet, parameters: Mapping[str, np.ndarray]) -> None:
@@ -113,9 +81,11 @@ def load(path: str | Path) -> tuple[TransformNet, dict[str, np.ndarray]]:
                 raise FormatError(f"holds no {PARAMETERS}: no run that has finished")
         with open_arrays(file) as stored:
             described = _described_net(stored)
-            layout = _recognise(stored, described)
-            net = described or layout.net
-            return net, {name: layout.read(stored, name) for name in net.shapes}
+            net, layout = _recognise(stored, described)
+            return described or net, {
+                name: np.ascontiguousarray(load_array(stored, layout, name, shape, net.name))
+                for name, shape in net.shapes.items()
+            }
     except FormatError as error:
         raise InputError(f"model={shown(path)}: {error}") from error
     except OSError as error:
@@ -134,14 +104,22 @@ def _described_net(stored: Mapping[str, Stored]) -> TransformNet | None:
         raise FormatError(f"has a damaged {NET!r} ({reason(error)})") from None
 
 
-def _recognise(stored: Mapping[str, Stored], net: TransformNet | None) -> Layout:
-    """The layout of a file, of the given network if there is one."""
+def _recognise(
+    stored: Mapping[str, Stored], described: TransformNet | None
+) -> tuple[TransformNet, Layout]:
+    """The network of a file and its layout."""
     wrong = []
-    for layout in LAYOUTS:
-        if (net is None or net.name == layout.net.name) and {*layout.names.values()} <= {*stored}:
-            wrong.append(layout.wrong_shape(stored))
-            if wrong[-1] is None:
-                return layout
+    for net, layout in LAYOUTS:
+        if described is not None and described.name != net.name:
+            continue
+        if {*layout.names.values()} <= {*stored}:
+            in_file = {
+                layout.names[name]: layout.in_file(shape) for name, shape in net.shapes.items()
+            }
+            misfits = [name for name, shape in in_file.items() if stored[name].shape != shape]
+            if not misfits:
+                return net, layout
+            wrong += misfits
     nets = ", ".join(NETS)
     if wrong:
         raise FormatError(

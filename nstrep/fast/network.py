@@ -85,10 +85,7 @@ class Transformer:
         )
 
     def __call__(self, rgb01: np.ndarray) -> np.ndarray:
-        """Stylise an image: ``rgb01`` (H, W, 3) in and out, the result not clipped.
-
-        Raises InputError if the image is too small.
-        """
+        """Stylise an image, ``rgb01``, not clipped. Raises InputError if it is too small."""
         size = rgb01.shape[:2]
         self.check_size(*size, "picture")
         if size not in self._executors:

@@ -1,7 +1,6 @@
 """One pass of a trained network in place of an optimisation, with the same image and losses.
 
-Its run directory reads as that of an experiment: final.png, metrics.json, and a curve.csv of one
-row.
+Its run directory reads as that of an experiment, with a curve.csv of one row.
 """
 
 from __future__ import annotations

@@ -46,7 +46,6 @@ def stylize(
     """
     net = transformer.net
     size = rgb01.shape[:2]
-    transformer.check_size(*size, "picture")
     mean, shift = (array[0] for array in graph.constants(net).values())
     image = to_pixels(rgb01)[0] - mean
     if net.border:
@@ -90,12 +89,12 @@ class Statistics:
         self.count, self.variance = total, squares / total
 
 
+@dataclass
 class _TiledNetwork:
     """The layers of a network, computed tile by tile."""
 
-    def __init__(self, transformer: Transformer, tile: int) -> None:
-        self.net, self.tile, self.context = transformer.net, tile, transformer.context
-        self.parameters = transformer.parameters
+    transformer: Transformer
+    tile: int  # side in pixels
 
     def residual(self, x: Features, block: Residual) -> Features:
         """A residual block; its sum is stored, so that later blocks do not compute it again."""
@@ -110,7 +109,8 @@ class _TiledNetwork:
 
     def conv(self, x: Features, conv: Conv) -> Features:
         """A convolution; normalisation and activation are applied when its result is read."""
-        size = graph.output_size(conv, self.net.padding_of(conv), x.size)
+        net, parameters = self.transformer.net, self.transformer.parameters
+        size = graph.output_size(conv, net.padding_of(conv), x.size)
         output, statistics = _scratch(conv.channels, size), Statistics()
         for tile in squares(size, self.tile):
             values = self._convolve(x, conv, tile)
@@ -118,10 +118,10 @@ class _TiledNetwork:
             output[(slice(None), *tile)] = values
         scale, shift = np.ones(conv.channels), np.zeros(conv.channels)
         if conv.norm:
-            scale = 1 / np.sqrt(statistics.variance + self.net.eps)
-            if self.net.affine:
-                scale = scale * self.parameters[f"{conv.name}_gamma"].asnumpy()
-                shift = self.parameters[f"{conv.name}_beta"].asnumpy()
+            scale = 1 / np.sqrt(statistics.variance + net.eps)
+            if net.affine:
+                scale = scale * parameters[f"{conv.name}_gamma"].asnumpy()
+                shift = parameters[f"{conv.name}_beta"].asnumpy()
             shift = shift - statistics.mean * scale
         scale, shift = (part.astype(np.float32)[:, None, None] for part in (scale, shift))
         activate = ACTIVATIONS[conv.activation]
@@ -131,7 +131,8 @@ class _TiledNetwork:
 
     def _convolve(self, x: Features, conv: Conv, tile: tuple[slice, slice]) -> np.ndarray:
         """A tile of a convolution's output."""
-        padding, kernel, stride = self.net.padding_of(conv), conv.kernel, conv.stride
+        net, kernel, stride = self.transformer.net, conv.kernel, conv.stride
+        padding = net.padding_of(conv)
         start = graph.transposed_start(conv, padding)
         inputs, results = [], []
         for part, side in zip(tile, x.size):
@@ -148,10 +149,10 @@ class _TiledNetwork:
             inputs.append(np.arange(first, stop))
             results.append(slice(part.start + offset, part.stop + offset))
         values = _read_padded(x, inputs, "zero" if conv.transposed else padding, conv.upsample)
-        values = mx.nd.array(values[None], ctx=self.context)
+        values = mx.nd.array(values[None], ctx=self.transformer.context)
         operator = mx.nd.Deconvolution if conv.transposed else mx.nd.Convolution
-        parts = ("weight", "bias") if self.net.bias else ("weight",)
-        weights = [self.parameters[f"{conv.name}_{part}"] for part in parts]
+        parts = ("weight", "bias") if net.bias else ("weight",)
+        weights = [self.transformer.parameters[f"{conv.name}_{part}"] for part in parts]
         result = graph.convolve(operator, values, conv, weights, kernel, stride)
         return result.asnumpy()[(0, slice(None), *results)]
 

@@ -38,20 +38,16 @@ class PerceptualLosses:
     def __init__(self, config: TrainConfig, style: np.ndarray) -> None:
         """Compute the targets of the style image, ``rgb01``, and bind the loss network."""
         self.network = network_input.load_network(config)
-        size, self._layers = config.data.size, tuple(config.content_layers)
-        layers, zeros = config.style_layers, np.zeros((1, 3, size, size), np.float32)
+        size, layers = config.data.size, config.style_layers
+        zeros = np.zeros((1, 3, size, size), np.float32)
         check = partial(image_inputs.check_size, architecture=self.network.architecture)
-        check(zeros[0, 0], layers=[*self._layers, *layers], key=f"data.size={size}")
+        check(zeros[0, 0], layers=[*config.content_layers, *layers], key=f"data.size={size}")
         check(style, layers=layers, key=f"style_size={config.style_size}")
         weights = LayerWeights(
             layer_weights(config, "content"), layer_weights(config, "style"), config.tv_weight
         )
         target = regions.whole(image_inputs.to_vgg_input(style, 255.0))
         self._objective = Objective(self.network, zeros, target, weights, config.losses)
-        # Bound here: Network.features would keep the features of each crop for later.
-        taps = self.network.taps(mx.sym.Variable("image"), self._layers)
-        image = mx.nd.array(zeros, ctx=self.network.context)
-        self._features = self.network.bind(mx.sym.Group(list(taps.values())), {"image": image})
 
     def __call__(
         self, content: np.ndarray, pixels: mx.nd.NDArray | np.ndarray
@@ -60,14 +56,9 @@ class PerceptualLosses:
 
         ``content`` is ``rgb01`` (size, size, 3), the result (1, 3, size, size) from 0 to 255.
         """
-        if self._layers:
-            image = mx.nd.array(image_inputs.to_vgg_input(content, 255.0))
-            features = self._features.forward(is_train=False, image=image)
-            self._objective.aim({n: f.asnumpy() for n, f in zip(self._layers, features)})
-        mean, pixels = (
-            mx.nd.array(array, ctx=self.network.context)
-            for array in (np.reshape(RGB_MEAN, (1, 3, 1, 1)), pixels)
-        )
+        self._objective.aim(image_inputs.to_vgg_input(content, 255.0))
+        mean = mx.nd.array(np.reshape(RGB_MEAN, (1, 3, 1, 1)), ctx=self.network.context)
+        pixels = mx.nd.array(pixels, ctx=self.network.context)
         evaluation = self._objective(mx.nd.broadcast_sub(pixels, mean))
         return evaluation.losses, evaluation.gradient
 
@@ -107,14 +98,10 @@ class Trainer:
         return digest([settings_of(self.config), inputs])
 
     def batch(self) -> tuple[dict[str, float], float]:
-        """Compute the gradient of this step's batch; the mean losses, and its norm per crop.
-
-        Raises DivergedError if one of them is not finite.
-        """
+        """Compute the gradient of this step's batch; the mean losses and its norm, both finite."""
         for gradient in self._gradients.values():
             gradient[:] = 0
-        count = self.config.batch_size
-        each = []
+        each, count = [], self.config.batch_size
         for crop in self.photos.crops(self.step, count):
             (pixels,) = self._executor.forward(is_train=True, image=to_pixels(crop))
             losses, gradient = self.losses(crop, pixels)
@@ -173,10 +160,7 @@ class Trainer:
         checkpoint.write(path, State(facts, arrays))
 
     def restore(self, path: Path) -> None:
-        """Take up the state in a checkpoint.
-
-        Raises InputError if it is damaged, belongs to another training, or has more steps.
-        """
+        """Take up the state in a checkpoint; InputError for another training's or more steps."""
         arrays = self._arrays()
         state = checkpoint.read(path, FACTS, self.identity)
         checkpoint.check_arrays(path, state, {name: array.shape for name, array in arrays.items()})

@@ -30,7 +30,7 @@ class LayerWeights:
     content: Mapping[str, float]
     style: Mapping[str, float]
     tv: float
-    extra: Mapping[str, Any] = field(default_factory=dict)  # see extra.extra_settings
+    extra: Mapping[str, Any] = field(default_factory=dict)  # see term.extra_settings
 
 
 @dataclass(frozen=True)
@@ -92,12 +92,9 @@ class Objective:
         self._linear = [name for name in self._zeros if name.endswith(suffixes)]
         self._values = Values(network, self.terms, self._zeros)
 
-    def aim(self, features: Mapping[str, np.ndarray]) -> None:
-        """Compare with another content image of the same shape from now on; not in tiles.
-
-        ``features`` holds those of the content layers, each (1, N, H, W).
-        """
-        self._targets.set(self._tiles[0], features)
+    def aim(self, content: np.ndarray) -> None:
+        """Compare with another content image of the same shape from now on; not in tiles."""
+        self._targets.aim(self._tiles[0], content)
 
     def __call__(self, image: mx.nd.NDArray | np.ndarray) -> Evaluation:
         """Evaluate at an image of the content's shape, in ``vgg_input`` units."""
@@ -180,11 +177,13 @@ class Targets:
         self._content, self._kept = scene.content, {}
         network, strides = scene.network, scene.network.architecture.layers
         layers = [term.layer for term in self._terms]
-        if scene.tile is None:
-            self.set(tiles[0], network.features(scene.content, layers))
-            return
         probes = [Features(term.name, term.layer) for term in self._terms]
-        self._graph = TileGraph(network, probes, slot)
+        # Beside the objective's graph for a whole image, in its place for tiles.
+        self._graph = TileGraph(network, probes, {} if scene.tile is None else slot)
+        if scene.tile is None:
+            features = network.features(scene.content, layers)
+            self._set(tiles[0], {key("target", term): features[term.layer] for term in self._terms})
+            return
         floats = sum(network.channels(layer) / strides[layer] ** 2 for layer in layers)
         energies = np.zeros(len(layers))
         for tile in tiles:
@@ -195,11 +194,15 @@ class Targets:
         for term, sum_of_squares in zip(self._terms, energies):
             term.set_target_energy(float(sum_of_squares) or 1.0)
 
-    def set(self, tile: Tile, features: Mapping[str, np.ndarray]) -> None:
-        """Set the features by layer; ``tile`` is the whole image."""
-        self._kept[tile] = {key("target", term): features[term.layer] for term in self._terms}
+    def aim(self, tile: Tile, content: np.ndarray) -> None:
+        """Take the features of another image, of which the tile is the whole."""
+        self._content, self._kept = content, {}
+        self._set(tile, self[tile])
+
+    def _set(self, tile: Tile, features: dict[str, np.ndarray]) -> None:
+        self._kept[tile] = features
         for term in self._terms:
-            term.set_target_energy(energy(features[term.layer]))
+            term.set_target_energy(energy(features[key("target", term)]))
 
     def __getitem__(self, tile: Tile) -> dict[str, np.ndarray]:
         """The features by :func:`nstrep.losses.tile_graph.key`."""

@@ -7,6 +7,7 @@ of the layer's size) is a float64 coefficient for each term, applied outside of 
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import pkgutil
 from collections.abc import Callable, Iterable, Mapping
@@ -16,9 +17,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import mxnet as mx
 import numpy as np
+from omegaconf import OmegaConf
 
+from nstrep.base.errors import InputError
+from nstrep.config.checks import typed
 from nstrep.config.fields import number, text
 from nstrep.config.schema import LossForm
+from nstrep.networks.vgg import Architecture
 
 if TYPE_CHECKING:
     from nstrep.losses.scene import Scene
@@ -74,11 +79,8 @@ class LossTerm:
     def statistics(self, features: mx.sym.Symbol, inputs: Symbols, edges: Edges) -> Symbols:
         """Sums over positions, by name.
 
-        Args:
-            features: of :attr:`layer`, (1, N, H', W'), over the whole image or a part of it.
-            inputs: the constants, the maps at these positions, and the target.
-            edges: which sides of the part are borders of the image.
-
+        ``features`` are those of :attr:`layer`, (1, N, H', W'), over the whole image or a part of
+        it; ``inputs`` the constants, the maps at these positions, and the target.
         """
         raise NotImplementedError
 
@@ -116,6 +118,41 @@ def kinds() -> Mapping[str, type[LossTerm]]:
     for module in pkgutil.iter_modules([str(Path(__file__).parent)]):
         importlib.import_module(f"nstrep.losses.{module.name}")
     return KINDS
+
+
+def extra_settings(
+    given: Mapping[str, Any] | None, architecture: Architecture | None = None
+) -> dict[str, Settings]:
+    """The settings of each of the ``extra_losses`` by its kind, checked.
+
+    Without ``architecture`` the names of layers are not. Raises InputError with the key.
+    """
+    known = {name: kind.Settings for name, kind in kinds().items() if kind.Settings is not None}
+    checked = {}
+    for name, values in (given or {}).items():
+        key = f"extra_losses.{name}"
+        if name not in known:
+            near = difflib.get_close_matches(str(name), known, 1)
+            hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known) or 'none'}"
+            raise InputError(f"{key}: there is no such loss; {hint}")
+        if not isinstance(values, Mapping):
+            raise InputError(f"{key}={values}: must be settings, {{weight: 1, layers: [relu2_1]}}")
+        try:
+            settings = typed(OmegaConf.create(dict(values)), known[name])
+        except InputError as error:
+            raise InputError(f"{key}.{error}") from None
+        layers = settings.layers
+        if not layers or len(set(layers)) < len(layers):
+            raise InputError(f"{key}.layers={layers}: must name one or more layers, each once")
+        if architecture is not None:
+            architecture.check_layers(layers, f"{key}.layers")
+        checked[name] = settings
+    return checked
+
+
+def extra_layers(settings: Mapping[str, Settings]) -> list[str]:
+    """The layers that the extra losses compare."""
+    return [layer for each in settings.values() for layer in each.layers]
 
 
 def sum_of_squares(x: mx.sym.Symbol) -> mx.sym.Symbol:

@@ -44,8 +44,7 @@ class Network:
 
     def channels(self, layer: str) -> int:
         """N: how many feature maps a layer has."""
-        block = int(layer[len("conv")])  # conv, relu and pool have the same length
-        return self.architecture.widths[block - 1]
+        return self.architecture.channels(layer)
 
     def positions(self, layer: str, height: int, width: int) -> int:
         """M: how many positions a layer has over a picture of ``height`` x ``width``."""

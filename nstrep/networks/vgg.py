@@ -51,12 +51,13 @@ class Architecture:
     @cached_property
     def convolutions(self) -> tuple[Convolution, ...]:
         """All convolutions, from the image to the deepest."""
-        convolutions, channels = [], 3
-        for block, (depth, width) in enumerate(zip(self.depths, self.widths), start=1):
-            for index in range(1, depth + 1):
-                convolutions.append(Convolution(f"conv{block}_{index}", channels, width))
-                channels = width
-        return tuple(convolutions)
+        names = [name for name in self.layers if name.startswith("conv")]
+        widths = [self.channels(name) for name in names]
+        return tuple(map(Convolution, names, [3, *widths], widths))
+
+    def channels(self, layer: str) -> int:
+        """N: how many feature maps a layer has."""
+        return self.widths[int(layer[4]) - 1]  # conv, relu and pool have the same length
 
     @cached_property
     def layers(self) -> dict[str, int]:
@@ -156,11 +157,9 @@ def taps(
         x = mx.sym.pad(x, mode="edge", pad_width=(0, 0, 0, 0, 1, 1, 1, 1), name="border")
     for name in architecture.up_to(wanted):
         if name.startswith("conv"):
-            width = architecture.widths[int(name[4]) - 1]
-            bordered = padding == "replicate" and name == "conv1_1"
-            x = mx.sym.Convolution(
-                x, num_filter=width, kernel=(3, 3), pad=(0, 0) if bordered else (1, 1), name=name
-            )
+            pad = (0, 0) if padding == "replicate" and name == "conv1_1" else (1, 1)
+            width = architecture.channels(name)
+            x = mx.sym.Convolution(x, num_filter=width, kernel=(3, 3), pad=pad, name=name)
         elif name.startswith("relu"):
             x = mx.sym.Activation(x, act_type="relu", name=name)
         else:

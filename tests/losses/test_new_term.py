@@ -16,10 +16,9 @@ from nstrep.base.errors import InputError
 from nstrep.config.schema import LossesConfig, LossForm, StyleForm, TvForm
 from nstrep.experiment import from_image, run
 from nstrep.losses import term as terms
-from nstrep.losses.extra import extra_settings
 from nstrep.losses.objective import LayerWeights, Objective
 from nstrep.losses.regions import whole
-from nstrep.losses.term import LossTerm, Settings, register, sum_of_squares
+from nstrep.losses.term import LossTerm, Settings, extra_settings, register, sum_of_squares
 from nstrep.networks.features import Network
 from nstrep.plots import curves
 from tests import reference

@@ -37,6 +37,11 @@ class Layout:
     input: str = "vgg"
     """``vgg`` (canonical), ``imagenet`` (RGB 0 to 1, standardised) or ``bgr``."""
 
+    def in_file(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape that a parameter of a canonical shape has in the file."""
+        axes = self.kernel_axes if len(shape) == 4 else (0,)
+        return tuple(shape[axes.index(axis)] for axis in range(len(shape)))
+
 
 def canonical(stored: Mapping[str, Stored], architecture: Architecture) -> dict[str, np.ndarray]:
     """Load the convolutions of ``architecture`` from a file, in the canonical form.
@@ -55,7 +60,7 @@ def canonical(stored: Mapping[str, Stored], architecture: Architecture) -> dict[
     """
     layout = _recognise(stored, architecture)
     arrays = {
-        name: _load(stored, layout, name, shape, architecture)
+        name: load_array(stored, layout, name, shape, architecture.name)
         for convolution in architecture.convolutions
         for name, shape in convolution.shapes.items()
     }
@@ -143,23 +148,18 @@ def _refuse_other_network(layers: set[str], architecture: Architecture) -> None:
         raise FormatError(f"has {extra[0]}, which {architecture.name} has not: another network")
 
 
-def _load(
-    stored: Mapping[str, Stored],
-    layout: Layout,
-    name: str,
-    shape: tuple[int, ...],
-    architecture: Architecture,
+def load_array(
+    stored: Mapping[str, Stored], layout: Layout, name: str, shape: tuple[int, ...], network: str
 ) -> np.ndarray:
     """Check one array's shape and type before it is loaded, and its values after."""
     file_name = layout.names[name]
     label = name if file_name == name else f"{printable(file_name)} ({name})"
-    axes = layout.kernel_axes if len(shape) == 4 else (0,)
-    due = tuple(shape[axes.index(axis)] for axis in range(len(shape)))
+    due = layout.in_file(shape)
     if file_name not in stored:
-        raise FormatError(f"{label} is missing, {architecture.name} needs it with shape {due}")
+        raise FormatError(f"{label} is missing, {network} needs it with shape {due}")
     array = stored[file_name]
     if array.shape != due:
-        raise FormatError(f"{label} has shape {array.shape}, {architecture.name} needs {due}")
+        raise FormatError(f"{label} has shape {array.shape}, {network} needs {due}")
     if array.dtype not in FLOATS:
         raise FormatError(f"{label} has type {array.dtype}, expected {', '.join(FLOATS)}")
     with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinite, and is refused
@@ -167,4 +167,4 @@ def _load(
     wrong = int(np.count_nonzero(~np.isfinite(values)))
     if wrong:
         raise FormatError(f"{label} has {wrong} values that are NaN or infinite, expected none")
-    return values.transpose(axes)
+    return values.transpose(layout.kernel_axes) if len(shape) == 4 else values

@@ -32,37 +32,6 @@ FACTS = {  # in a checkpoint, and what each may be
 }
 
 
-class PerceptualLosses:
-    """The losses of images of one size, and their gradient to the image."""
-
-    def __init__(self, config: TrainConfig, style: np.ndarray) -> None:
-        """Compute the targets of the style image, ``rgb01``, and bind the loss network."""
-        self.network = network_input.load_network(config)
-        size, layers = config.data.size, config.style_layers
-        zeros = np.zeros((1, 3, size, size), np.float32)
-        check = partial(image_inputs.check_size, architecture=self.network.architecture)
-        check(zeros[0, 0], layers=[*config.content_layers, *layers], key=f"data.size={size}")
-        check(style, layers=layers, key=f"style_size={config.style_size}")
-        weights = LayerWeights(
-            layer_weights(config, "content"), layer_weights(config, "style"), config.tv_weight
-        )
-        target = regions.whole(image_inputs.to_vgg_input(style, 255.0))
-        self._objective = Objective(self.network, zeros, target, weights, config.losses)
-
-    def __call__(
-        self, content: np.ndarray, pixels: mx.nd.NDArray | np.ndarray
-    ) -> tuple[dict[str, float], mx.nd.NDArray]:
-        """The losses of a result by name, and the gradient of their total to the result.
-
-        ``content`` is ``rgb01`` (size, size, 3), the result (1, 3, size, size) from 0 to 255.
-        """
-        self._objective.aim(image_inputs.to_vgg_input(content, 255.0))
-        mean = mx.nd.array(np.reshape(RGB_MEAN, (1, 3, 1, 1)), ctx=self.network.context)
-        pixels = mx.nd.array(pixels, ctx=self.network.context)
-        evaluation = self._objective(mx.nd.broadcast_sub(pixels, mean))
-        return evaluation.losses, evaluation.gradient
-
-
 class Trainer:
     """A network in training: its parameters, Adam's moments, and the number of updates."""
 
@@ -76,10 +45,19 @@ class Trainer:
             else image_inputs.load_named(config.style, key="style", download=config.assets.download)
         )
         style = io.resize_long_edge(self.style.rgb, config.style_size)
-        self.losses = PerceptualLosses(config, style)
+        self.network = network_input.load_network(config)
+        size, layers = config.data.size, config.style_layers
+        crop = np.zeros((1, 3, size, size), np.float32)
+        check = partial(image_inputs.check_size, architecture=self.network.architecture)
+        check(crop[0, 0], layers=[*config.content_layers, *layers], key=f"data.size={size}")
+        check(style, layers=layers, key=f"style_size={config.style_size}")
+        weights = LayerWeights(
+            layer_weights(config, "content"), layer_weights(config, "style"), config.tv_weight
+        )
+        target = regions.whole(image_inputs.to_vgg_input(style, 255.0))
+        self._objective = Objective(self.network, crop, target, weights, config.losses)
         net = choose(config.net.name, config.net.border, config.net.padding)
-        self.transformer = Transformer(net, initial(net, config.seed), self.losses.network.context)
-        size = config.data.size
+        self.transformer = Transformer(net, initial(net, config.seed), self.network.context)
         self.transformer.check_size(size, size, f"data.size={size}")
         parameters = self.transformer.parameters
         self._gradients, self._means, self._variances = (
@@ -94,8 +72,21 @@ class Trainer:
         """SHA-256 over everything that decides the updates."""
         photos = [Path(name).name for name in self.photos.names]
         held_out = [picture.sha256 for picture in self.photos.held_out]
-        inputs = [self.losses.network.weights.sha256, self.style.sha256, photos, held_out]
+        inputs = [self.network.weights.sha256, self.style.sha256, photos, held_out]
         return digest([settings_of(self.config), inputs])
+
+    def losses(
+        self, content: np.ndarray, pixels: mx.nd.NDArray | np.ndarray
+    ) -> tuple[dict[str, float], mx.nd.NDArray]:
+        """The losses of a result by name, and the gradient of their total to the result.
+
+        ``content`` is ``rgb01`` (size, size, 3), the result (1, 3, size, size) from 0 to 255.
+        """
+        self._objective.aim(image_inputs.to_vgg_input(content, 255.0))
+        mean = mx.nd.array(np.reshape(RGB_MEAN, (1, 3, 1, 1)), ctx=self.network.context)
+        pixels = mx.nd.array(pixels, ctx=self.network.context)
+        evaluation = self._objective(mx.nd.broadcast_sub(pixels, mean))
+        return evaluation.losses, evaluation.gradient
 
     def batch(self) -> tuple[dict[str, float], float]:
         """Compute the gradient of this step's batch; the mean losses and its norm, both finite."""

@@ -73,7 +73,7 @@ def _run(trainer: Trainer, directory: Path) -> dict[str, Any]:
     run_directory.claim(directory, config, resumes=True)
     log.info(
         "%s: network %s, loss network %s, %d images, %d held out", trainer.style.name,
-        config.net.name, trainer.losses.network.architecture.name, len(photos.names),
+        config.net.name, trainer.network.architecture.name, len(photos.names),
         len(photos.held_out),
     )  # fmt: skip
     if trainer.step:
@@ -128,7 +128,7 @@ def _loop(trainer: Trainer, checkpoint: Path, record: Callable[[Step], None]) ->
 
 
 def _metrics(trainer: Trainer, first_row: pd.Series) -> dict[str, Any]:
-    config, network, style = trainer.config, trainer.losses.network, trainer.style
+    config, network, style = trainer.config, trainer.network, trainer.style
     validation = trainer.validate()
     return {
         "status": "finished",

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from nstrep.base import process_memory
 from nstrep.config.schema import OptimizerConfig
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 SHARE = 0.8
 """Of the memory that is free: what a run may plan with."""
 
-FLOAT = 4
+FLOAT = 4  # bytes
 
 WORKING = 6
 """Arrays as large as the largest layer that the graph needs while it runs, besides the features
@@ -44,14 +44,11 @@ FIXED = 100 * 2**20
 weights in the convolutions' own layout. Measured."""
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(NamedTuple):
     """How a run will be computed."""
 
-    tile: int | None
-    """Pixels; None for the whole picture at once."""
-    bytes: float
-    """That the run adds to the process."""
+    tile: int | None  # pixels; None for the whole picture at once
+    bytes: float  # that the run adds to the process
 
 
 def settle_malloc(tile: int | None) -> None:
@@ -63,38 +60,31 @@ def settle_malloc(tile: int | None) -> None:
     process_memory.settle_malloc(math.inf if tile is None else 0)
 
 
-def graph_bytes(
+def working_bytes(
     network: Network,
     layers: Sequence[str],
-    styles: Iterable[str],
-    pixels: float,
+    styles: Sequence[str],
+    shape: Sequence[int],
+    style_shapes: Sequence[Sequence[int]],
+    tile: int | None,
 ) -> float:
-    """What losses and gradient over so many pixels take: the features that must be kept."""
+    """What the graphs of losses and gradient take, which keep the features of the layers.
+
+    The arguments are those of :func:`plan`; ``layers`` are all of them, ``styles`` the style's.
+    """
+    # The graph that computes a target keeps no features.
+    targets = 0.5 * max(math.prod(each[2:]) for each in (shape, *style_shapes))
+    pixels, factor = max(math.prod(shape[2:]), targets), 1.0
+    if tile is not None:
+        pixels, factor = min(pixels, tile**2), TILED
     strides = network.architecture.layers
     floats = lambda layer: network.channels(layer) / strides[layer] ** 2  # noqa: E731
     used = network.architecture.up_to(layers)
     # A convolution's output is rectified in place.
     kept = [floats(name) for name in used if not name.startswith("conv")]
     copies = [floats(name) for name in styles if name in used]  # as matrix products want them
-    return pixels * FLOAT * (sum(kept) + sum(copies) + WORKING * max(map(floats, used)))
-
-
-def working_bytes(
-    network: Network,
-    layers: Sequence[str],
-    styles: Sequence[str],
-    shape: Sequence[int],
-    paintings: Sequence[Sequence[int]],
-    tile: int | None,
-) -> float:
-    """What the graphs take; the arguments are those of :func:`plan`, the layers by themselves."""
-    height, width = shape[2:]
-    # The graph that computes a target keeps no features.
-    targets = 0.5 * max([height * width, *(each[2] * each[3] for each in paintings)])
-    pixels = max(height * width, targets)
-    if tile is None:
-        return graph_bytes(network, layers, styles, pixels)
-    return TILED * graph_bytes(network, layers, styles, min(pixels, tile**2))
+    most = max(map(floats, used))
+    return factor * pixels * FLOAT * (sum(kept) + sum(copies) + WORKING * most)
 
 
 def picture_arrays(optimizer: OptimizerConfig, basis: str, tiled: bool) -> float:
@@ -110,7 +100,7 @@ def picture_arrays(optimizer: OptimizerConfig, basis: str, tiled: bool) -> float
 def plan(
     network: Network,
     shape: Sequence[int],
-    paintings: Sequence[Sequence[int]],
+    style_shapes: Sequence[Sequence[int]],
     layers: Mapping[str, Sequence[str]],
     optimizer: OptimizerConfig,
     basis: str,
@@ -120,53 +110,40 @@ def plan(
     """Choose the tile, and estimate what the run takes.
 
     Args:
-        network: whose features.
+        network: of the experiment.
         shape: of the picture, (1, 3, H, W).
-        paintings: their shapes, likewise.
+        style_shapes: those of the style images, likewise.
         layers: ``content`` and ``style``.
-        optimizer: its settings.
-        basis: its coordinates.
+        optimizer: the key.
+        basis: the key.
         tile: pixels; None for the whole picture; auto for the whole picture if it fits into the
             memory, else the largest tile that does.
         free: bytes; None for :func:`nstrep.base.process_memory.available`.
 
     """
     free = process_memory.available() if free is None else free
-    names, styles = [*layers["content"], *layers["style"]], layers["style"]
-    height, width = shape[2:]
-
-    def working(side: int | None) -> float:
-        return working_bytes(network, names, styles, shape, paintings, side)
+    names = [*layers["content"], *layers["style"]]
 
     def need(side: int | None) -> float:
-        arrays = 3 * height * width * picture_arrays(optimizer, basis, side is not None)
-        return FIXED + arrays + working(side)
+        arrays = math.prod(shape) * picture_arrays(optimizer, basis, side is not None)
+        graphs = working_bytes(network, names, layers["style"], shape, style_shapes, side)
+        return FIXED + arrays + graphs
 
-    budget = SHARE * free
-    side = tile
-    if tile == "auto":
-        side = None
-        if need(None) > budget:
-            least = tiling.smallest_tile(network, names)
-            step = network.architecture.stride(names)
-            sides = range(max(least, max(height, width) // step * step), least, -step)
-            side = next((side for side in sides if need(side) <= budget), least)
-    found = Plan(side, need(side))
+    side = None if tile == "auto" else tile
+    if tile == "auto" and need(None) > SHARE * free:
+        least = tiling.smallest_tile(network, names)
+        step = network.architecture.stride(names)
+        sides = range(max(least, max(shape[2:]) // step * step), least, -step)
+        side = next((side for side in sides if need(side) <= SHARE * free), least)
+    size = need(side)
     log.info(
         "memory: about %.0f MB more for this run, %.0f MB free%s",
-        found.bytes / 2**20,
-        free / 2**20,
-        "" if side is None else f"; in tiles of {side} pixels",
-    )
-    if found.bytes > free:
-        log.warning("memory: %s", _advice(optimizer, found, tile))
-    return found
-
-
-def _advice(optimizer: OptimizerConfig, found: Plan, tile: int | str | None) -> str:
-    ways = ["a smaller max_long_edge"]
-    if tile is None:
-        ways.insert(0, "tile=auto")
-    if OPTIMIZERS[optimizer.name].arrays_kept(optimizer) > 2:
-        ways.append("fewer optimizer.corrections or optimizer=adam")
-    return f"the run may not fit; take {', '.join(ways)}"
+        size / 2**20, free / 2**20, "" if side is None else f"; in tiles of {side} pixels",
+    )  # fmt: skip
+    if size > free:
+        ways = ["tile=auto"] if tile is None else []
+        ways.append("a smaller max_long_edge")
+        if OPTIMIZERS[optimizer.name].arrays_kept(optimizer) > 2:
+            ways.append("fewer optimizer.corrections or optimizer=adam")
+        log.warning("memory: the run may not fit; take %s", ", ".join(ways))
+    return Plan(side, size)

@@ -24,8 +24,7 @@ from nstrep.images import io
 from nstrep.optim.minimize import Step
 from nstrep.optim.state import is_list
 
-Finish = Callable[[np.ndarray], np.ndarray]
-"""From a step's image to the ``rgb01`` that is shown."""
+Finish = Callable[[np.ndarray], np.ndarray]  # from a step's image to the rgb01 that is shown
 
 
 class Recorders:
@@ -48,26 +47,35 @@ class Recorders:
         ``every`` is the number of steps between two snapshots, 0 for none; ``unit`` is the name of
         a step, ``logger`` the key, and ``snapshots`` the name of their folder.
         """
-        curve = Curve(directory / run_directory.CURVE, upto=begun - 1 if begun else None)
-        bar = Bar(total, begun=begun, unit=unit)
-        self._recorders = [curve, bar, Snapshots(directory / snapshots, every, finish, unit)]
-        self._closing = [bar, curve]
+        self._curve = Curve(directory / run_directory.CURVE, upto=begun - 1 if begun else None)
+        self._bar = tqdm(
+            total=total, initial=begun, unit=unit, leave=False, dynamic_ncols=True,
+            disable=bool(os.environ.get("TQDM_DISABLE")) or None,  # None: shown on a terminal
+        )  # fmt: skip
+        self._snapshots = Snapshots(directory / snapshots, every, finish, unit)
+        self._board = None
         if logger == "tensorboard":
             from nstrep.experiment.tensorboard import TensorBoard  # takes a while to import
 
-            board = TensorBoard(directory / run_directory.TENSORBOARD, every, finish, begun)
-            self._recorders.append(board)
-            self._closing.insert(0, board)
+            folder = directory / run_directory.TENSORBOARD
+            self._board = TensorBoard(folder, every, finish, begun)
 
     def __call__(self, step: Step) -> None:
         """Record a step."""
-        for record in self._recorders:
-            record(step)
+        self._curve(step)
+        eps = "-" if math.isnan(step.eps) else f"{step.eps:.4f}"
+        self._bar.set_postfix_str(f"loss {step.losses['total']:.4g}, eps {eps}", refresh=False)
+        self._bar.update(step.epoch - self._bar.n)
+        self._snapshots(step)
+        if self._board:
+            self._board(step)
 
     def close(self) -> None:
         """Finish the files and remove the bar."""
-        for recorder in self._closing:
-            recorder.close()
+        if self._board:
+            self._board.close()
+        self._bar.close()
+        self._curve.close()
 
 
 class Curve:
@@ -89,7 +97,7 @@ class Curve:
         with self._plain_errors():
             if not self.rows:
                 self._writer.writerow(_header(step.losses))
-            values = [column.at(step) for column in metrics.columns()]
+            values = (column.at(step) for column in metrics.columns())
             self._writer.writerow(map(_cell, [*values, *step.losses.values()]))
             self._file.flush()
         self.rows += 1
@@ -134,27 +142,6 @@ def _cell(value: float) -> str:
     return "" if math.isnan(value) else f"{value:.9g}"
 
 
-class Bar:
-    """A progress bar with epoch, loss, eps and time left; nothing without a terminal."""
-
-    def __init__(self, epochs: int, *, begun: int = 0, unit: str = "epoch") -> None:
-        disabled = bool(os.environ.get("TQDM_DISABLE")) or None  # None: where there is no terminal
-        self._bar = tqdm(
-            total=epochs, initial=begun, unit=unit, disable=disabled, leave=False,
-            dynamic_ncols=True,
-        )  # fmt: skip
-
-    def __call__(self, step: Step) -> None:
-        """Advance to a step."""
-        eps = "-" if math.isnan(step.eps) else f"{step.eps:.4f}"
-        self._bar.set_postfix_str(f"loss {step.losses['total']:.4g}, eps {eps}", refresh=False)
-        self._bar.update(step.epoch - self._bar.n)
-
-    def close(self) -> None:
-        """Remove the bar from the terminal."""
-        self._bar.close()
-
-
 class Snapshots:
     """snapshots/epoch_00050.png, ... every so many epochs."""
 
@@ -176,9 +163,7 @@ class StopRule:
 
     def __init__(self, config: ExperimentConfig) -> None:
         self._config = config
-        self._recent: dict[str, deque[bool]] = {
-            key: deque(maxlen=config.stop_patience) for key in self.KEYS
-        }
+        self._recent = {key: deque(maxlen=config.stop_patience) for key in self.KEYS}
 
     def __call__(self, step: Step) -> str | None:
         """The key that ends the run after this step, or None.
@@ -186,9 +171,9 @@ class StopRule:
         eps tests the size of a step, not the quality of the image: a decaying learning rate
         satisfies it whether or not the loss still falls.
         """
-        config = self._config
-        self._recent["stop_eps"].append(step.eps < config.stop_eps)
-        self._recent["stop_loss_change"].append(step.loss_change < config.stop_loss_change)
+        config, changes = self._config, (step.eps, step.loss_change)
+        for (key, recent), change in zip(self._recent.items(), changes):
+            recent.append(change < getattr(config, key))
         for key, recent in self._recent.items():
             if len(recent) == config.stop_patience and all(recent):
                 return key

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +22,7 @@ from nstrep.experiment.identity import identity_of
 from nstrep.images import io
 
 if TYPE_CHECKING:  # reading results needs no MXNet
+    from nstrep.experiment.inputs import Inputs
     from nstrep.optim.minimize import Step
 
 
@@ -30,38 +30,30 @@ if TYPE_CHECKING:  # reading results needs no MXNet
 class Outcome:
     """How an optimisation ended."""
 
-    status: str
-    """``finished``, ``diverged`` or ``interrupted``."""
-    reason: str
-    """What stopped it: a key such as stop_eps, or a sentence."""
-    at_start: Mapping[str, float] | None
-    """Losses of epoch 0; None if not even the start could be evaluated, as ``last``."""
+    status: str  # finished, diverged or interrupted
+    reason: str  # what stopped it: a key such as stop_eps, or a sentence
+    at_start: Mapping[str, float] | None  # losses; None if no step was evaluated, as last
     last: Step | None
-    memory_before_mb: float
-    """Memory of the process before the network was bound."""
-    resumed: Sequence[int]
-    """Epochs at which the run was resumed."""
-    tile: int | str | None
-    """Side of the tiles in pixels; None if the image was computed as a whole."""
+    memory_before_mb: float  # of the process, before the network was bound
+    resumed: list[int]  # epochs at which the run was resumed
+    tile: int | None  # side of the tiles in pixels; None without tiles
 
 
 def save(
     directory: Path,
     config: ExperimentConfig,
-    inputs: dict[str, dict[str, Any]],
+    inputs: Inputs,
     outcome: Outcome,
-    content: np.ndarray,
     raw: np.ndarray | None,
     filtered: np.ndarray | None,
 ) -> dict[str, Any]:
     """Write everything that a run leaves besides its curve and snapshots.
 
     Args:
-        directory: claimed before; holds curve.csv.
+        directory: holds curve.csv.
         config: the experiment.
-        inputs: what it read, with hashes.
+        inputs: what it read.
         outcome: how it ended.
-        content: content image at working size, ``rgb01``.
         raw: result before the filter, ``rgb01``, may leave [0, 1]; None if there is none.
         filtered: result after the filter.
 
@@ -72,53 +64,49 @@ def save(
         ResultsError: the directory cannot be written.
 
     """
-    if raw is not None and filtered is not None:
+    provenance, content, last = inputs.provenance, inputs.content_rgb01, outcome.last
+    measured = {}
+    if last is not None:
         versions = environment.versions()
         text = {
             "Software": f"nstrep {versions['nstrep']}",
-            **from_image.texts(config, {**inputs, "versions": versions}),
+            **from_image.texts(config, {**provenance, "versions": versions}),
         }
         finished = outcome.status == "finished"
         name = run_directory.FINAL if finished else run_directory.LAST_GOOD
         io.save_png(directory / name, filtered, text)
         save_npz(directory / run_directory.RAW, rgb01=raw.astype(np.float32))
-        styles = [inputs[key]["name"] for key in inputs if re.fullmatch(r"style\d*", key)]
+        styles = " and ".join(style.name for style in inputs.styles)
         plots.plot_curve(
             pd.read_csv(directory / run_directory.CURVE),
             directory / run_directory.LOSS,
-            title=f"{inputs['content']['name']} in the style of {' and '.join(styles)}",
+            title=f"{inputs.content.name} in the style of {styles}",
             stop_eps=config.stop_eps,
         )
+        measured = {
+            **final(last),
+            "losses": dict(last.losses),
+            "losses_at_start": dict(outcome.at_start),
+            **compare(filtered, content),
+        }
     metrics = {
         "status": outcome.status,
         "stop_reason": outcome.reason,
-        "identity": identity_of(config, inputs),
+        "identity": identity_of(config, provenance),
         "recipe": config.recipe.name,
         "seed": config.seed,
-        **inputs,
+        **provenance,
         "width": content.shape[1],
         "height": content.shape[0],
         "filter": config.denoise if config.remove_noise else None,
-        **_measured(outcome),
-        **(compare(filtered, content) if filtered is not None else {}),
+        **measured,
         # Of the process since the network was bound.
         "peak_memory_mb": process_memory.memory_mb()["peak"],
         "memory_before_mb": outcome.memory_before_mb,
-        "resumed_at": list(outcome.resumed),
+        "resumed_at": outcome.resumed,
         "tile": outcome.tile,
     }
     return run_directory.write_metrics(directory, metrics)
-
-
-def _measured(outcome: Outcome) -> dict[str, Any]:
-    last = outcome.last
-    if last is None:
-        return {}
-    return {
-        **final(last),
-        "losses": dict(last.losses),
-        "losses_at_start": dict(outcome.at_start),
-    }
 
 
 def compare(result: np.ndarray, content: np.ndarray) -> dict[str, float | None]:

@@ -1,15 +1,15 @@
 """One experiment: a configuration in, a run directory out.
 
-:func:`run` and :func:`run_once` read the inputs (:mod:`nstrep.experiment.inputs`) and hold the
-directory; :class:`Experiment` then optimises, records every step and saves the results.
+:func:`run` and :func:`run_once` read the inputs and lock the directory; :class:`Experiment` then
+optimises, records every step and saves the results.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -46,7 +46,6 @@ __all__ = ["Inputs", "load_inputs", "objective", "run", "run_once"]
 log = logging.getLogger(__name__)
 
 Callback = Callable[[Step], bool | None]
-"""Sees every step, and ends the run by returning true."""
 
 
 def run(
@@ -63,10 +62,10 @@ def run(
     has failed.json instead.
 
     Args:
-        config: the experiment.
-        directory: of the results; made if missing, refused if it holds a run.
+        config: the settings.
+        directory: made if missing, refused if it holds a run.
         made_from: inputs of the run that is repeated; those that have changed are logged.
-        given: images in memory, by role; see :func:`nstrep.experiment.inputs.load_inputs`.
+        given: images in memory, by role: ``content`` or ``style``.
         callback: sees every step, and ends the run by returning true.
 
     Returns:
@@ -100,11 +99,11 @@ def run_once(
     other settings, is removed and run again, and the log says why. All errors leave failed.json.
 
     Args:
-        config: the experiment.
-        directory: of the results, new or earlier ones.
-        made_from: see :func:`run`.
+        config: see :func:`run`, as for the other arguments.
+        directory: of new or earlier results.
+        made_from: as above.
         anew: whether a run that cannot be continued may be removed.
-        callback: see :func:`run`.
+        callback: as above.
 
     Returns:
         The content of metrics.json, of this run or of the earlier one.
@@ -125,61 +124,69 @@ def run_once(
             return metrics
         shape = inputs.start.shape
         state = resume.load_checkpoint(directory, config, identity, shape, anew=anew)
-        left = run_directory.ALL if state is None else run_directory.AT_THE_END
-        run_directory.clear(directory, left)
+        run_directory.clear(directory, run_directory.AT_THE_END if state else run_directory.ALL)
         return Experiment(config, directory, inputs, callback, state).carry_out(made_from)
 
 
-@dataclass(frozen=True)
 class Experiment:
-    """One run of a configuration in a directory that is locked; :meth:`carry_out` does it."""
+    """One run of a configuration in a locked directory: :meth:`carry_out` does it."""
 
-    config: ExperimentConfig
-    directory: Path
-    inputs: Inputs
-    callback: Callback | None = None
-    state: State | None = None
-    """The checkpoint to continue from."""
-
-    @cached_property
-    def identity(self) -> str:
-        """What distinguishes the run from others; see :func:`identity_of`."""
-        return identity_of(self.config, self.inputs.provenance)
+    def __init__(
+        self,
+        config: ExperimentConfig,
+        directory: Path,
+        inputs: Inputs,
+        callback: Callback | None = None,
+        state: State | None = None,  # the checkpoint to continue from
+    ) -> None:
+        self._config, self._directory, self._inputs = config, directory, inputs
+        self._callback, self._state = callback, state
+        self._last: Step | None = None
+        self._losses_at_start: Mapping[str, float] | None = None
+        self._stop_reason: str | None = None
+        self._stop_rule = StopRule(config)
+        self._begun, self._resumed_at = 0, []
+        if state is not None:
+            self._begun = state.facts["epoch"]
+            self._stop_rule.restore(state.facts["rule"])
+            self._losses_at_start = state.facts["at_start"]
+            self._resumed_at = [*state.facts["resumed"], self._begun]
+        seconds = config.checkpoint_seconds
+        self._keeper = Keeper(directory / CHECKPOINT, math.inf if seconds is None else seconds)
 
     def carry_out(self, made_from: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Optimise and save the results; see :func:`run`."""
         self._warn(made_from or {})
-        run_directory.claim(self.directory, self.config, resumes=self.state is not None)
-        with run_directory.failures_kept(self.directory):
+        run_directory.claim(self._directory, self._config, resumes=self._state is not None)
+        with run_directory.failures_kept(self._directory):
             try:
-                outcome = self._optimise(_Observer(self))
+                outcome = self._optimise()
                 metrics = self._save(outcome)
             except OSError as error:
-                problem = f"{self.directory}: cannot be written ({reason(error)})"
+                problem = f"{self._directory}: cannot be written ({reason(error)})"
                 raise ResultsError(problem) from None
-            _report(outcome, self.directory)
+            self._report(outcome)
         return metrics
 
-    def raw(self, image: np.ndarray) -> np.ndarray:
-        """A ``vgg_input`` image as ``rgb01`` with the experiment's colours."""
-        rgb01 = image_inputs.to_rgb01(image, self.config.preprocess.pixel_scale)
-        return MODES[self.config.color].result(rgb01, self.inputs.content_rgb01)
-
-    def filtered(self, image: np.ndarray) -> np.ndarray:
-        """The same after the noise filter, as it is shown."""
-        return remove_noise(self.raw(image), self.config.remove_noise, self.config.denoise)
-
     def _warn(self, made_from: Mapping[str, Any]) -> None:
-        for name, now in self.inputs.provenance.items():
+        for name, now in self._inputs.provenance.items():
             then = made_from.get(name)
             if isinstance(then, dict) and then.get("sha256") != now["sha256"]:
                 log.warning("from_image: %s is not the one of that run: %s", name, now["source"])
-        lr, name = self.config.lr, self.config.optimizer.name
+        lr, name = self._config.lr, self._config.optimizer.name
         if lr is not None and not OPTIMIZERS[name].needs_lr:
             log.warning("lr=%g has no effect: optimizer=%s searches for each step", lr, name)
 
-    def _optimise(self, observer: _Observer) -> Outcome:
-        config, inputs = self.config, self.inputs
+    def _optimise(self) -> Outcome:
+        config, inputs = self._config, self._inputs
+        self._recorders = Recorders(
+            self._directory,
+            total=config.max_num_epochs,
+            begun=self._begun,  # the step of the checkpoint is seen once more
+            every=config.save_epochs,
+            finish=lambda image: self._filtered(self._raw(image)),
+            logger=config.logger,
+        )
         process_memory.give_memory_back()
         process_memory.reset_peak_memory()
         memory_before = process_memory.memory_mb()["now"]
@@ -188,101 +195,81 @@ class Experiment:
             inputs.content.name, _blend(inputs, config), *inputs.content_rgb01.shape[1::-1],
             inputs.network.architecture.name, config.optimizer.name, config.recipe.name,
         )  # fmt: skip
-        tile = None
-        with logging_redirect_tqdm():
+        tile, start, seconds = None, inputs.start, 0.0
+        with logging_redirect_tqdm(), contextlib.closing(self._recorders):
             try:
-                start, seconds = inputs.start, 0.0
-                if config.multiscale and self.state is None:
+                if config.multiscale and self._state is None:
                     start, seconds = multiscale.start(config, inputs, problem)
                 whole = problem(config, inputs)
                 tile = whole.objective.tile
                 process_memory.give_memory_back()  # what computing the targets took
                 ended = minimize(
-                    whole, start, config.optimizer, config.lr, observer,
-                    bounds=image_inputs.bounds(config), checkpoint=observer.save_checkpoint,
-                    resume_from=self.state, seconds=seconds,
+                    whole, start, config.optimizer, config.lr, self._observe,
+                    bounds=image_inputs.bounds(config), checkpoint=self._save_checkpoint,
+                    resume_from=self._state, seconds=seconds,
                 )  # fmt: skip
-                status, why = "finished", observer.stop_reason or f"optimizer: {ended}"
+                status, why = "finished", self._stop_reason or f"optimizer: {ended}"
             except DivergedError as error:
                 status, why = "diverged", str(error)
             except KeyboardInterrupt:
                 status, why = "interrupted", "by the user"
-            finally:
-                observer.close()
         return Outcome(
-            status=status,
-            reason=why,
-            at_start=observer.losses_at_start,
-            last=observer.last,
-            memory_before_mb=memory_before,
-            resumed=observer.resumed_at,
-            tile=tile,
+            status, why, self._losses_at_start, self._last, memory_before, self._resumed_at, tile
         )
 
-    def _save(self, outcome: Outcome) -> dict[str, Any]:
-        inputs, images = self.inputs, (None, None)
-        if outcome.last is not None:
-            images = self.raw(outcome.last.image), self.filtered(outcome.last.image)
-        metrics = results.save(
-            self.directory, self.config, inputs.provenance, outcome, inputs.content_rgb01, *images
-        )
-        if outcome.status != "interrupted":
-            (self.directory / CHECKPOINT).unlink(missing_ok=True)
-        return metrics
-
-
-class _Observer:
-    """Sees every step: records it, saves checkpoints, and decides when the run ends."""
-
-    def __init__(self, experiment: Experiment) -> None:
-        config, state = experiment.config, experiment.state
-        self._experiment, self._rule = experiment, StopRule(config)
-        self.last: Step | None = None
-        self.stop_reason: str | None = None
-        self.losses_at_start: Mapping[str, float] | None = None
-        self.resumed_at: list[int] = []
-        begun = 0
-        if state is not None:
-            begun = state.facts["epoch"]
-            self._rule.restore(state.facts["rule"])
-            self.losses_at_start = state.facts["at_start"]
-            self.resumed_at = [*state.facts["resumed"], begun]
-        self._recorders = Recorders(
-            experiment.directory,
-            total=config.max_num_epochs,
-            begun=begun,  # the step of the checkpoint is seen once more
-            every=config.save_epochs,
-            finish=experiment.filtered,
-            logger=config.logger,
-        )
-        self._keeper = None
-        if config.checkpoint_seconds is not None:
-            self._keeper = Keeper(experiment.directory / CHECKPOINT, config.checkpoint_seconds)
-        self.close = self._recorders.close
-
-    def __call__(self, step: Step) -> bool:
-        self.losses_at_start = self.losses_at_start or step.losses
-        self.last = step
+    def _observe(self, step: Step) -> bool:
+        """Record a step; whether it is the last."""
+        self._losses_at_start = self._losses_at_start or step.losses
+        self._last = step
         self._recorders(step)
-        self.stop_reason = self._rule(step)
-        callback = self._experiment.callback
-        if callback is not None and callback(step):
-            self.stop_reason = "callback"
-        return self.stop_reason is not None
+        self._stop_reason = self._stop_rule(step)
+        if self._callback is not None and self._callback(step):
+            self._stop_reason = "callback"
+        return self._stop_reason is not None
 
-    def save_checkpoint(self, state: Callable[[], State]) -> None:
-        """Write a checkpoint if it is time."""
-        if self._keeper is None:
-            return
-        facts = {
-            "identity": self._experiment.identity,
+    def _save_checkpoint(self, state: Callable[[], State]) -> None:
+        facts = lambda: {  # noqa: E731
+            "identity": identity_of(self._config, self._inputs.provenance),
             "versions": environment.versions(),
             "threads": environment.threads(),
-            "rule": self._rule.state(),
-            "at_start": dict(self.losses_at_start),
-            "resumed": self.resumed_at,
+            "rule": self._stop_rule.state(),
+            "at_start": dict(self._losses_at_start),
+            "resumed": self._resumed_at,
         }
-        self._keeper(lambda: state() | State(facts))
+        self._keeper(lambda: state() | State(facts()))
+
+    def _raw(self, image: np.ndarray) -> np.ndarray:
+        """A ``vgg_input`` image as ``rgb01`` with the experiment's colours."""
+        rgb01 = image_inputs.to_rgb01(image, self._config.preprocess.pixel_scale)
+        return MODES[self._config.color].result(rgb01, self._inputs.content_rgb01)
+
+    def _filtered(self, rgb01: np.ndarray) -> np.ndarray:
+        return remove_noise(rgb01, self._config.remove_noise, self._config.denoise)
+
+    def _save(self, outcome: Outcome) -> dict[str, Any]:
+        raw = filtered = None
+        if outcome.last is not None:
+            raw = self._raw(outcome.last.image)
+            filtered = self._filtered(raw)
+        metrics = results.save(self._directory, self._config, self._inputs, outcome, raw, filtered)
+        if outcome.status != "interrupted":
+            (self._directory / CHECKPOINT).unlink(missing_ok=True)
+        return metrics
+
+    def _report(self, outcome: Outcome) -> None:
+        """Log how the run ended, or raise the exception that it ended with."""
+        last, directory = outcome.last, self._directory
+        if outcome.status == "diverged":
+            saved = "the curve and the last good picture" if last else "the configuration"
+            raise DivergedError(f"{outcome.reason}; {saved} is in {directory}")
+        if outcome.status == "interrupted":
+            log.warning("interrupted; the results so far are in %s", directory)
+            raise KeyboardInterrupt
+        log.info(
+            "%d epochs in %.0f s, stopped by %s, total loss %.4g: %s",
+            last.epoch, last.seconds, outcome.reason, last.losses["total"],
+            directory / run_directory.FINAL,
+        )  # fmt: skip
 
 
 def problem(config: ExperimentConfig, inputs: Inputs) -> Problem:
@@ -294,32 +281,24 @@ def problem(config: ExperimentConfig, inputs: Inputs) -> Problem:
 
 def objective(config: ExperimentConfig, inputs: Inputs) -> Objective:
     """What the experiment minimises, in tiles where the whole does not fit into the memory."""
-    weights = _weights(config)
-    layers = {
-        "content": tuple(weights.content),
-        "style": (*weights.style, *extra_layers(weights.extra)),
-    }
-    plan = memory_plan.plan(
-        inputs.network,
-        inputs.start.shape,
-        [source.image.shape for region in inputs.regions for source in region.sources],
-        layers,
-        config.optimizer,
-        config.basis,
-        config.tile,
-    )
-    memory_plan.settle_malloc(plan.tile)
-    content = image_inputs.to_vgg_input(inputs.content_target, config.preprocess.pixel_scale)
-    return Objective(inputs.network, content, inputs.regions, weights, config.losses, plan.tile)
-
-
-def _weights(config: ExperimentConfig) -> LayerWeights:
-    return LayerWeights(
+    weights = LayerWeights(
         layer_weights(config, "content"),
         layer_weights(config, "style"),
         config.tv_weight,
         extra_settings(config.extra_losses),
     )
+    layers = {
+        "content": tuple(weights.content),
+        "style": (*weights.style, *extra_layers(weights.extra)),
+    }
+    styles = [source.image.shape for region in inputs.regions for source in region.sources]
+    plan = memory_plan.plan(
+        inputs.network, inputs.start.shape, styles, layers,
+        config.optimizer, config.basis, config.tile,
+    )  # fmt: skip
+    memory_plan.settle_malloc(plan.tile)
+    content = image_inputs.to_vgg_input(inputs.content_target, config.preprocess.pixel_scale)
+    return Objective(inputs.network, content, inputs.regions, weights, config.losses, plan.tile)
 
 
 def _blend(inputs: Inputs, config: ExperimentConfig) -> str:
@@ -329,19 +308,3 @@ def _blend(inputs: Inputs, config: ExperimentConfig) -> str:
         shares = regions.shares(config.style_blend, len(names))
         names = [f"{name} ({share:.3g})" for name, share in zip(names, shares)]
     return " and ".join(names)
-
-
-def _report(outcome: Outcome, directory: Path) -> None:
-    """Log how the run ended, or raise the exception that it ended with."""
-    last = outcome.last
-    if outcome.status == "diverged":
-        saved = "the curve and the last good picture" if last else "the configuration"
-        raise DivergedError(f"{outcome.reason}; {saved} is in {directory}")
-    if outcome.status == "interrupted":
-        log.warning("interrupted; the results so far are in %s", directory)
-        raise KeyboardInterrupt
-    log.info(
-        "%d epochs in %.0f s, stopped by %s, total loss %.4g: %s",
-        last.epoch, last.seconds, outcome.reason, last.losses["total"],
-        directory / run_directory.FINAL,
-    )  # fmt: skip

@@ -29,24 +29,23 @@ log = logging.getLogger(__name__)
 
 CONFIG, CURVE, METRICS, FAILED = "config.yaml", "curve.csv", "metrics.json", "failed.json"
 FINAL, RAW, LOSS = "final.png", "raw.npz", "loss.png"
-LAST_GOOD = "last_good.png"
-"""Saved instead of final.png by a run that diverged or was interrupted."""
+LAST_GOOD = "last_good.png"  # instead of final.png, of a run that diverged or was interrupted
 SNAPSHOTS, TENSORBOARD, DENOISED = "snapshots", "tensorboard", "denoised"
 CHECKPOINT = "checkpoint.npz"
 LOG, HYDRA, LOCK = "run.log", ".hydra", ".lock"
+TIME = "%Y-%m-%dT%H:%M:%S%z"
 
+# What is removed before a run continues from its checkpoint, and before it starts again. The log
+# is kept and continued.
 AT_THE_END = (METRICS, FAILED, FINAL, LAST_GOOD, RAW, LOSS, DENOISED)
-"""What is removed before a run continues from its checkpoint."""
-
 ALL = (*AT_THE_END, CONFIG, CURVE, SNAPSHOTS, TENSORBOARD, CHECKPOINT)
-"""What is removed before a run starts again. The log is kept and continued."""
 
 
 @contextlib.contextmanager
 def locked(directory: Path) -> Iterator[None]:
     """Hold a directory, made if missing, for this block: one process and one block at a time.
 
-    The kernel's lock on a file ends with the process, however that ends.
+    The lock is the kernel's and ends with the process, however that ends.
 
     Raises:
         BusyError: the directory is held already.
@@ -73,11 +72,10 @@ def locked(directory: Path) -> Iterator[None]:
 
 
 def claim(directory: Path, config: Any, *, resumes: bool = False) -> None:
-    """Begin or resume a run in a directory that is :func:`locked`: write its config.yaml.
+    """Write config.yaml of a run that begins or resumes in a :func:`locked` directory.
 
     Raises:
         InputError: the directory holds a run, and ``resumes`` is false.
-        ResultsError: the directory cannot be written.
 
     """
     if (directory / CONFIG).exists() and not resumes:
@@ -90,21 +88,11 @@ def claim(directory: Path, config: Any, *, resumes: bool = False) -> None:
 
 
 def clear(directory: Path, names: Sequence[str] = ALL) -> None:
-    """Remove what an earlier run left in a directory that is :func:`locked`; metrics.json first.
-
-    Args:
-        directory: the run directory.
-        names: names of the files and folders to remove.
-
-    Raises:
-        ResultsError: something cannot be removed.
-
-    """
+    """Remove these files and folders of an earlier run from a :func:`locked` directory."""
     try:
         # First, so that nobody takes a directory that is half removed for a result.
         (directory / METRICS).unlink(missing_ok=True)
-        for name in names:
-            path = directory / name
+        for path in (directory / name for name in names):
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
             else:
@@ -137,16 +125,12 @@ def write_metrics(directory: Path, metrics: Mapping[str, Any]) -> dict[str, Any]
     """Write metrics.json of a run, a training or a pass, and return its content.
 
     The threads, versions and the time are added; NaN and infinity become null.
-
-    Raises:
-        ResultsError: it cannot be written.
-
     """
     content = {
         **_without_nan(metrics),
         "threads": environment.threads(),
         "versions": environment.versions(),
-        "finished": _now(),
+        "finished": time.strftime(TIME),
     }
     with atomic_write(directory / METRICS) as temporary:
         temporary.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n")
@@ -157,10 +141,6 @@ def _without_nan(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _without_nan(item) for key, item in value.items()}
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _now() -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S%z")
 
 
 @contextlib.contextmanager
@@ -188,5 +168,5 @@ def about(error: Exception) -> dict[str, Any]:
         "error": type(error).__name__,
         "reason": str(error) if isinstance(error, NstrepError) else reason(error),
         "exit_code": getattr(error, "exit_code", NstrepError.exit_code),
-        "finished": _now(),
+        "finished": time.strftime(TIME),
     }

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 from tensorboardX import SummaryWriter
 
 from nstrep.config import metrics
+from nstrep.experiment.recorders import Finish
 from nstrep.images.io import to_uint8
 from nstrep.optim.minimize import Step
 
@@ -17,28 +16,17 @@ from nstrep.optim.minimize import Step
 class TensorBoard:
     """Writes the losses and numbers of every step, and the images of some."""
 
-    def __init__(
-        self,
-        folder: Path,
-        every: int,
-        finish: Callable[[np.ndarray], np.ndarray],
-        begun: int = 0,
-    ) -> None:
-        """Begin a log, or continue one.
+    def __init__(self, folder: Path, every: int, finish: Finish, begun: int = 0) -> None:
+        """Begin a log, or continue one from the epoch ``begun``, without its later epochs.
 
-        Args:
-            folder: of the event file.
-            every: epochs between two images; 0 for the first and the last alone.
-            finish: from a step's image to the ``rgb01`` that is shown.
-            begun: the first epoch that is written; later ones of an earlier log are not shown.
-
+        There are ``every`` epochs between two images; 0 is for the first and the last alone.
         """
         # Files are named by the second: one that is begun in the same would replace the first.
         suffix = f".{begun}" if begun else ""
         self._writer = SummaryWriter(str(folder), purge_step=begun, filename_suffix=suffix)
         self._every, self._finish = every, finish
         self._last: Step | None = None
-        self._shown: int | None = None
+        self._shown: int | None = None  # epoch of the last image
 
     def __call__(self, step: Step) -> None:
         """Write a step's numbers, and its image if it is due."""

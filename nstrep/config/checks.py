@@ -38,23 +38,17 @@ def check(config: DictConfig) -> ExperimentConfig:
     _check_objective(experiment)
     _check_styles(experiment)
     _check_masks(experiment)
-    clip = experiment.optimizer.clip_norm
+    clip, tile = experiment.optimizer.clip_norm, experiment.tile
     if clip not in (None, "size") and not (_is_number(clip) and 0 < clip < math.inf):
         raise InputError(f"optimizer.clip_norm={clip}: must be a number above 0, size or null")
     _check_size(experiment.preprocess)
-    tile = experiment.tile
     if tile not in (None, "auto") and not (type(tile) is int and tile > 0):
         raise InputError(f"tile={tile}: must be auto, null or a whole number of pixels")
     return experiment
 
 
 def typed(config: DictConfig, schema: type[Schema]) -> Schema:
-    """Turn a composed configuration into a dataclass, and check every key by itself.
-
-    Raises:
-        InputError: one line with the key, its value and what is allowed.
-
-    """
+    """Turn a composed configuration into a dataclass, and check every key by itself."""
     try:
         # As plain data, because keys that were added with + would pass otherwise.
         plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
@@ -93,12 +87,7 @@ def _is_number(value: Any) -> bool:
 
 
 def check_layers(config: ObjectiveConfig) -> None:
-    """Check the keys of the losses, of an experiment or a training.
-
-    Raises:
-        InputError: the network does not have a layer, or keys contradict each other.
-
-    """
+    """Check the keys of the losses, of an experiment or a training, against each other."""
     if config.losses.tv.form == "power" and config.losses.tv.grid != "crop":
         raise InputError(f"losses.tv.grid={config.losses.tv.grid}: form=power needs grid=crop")
     extra = getattr(config, "extra_losses", None)  # an experiment's; a training has none
@@ -107,9 +96,8 @@ def check_layers(config: ObjectiveConfig) -> None:
     if not config.style_layers and not config.content_layers and not extra:
         raise InputError("style_layers=[] and content_layers=[]: at least one layer must be named")
     if config.model.name != "auto":
-        architecture = vgg.ARCHITECTURES[config.model.name]
-        architecture.check_layers(config.style_layers, "style_layers")
-        architecture.check_layers(config.content_layers, "content_layers")
+        for key in ("style_layers", "content_layers"):
+            vgg.ARCHITECTURES[config.model.name].check_layers(getattr(config, key), key)
     for branch, weight in (("style", config.style_weight), ("content", config.content_weight)):
         layers = getattr(config, f"{branch}_layers")
         if not layers and weight > 0:
@@ -122,12 +110,7 @@ def check_layers(config: ObjectiveConfig) -> None:
 
 
 def layer_weights(config: ObjectiveConfig, branch: str) -> dict[str, float]:
-    """Weight of each layer of ``branch`` (content or style), the branch's own weight included.
-
-    Raises:
-        InputError: not mean, sum, fine, or one finite number of at least 0 for each layer.
-
-    """
+    """Weight of each layer of ``branch`` (content or style), the branch's own weight included."""
     layers = getattr(config, f"{branch}_layers")
     key = f"{branch}_layer_weights"
     given = getattr(config, key)
@@ -140,18 +123,18 @@ def layer_weights(config: ObjectiveConfig, branch: str) -> dict[str, float]:
         widest.check_layers(layers, f"{branch}_layers")
         shares = [1 / widest.layers[layer] for layer in layers]
         each = [share / sum(shares) for share in shares]
-    elif isinstance(given, list):
-        if len(given) != len(layers):
-            raise InputError(
-                f"{key}={as_typed(given)}: {len(given)} numbers for {len(layers)} {branch}_layers"
-            )
-        if not all(_is_number(value) and value >= 0 for value in given):
-            raise InputError(f"{key}={as_typed(given)}: each must be a number of at least 0")
-        each = [float(value) for value in given]
-    else:
+    elif not isinstance(given, list):
         raise InputError(f"{key}={given}: must be mean, sum, fine, or a list of numbers")
+    elif len(given) != len(layers):
+        raise InputError(
+            f"{key}={as_typed(given)}: {len(given)} numbers for {len(layers)} {branch}_layers"
+        )
+    elif not all(_is_number(value) and value >= 0 for value in given):
+        raise InputError(f"{key}={as_typed(given)}: each must be a number of at least 0")
+    else:
+        each = given
     weight = getattr(config, f"{branch}_weight")
-    return {layer: weight * value for layer, value in zip(layers, each)}
+    return {layer: weight * float(value) for layer, value in zip(layers, each)}
 
 
 def _check_objective(config: ExperimentConfig) -> None:
@@ -178,18 +161,20 @@ def _check_styles(config: ExperimentConfig) -> None:
     styles, blend = config.styles, config.style_blend
     if styles and config.style_image is not None:
         raise InputError(f"styles={as_typed(styles)}, style_image: only one can be given")
-    if blend:
-        given = f"style_blend={as_typed([f'{weight:g}' for weight in blend])}"
-        if len(blend) != len(styles):
-            raise InputError(f"{given}: {len(blend)} numbers for {len(styles)} styles")
-        if not all(0 <= weight < math.inf for weight in blend) or not any(blend):
-            raise InputError(f"{given}: each must be a number of at least 0, and not all 0")
-        if len(config.content_masks) > 1:
-            raise InputError(f"{given}: each of the content_masks has its own style, unblended")
+    if not blend:
+        return
+    given = f"style_blend={as_typed([f'{weight:g}' for weight in blend])}"
+    if len(blend) != len(styles):
+        raise InputError(f"{given}: {len(blend)} numbers for {len(styles)} styles")
+    if not all(0 <= weight < math.inf for weight in blend) or not any(blend):
+        raise InputError(f"{given}: each must be a number of at least 0, and not all 0")
+    if len(config.content_masks) > 1:
+        raise InputError(f"{given}: each of the content_masks has its own style, unblended")
 
 
 def _check_masks(config: ExperimentConfig) -> None:
     styles, masks, parts = config.styles, config.content_masks, config.style_masks
+    given = f"style_masks={as_typed(parts)}"
     if len(masks) > 1 and len(styles) not in (0, 1, len(masks)):
         raise InputError(
             f"styles={as_typed(styles)}: {len(styles)} for {len(masks)} content_masks;"
@@ -197,11 +182,10 @@ def _check_masks(config: ExperimentConfig) -> None:
         )
     if parts and len(parts) != len(masks):
         raise InputError(
-            f"style_masks={as_typed(parts)}: {len(parts)} for {len(masks)} content_masks;"
-            " must be one for each, or []"
+            f"{given}: {len(parts)} for {len(masks)} content_masks; must be one for each, or []"
         )
     if parts and len(styles) > len(masks):
-        raise InputError(f"style_masks={as_typed(parts)}: need one style for each of content_masks")
+        raise InputError(f"{given}: need one style for each of content_masks")
     if masks and not config.style_layers:
         raise InputError("style_layers=[]: must name a layer for content_masks to work on")
 

@@ -24,40 +24,28 @@ INHERITED = ("identity", "stored", "changes", "section", "listed")
 
 @dataclass(frozen=True)
 class Key:
-    """A key of a schema, or a group of keys, with its properties."""
+    """A key of a schema, or a group of keys, with its properties.
 
-    name: str
-    """Dotted, such as ``losses.style.factor``."""
-    kind: Any
-    """Type of the value; a dataclass for a group."""
-    about: str = ""
-    """Help text."""
-    limits: tuple[float, float, float] | None = None
-    """Exclusive minimum, minimum and maximum of a number."""
-    options: tuple[str, ...] = ()
-    """Allowed words."""
-    file: bool = False
-    """Whether the value is a path, or a list of paths."""
-    words: tuple[str, ...] = ()
-    """Values of a file key that are not paths."""
-    names_of: str = ""
-    """Group of configs/ whose options are not paths either."""
-    identity: bool = True
-    """Whether the value is part of a run's identity; of a file, its hash is in any case."""
-    absent: Any = ...
-    """Value at which the key is left out of the identity, for keys that older runs do not have."""
-    stored: bool = True
-    """Whether the picture of a run stores the value."""
-    changes: str = ""
-    """``formula`` or ``inputs`` if the value changes what the losses measure: losses of different
-    formulas are only compared to their own start, those of different inputs not to each other.
+    ``changes`` is ``formula`` or ``inputs`` if the value changes what the losses measure: losses of
+    different formulas are only compared to their own start, those of different inputs not to each
+    other. A ``section`` of docs/keys.md goes on until a later field of the schema begins another.
     """
-    replaces: tuple[str, ...] = ()
-    """Keys of a stored configuration that do not count where this one is typed."""
+
+    name: str  # dotted, such as losses.style.factor
+    kind: Any  # type of the value; a dataclass for a group
+    about: str = ""  # help text
+    limits: tuple[float, float, float] | None = None  # exclusive minimum, minimum, maximum
+    options: tuple[str, ...] = ()  # allowed words
+    file: bool = False  # whether the value is a path, or a list of paths
+    words: tuple[str, ...] = ()  # values of a file key that are not paths
+    names_of: str = ""  # group of configs/ whose options are not paths either
+    identity: bool = True  # is part of a run's identity; of a file, its hash is in any case
+    absent: Any = ...  # left out of the identity at this value: older runs do not have the key
+    stored: bool = True  # whether the picture of a run stores the value
+    changes: str = ""
+    replaces: tuple[str, ...] = ()  # keys of a stored configuration that this one overrides
     section: str = ""
-    """Section of docs/keys.md, until a later field of the schema begins another one."""
-    listed: bool = True
-    """Whether docs/keys.md lists the key; false for what only the options of a group set."""
+    listed: bool = True  # in docs/keys.md; false for what only the options of a group set
 
     @property
     def is_group(self) -> bool:
@@ -149,18 +137,13 @@ def absolute_paths(config: Any) -> None:
     """Make the paths that a result stores absolute, so that they are valid in any folder."""
     for key, value in walk(config):
         if key.file and key.stored and value is not None:
-            values = [_absolute(item) if key.is_path(item) else item for item in _listed(value)]
+            values = [
+                str(Path(os.path.expanduser(item)).absolute()) if key.is_path(item) else item
+                for item in (value if key.is_list else [value])
+            ]
             owner, _, name = key.name.rpartition(".")
             node = attrgetter(owner)(config) if owner else config
             setattr(node, name, values if key.is_list else values[0])
-
-
-def _absolute(file: str) -> str:
-    return str(Path(os.path.expanduser(file)).absolute())
-
-
-def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
 
 
 def split_override(override: str) -> tuple[str, str]:

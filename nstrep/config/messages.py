@@ -41,8 +41,8 @@ def explain(error: OmegaConfBaseException, schema: type = ExperimentConfig) -> s
     wrong = re.match(
         r"Value (.*?) (?:of type \w+ )?(?:could not be converted to|is not a valid) (\w+)", first
     )
-    if wrong and wrong.group(2).lower() in KINDS:
-        return f"{key}={wrong.group(1)}: must be {KINDS[wrong.group(2).lower()]}"
+    if wrong and (kind := wrong[2].lower()) in KINDS:
+        return f"{key}={wrong[1]}: must be {KINDS[kind]}"
     if ("not in" in first or "is not a subclass of" in first) and key:
         return unknown_key(str(key), schema)
     if "is not a ListConfig" in first:

@@ -21,18 +21,13 @@ class Metric:
     """A number that a run measures."""
 
     name: str
-    label: str
-    """With its unit, for the axis of a plot."""
-    short: str = ""
-    """For the head of a table; the label when empty."""
-    compute: Callable[[Any], float] | None = None
-    """From a :class:`nstrep.optim.minimize.Step`; None for what is measured once after the run."""
-    column: bool = True
-    """Whether curve.csv has a column of it; needs ``compute``."""
-    logged: bool = True
-    """Whether TensorBoard shows it; needs ``column``."""
+    label: str  # with its unit, for the axis of a plot
+    compute: Callable[[Any], float] | None = None  # from a Step; None if measured after the run
+    short: str = ""  # for the head of a table; the label when empty
+    column: bool = True  # whether curve.csv has a column of it; needs compute
+    logged: bool = True  # whether TensorBoard shows it; needs column
+    # Where summary.csv has its last value, which metrics.json has too; None: nowhere.
     summary: int | None = AFTER_LOSSES
-    """Whether metrics.json has its last value, and where summary.csv has it; None: nowhere."""
 
     def at(self, step: Any) -> float:
         """The number at a step, as a number of Python's own."""
@@ -43,49 +38,32 @@ class Metric:
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
-        Metric("epoch", "epoch", compute=attrgetter("epoch"), logged=False, summary=None),
+        Metric("epoch", "epoch", attrgetter("epoch"), logged=False, summary=None),
+        Metric("epochs", "epochs", attrgetter("epoch"), column=False, summary=BEFORE_LOSSES),
         Metric(
-            "epochs", "epochs", compute=attrgetter("epoch"), column=False, summary=BEFORE_LOSSES
-        ),
-        Metric(
-            "evaluations",
-            "evaluations of the loss",
-            compute=attrgetter("evaluations"),
-            logged=False,
+            "evaluations", "evaluations of the loss", attrgetter("evaluations"), logged=False,
             summary=BEFORE_LOSSES,
         ),
-        Metric("ssim", "SSIM to the content image", "SSIM"),
-        Metric("psnr", "PSNR to the content image (dB)", "PSNR (dB)"),
-        Metric("seconds", "time (s)", compute=attrgetter("seconds"), logged=False),
+        Metric("ssim", "SSIM to the content image", short="SSIM"),
+        Metric("psnr", "PSNR to the content image (dB)", short="PSNR (dB)"),
+        Metric("seconds", "time (s)", attrgetter("seconds"), logged=False),
         Metric(
-            "seconds_per_epoch",
-            "time per epoch (s)",
-            compute=lambda step: step.seconds / max(1, step.epoch),
-            column=False,
+            "seconds_per_epoch", "time per epoch (s)",
+            lambda step: step.seconds / max(1, step.epoch), column=False,
         ),
         Metric("peak_memory_mb", "peak memory of the process (MiB)"),
-        Metric("lr", "learning rate", compute=attrgetter("lr"), summary=None),
+        Metric("lr", "learning rate", attrgetter("lr"), summary=None),
         Metric(
-            "eps",
-            "eps: ||x_t - x_(t-1)|| / ||x_t||",
-            "eps",
-            compute=attrgetter("eps"),
+            "eps", "eps: ||x_t - x_(t-1)|| / ||x_t||", attrgetter("eps"), "eps",
             summary=BEFORE_LOSSES,
         ),
         Metric(
-            "loss_change",
-            "relative change of the loss",
-            compute=attrgetter("loss_change"),
+            "loss_change", "relative change of the loss", attrgetter("loss_change"),
             summary=BEFORE_LOSSES,
         ),
-        Metric(
-            "gradient_norm",
-            "norm of the gradient",
-            compute=attrgetter("gradient_norm"),
-            summary=None,
-        ),
+        Metric("gradient_norm", "norm of the gradient", attrgetter("gradient_norm"), summary=None),
     )
-}
+}  # fmt: skip
 """By name, in the order of the columns."""
 
 
@@ -93,7 +71,7 @@ def register(metric: Metric) -> None:
     """Add a number to the files and plots of all runs from now on.
 
     Example:
-        >>> register(Metric("mean", "mean of the image", compute=lambda step: step.image.mean()))
+        >>> register(Metric("mean", "mean of the image", lambda step: step.image.mean()))
 
     """
     METRICS[metric.name] = metric
@@ -106,17 +84,11 @@ def columns() -> list[Metric]:
 
 def final(step: Any) -> dict[str, float]:
     """The numbers of the last step that metrics.json holds."""
-    return {
-        metric.name: metric.at(step)
-        for metric in METRICS.values()
-        if metric.compute and metric.summary
-    }
+    return {name: each.at(step) for name, each in METRICS.items() if each.compute and each.summary}
 
 
 def summarised(place: int | None = None) -> list[str]:
     """Names of the numbers of metrics.json and summary.csv: all, or those at one place."""
     return [
-        metric.name
-        for metric in METRICS.values()
-        if metric.summary and place in (None, metric.summary)
+        name for name, each in METRICS.items() if each.summary and place in (None, each.summary)
     ]

@@ -12,22 +12,16 @@ from nstrep.config.fields import choice, group, input_file, number, text
 from nstrep.images import INTERPOLATIONS
 from nstrep.networks import vgg
 
+# Folders of configs/: each holds the options of one word on the command line.
 GROUPS = ("content", "style", "model", "recipe", "optimizer", "experiment")
-"""Folders of configs/: each holds the options of one word on the command line."""
-
-PRESETS = ("recipe", "experiment", "optimizer")
-"""Groups whose options also set keys outside of the group."""
+PRESETS = ("recipe", "experiment", "optimizer")  # their options also set keys outside the group
 
 INITS = ("content", "style", "noise")
 COLORS = ("style", "histogram", "cholesky", "luminance")
 LOGGERS = ("none", "tensorboard")
 
-LOCAL = {"identity": False, "stored": False}
-"""Properties of keys that the user sets for one run and that do not affect its result."""
-
+LOCAL = {"identity": False, "stored": False}  # of one run, without an effect on its result
 NAMED_IMAGE = {"section": "Images", "listed": False, "identity": False, "changes": "inputs"}
-"""Properties of a group that names an image."""
-
 WEIGHTS = "mean (1 / number), sum (1), fine (proportional to 1 / stride, 1 in all), or a list"
 
 

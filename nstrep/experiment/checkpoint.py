@@ -23,19 +23,12 @@ from nstrep.base.text import reason, shown
 from nstrep.base.untrusted import read_json
 from nstrep.optim.state import State
 
-MOST_FACTS = 2**24
-"""Bytes: a training lists all images that it could not read."""
-
 FACTS = "facts"
+MOST_FACTS = 2**24  # bytes: a training lists all images that it could not read
 
 
 def write(path: Path, state: State) -> None:
-    """Write a state; the previous checkpoint stays until the new one is complete.
-
-    Raises:
-        ResultsError: it cannot be written.
-
-    """
+    """Write a state; the previous checkpoint stays until the new one is complete."""
     facts = np.frombuffer(json.dumps(state.facts).encode(), np.uint8)
     # Array by array, not np.savez: on a full disk that leaves an archive open, which complains
     # when it is dropped. Uncompressed: gradients do not compress, and it takes a second.
@@ -57,11 +50,11 @@ def read(path: Path, valid: Mapping[str, Callable[[Any], bool]], identity: str) 
         InputError: it is damaged, or belongs to something else.
 
     """
+    valid = {"identity": lambda value: isinstance(value, str), **valid}
     try:
         with open_npz(path) as stored:
-            facts = _facts(stored, {"identity": lambda value: isinstance(value, str), **valid})
+            facts = _facts(stored, valid)
             if facts["identity"] == identity:
-                # Written unpacked: a small file cannot hold arrays that fill the memory.
                 return State(facts, _arrays(stored, path.stat().st_size))
     except (FormatError, OSError, ValueError) as error:
         raise _unusable(path, reason(error)) from None
@@ -78,9 +71,9 @@ def _unusable(path: Path, why: str) -> InputError:
 def _facts(
     stored: Mapping[str, Stored], valid: Mapping[str, Callable[[Any], bool]]
 ) -> dict[str, Any]:
-    if FACTS not in stored or math.prod(stored[FACTS].shape) > MOST_FACTS:
-        raise FormatError("holds no facts")
-    facts = read_json(stored[FACTS].read().tobytes().decode())
+    facts = None
+    if FACTS in stored and math.prod(stored[FACTS].shape) <= MOST_FACTS:
+        facts = read_json(stored[FACTS].read().tobytes().decode())
     if not isinstance(facts, dict):
         raise FormatError("holds no facts")
     for name, is_valid in valid.items():
@@ -92,6 +85,7 @@ def _facts(
 def _arrays(stored: Mapping[str, Stored], limit: int) -> dict[str, np.ndarray]:
     arrays = {name: array for name, array in stored.items() if name != FACTS}
     size = 4 * sum(math.prod(array.shape) for array in arrays.values())
+    # Written unpacked: a small file cannot hold arrays that fill the memory.
     if size > limit:
         raise FormatError(f"holds {size} bytes of arrays, the file has {limit}")
     for name, array in arrays.items():
@@ -103,38 +97,21 @@ def _arrays(stored: Mapping[str, Stored], limit: int) -> dict[str, np.ndarray]:
 
 
 def check_arrays(path: Path, state: State, shapes: Mapping[str, tuple[int, ...]]) -> None:
-    """Refuse a state without these arrays.
-
-    Raises:
-        InputError: one is missing, or has another shape.
-
-    """
+    """Raise InputError unless the state has these arrays of these shapes."""
     for name, shape in shapes.items():
         if name not in state.arrays or state.arrays[name].shape != tuple(shape):
             raise _unusable(path, f"no array {name} of shape {shape}")
 
 
 class Keeper:
-    """Writes a checkpoint at intervals, so that its cost is limited."""
+    """Writes a checkpoint every so many seconds; 0 for after every step, infinity for never."""
 
     def __init__(self, path: Path, seconds: float) -> None:
-        """Start the first interval.
-
-        Args:
-            path: the checkpoint.
-            seconds: length of an interval; 0 for a checkpoint after every step.
-
-        """
         self._path, self._seconds = path, seconds
         self._last = time.monotonic()
 
     def __call__(self, state: Callable[[], State]) -> None:
-        """Write the state that ``state`` returns if the interval is over.
-
-        Raises:
-            ResultsError: it cannot be written.
-
-        """
+        """Write the state that ``state`` returns if it is time."""
         if time.monotonic() - self._last >= self._seconds:
             write(self._path, state())
             self._last = time.monotonic()

@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +32,7 @@ from nstrep.images import io
 
 log = logging.getLogger(__name__)
 
-CONFIG_TEXT, INPUTS_TEXT = "nstrep.config", "nstrep.inputs"
-"""Keys of the texts inside final.png."""
+CONFIG_TEXT, INPUTS_TEXT = "nstrep.config", "nstrep.inputs"  # keys of the texts in final.png
 
 KEYS = declared(ExperimentConfig)
 
@@ -50,24 +48,19 @@ def texts(config: ExperimentConfig, inputs: dict[str, Any]) -> dict[str, str]:
 
 
 def read_texts(path: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The configuration inside a final.png, and what its run read.
-
-    Raises:
-        InputError: not a PNG of this project.
-
-    """
+    """The configuration inside a final.png, and what its run read; else InputError."""
     text = io.read_png_text(path, key="from_image")
     if CONFIG_TEXT not in text:
         raise InputError(f"from_image={path}: holds no nstrep configuration; take a final.png")
     try:
         config = read_yaml(text[CONFIG_TEXT])
         inputs = read_json(text.get(INPUTS_TEXT, "{}"))
+        if not isinstance(config, dict) or not isinstance(inputs, dict):
+            raise ValueError("not a mapping")
     except ValueError as error:
         raise InputError(
             f"from_image={path}: its configuration is damaged ({reason(error)})"
         ) from None
-    if not isinstance(config, dict) or not isinstance(inputs, dict):
-        raise InputError(f"from_image={path}: its configuration is damaged (not a mapping)")
     return config, inputs
 
 
@@ -75,10 +68,6 @@ def resumed(composed: DictConfig, directory: Path) -> DictConfig:
     """With resume=true: the configuration of the run in the directory.
 
     What the user types beside it may only repeat the run's settings.
-
-    Raises:
-        InputError: there is no run, its config.yaml cannot be read, or a typed value differs.
-
     """
     if not composed.resume:
         return composed
@@ -107,10 +96,6 @@ def rerun(composed: DictConfig) -> tuple[DictConfig, dict | None]:
     Returns:
         The configuration, and what the image's run read; None without from_image.
 
-    Raises:
-        InputError: the image holds no configuration, something in it is not accepted from an
-            image, or a group cannot be combined with it.
-
     """
     if composed.from_image is None:
         return composed, None
@@ -132,8 +117,7 @@ def rerun(composed: DictConfig) -> tuple[DictConfig, dict | None]:
     for key in KEYS.values():
         if key.file and key.stored and not named & {key.name, key.name.partition(".")[0]}:
             _check_files(config, key, inputs)
-    changed = environment.changed_versions(inputs.get("versions"))
-    if changed:
+    if changed := environment.changed_versions(inputs.get("versions")):
         log.warning("from_image: made with other versions: %s", "; ".join(changed))
     return config, inputs
 
@@ -164,9 +148,11 @@ def _check_files(config: DictConfig, key: Key, inputs: dict[str, Any]) -> None:
     files = [value] if isinstance(value, str) else value or []
     typed = f"{key.name}={value if isinstance(value, str) else as_typed(files)}"
     recorded = [about.get("sha256") for about in inputs.values() if isinstance(about, dict)]
+    folders = [".", os.path.dirname(config.from_image) or ".", home(), config.from_image_root]
+    allowed = [_real(folder) for folder in folders if folder is not None]
     for file in filter(key.is_path, files):  # the schema refuses what is not a text
         path = _real(file)
-        if not any(path.is_relative_to(folder) for folder in _allowed_folders(config)):
+        if not any(path.is_relative_to(folder) for folder in allowed):
             raise InputError(
                 f"{image}: names {shown(file)}, outside the current folder and the picture's;"
                 f" type {typed} beside it to read that file, or from_image_root=FOLDER"
@@ -178,15 +164,7 @@ def _check_files(config: DictConfig, key: Key, inputs: dict[str, Any]) -> None:
             )
 
 
-def _allowed_folders(config: DictConfig) -> Iterator[Path]:
-    yield _real(".")
-    yield _real(os.path.dirname(config.from_image) or ".")
-    yield _real(str(home()))
-    if config.from_image_root is not None:
-        yield _real(config.from_image_root)
-
-
-def _real(path: str) -> Path:
+def _real(path: str | Path) -> Path:
     """A path without links."""
     try:
         return Path(os.path.realpath(os.path.expanduser(path)))

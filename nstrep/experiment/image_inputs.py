@@ -20,7 +20,7 @@ from nstrep import assets
 from nstrep.base.errors import InputError
 from nstrep.base.files import stamp
 from nstrep.config.folder import config_folder, group_options
-from nstrep.config.schema import INITS, ExperimentConfig, PictureConfig, PreprocessConfig
+from nstrep.config.schema import ExperimentConfig, PictureConfig
 from nstrep.images import io
 from nstrep.images.io import Picture
 from nstrep.networks.vgg import RGB_MEAN, Architecture
@@ -33,16 +33,9 @@ def load_pictures(
 ) -> tuple[Picture, ...]:
     """The content image, then the style images, at full size.
 
-    An image of the content or style group whose file has not been downloaded is replaced by its
-    built-in stand-in; the log says so, and so does ``stand_in_for``.
-
-    Args:
-        config: the experiment.
-        given: images in memory, by role: ``content`` or ``style``.
-
-    Raises:
-        InputError: a file cannot be used, or a name has neither a file nor a stand-in.
-
+    Those in ``given``, by role ``content`` or ``style``, are in memory. An image of the content or
+    style group whose file has not been downloaded is replaced by its built-in stand-in; the log
+    says so, and so does ``stand_in_for``.
     """
     download, pictures = config.assets.download, []
     for role in ("content",) if config.styles else ("content", "style"):
@@ -67,13 +60,12 @@ def _load_style(name: str, download: str) -> Picture:
     return load_file(name, key="styles")
 
 
+@cached(
+    LRUCache(2**29, getsizeof=lambda picture: picture.rgb.nbytes),
+    key=lambda path, *, key: (path, key, stamp(path)),
+)
 def load_file(path: str, *, key: str) -> Picture:
     """An image file, decoded once in a process unless it changes."""
-    return _decoded(path, key, stamp(path))
-
-
-@cached(LRUCache(2**29, getsizeof=lambda picture: picture.rgb.nbytes))
-def _decoded(path: str, key: str, stamp: object) -> Picture:
     return io.load_picture(path, key=key)
 
 
@@ -103,26 +95,22 @@ def load_named(named: PictureConfig, *, key: str, download: str = "never") -> Pi
 
 def scaled(loaded: Sequence[Picture], config: ExperimentConfig) -> list[np.ndarray]:
     """Content and style images at the sizes that the experiment uses, ``rgb01``, (H, W, 3)."""
-    rules = config.preprocess
-    size = working_size(loaded[0], config)
-    sizes = [size]
-    for style in loaded[1:]:
-        if rules.style_shape == "squash":
-            sizes.append(tuple(max(1, round(side * config.style_scale)) for side in size))
-        else:
-            sizes.append(working_size(style, config, config.style_scale))
+    (content, *styles), rules, scale = loaded, config.preprocess, config.style_scale
+    size = working_size(content, config)
+    if rules.style_shape == "squash":
+        sizes = [tuple(max(1, round(side * scale)) for side in size)] * len(styles)
+    else:
+        sizes = [working_size(style, config, scale) for style in styles]
     return [
         io.resize_to(picture.rgb, *size, method=rules.resize)
-        for picture, size in zip(loaded, sizes)
+        for picture, size in zip(loaded, [size, *sizes])
     ]
 
 
 def working_size(picture: Picture, config: ExperimentConfig, scale: float = 1.0) -> tuple[int, int]:
     """Height and width that an image is resized to, ``scale`` times the configured size."""
     rules = config.preprocess
-    height, width = picture.height, picture.width
-    if rules.shape is not None:
-        width, height = rules.shape
+    width, height = rules.shape or (picture.width, picture.height)
     longest, limit = max(height, width), config.max_long_edge
     if rules.short_edge is not None:
         side, pixels = min(height, width), rules.short_edge
@@ -168,39 +156,27 @@ def bounds(config: ExperimentConfig) -> tuple[np.ndarray, np.ndarray] | None:
     return black, black + config.preprocess.pixel_scale
 
 
-def first_guess(config: ExperimentConfig) -> Picture | None:
-    """The image file that init names, at full size; None where init is a word."""
-    return None if config.init in INITS else load_file(config.init, key="init")
-
-
 def start_image(
     config: ExperimentConfig,
     content: np.ndarray,
     style: np.ndarray,
     guess: Picture | None,
-    rng: np.random.Generator,
 ) -> np.ndarray:
     """The ``vgg_input`` image that the optimisation starts from, of the content image's shape.
 
-    Args:
-        config: init, init_noise and preprocess decide.
-        content: ``rgb01`` at working size.
-        style: ``rgb01`` at working size.
-        guess: see :func:`first_guess`.
-        rng: source of the noise.
-
+    Content and style image are ``rgb01`` at working size, ``guess`` is the file of ``init``.
     """
-    rules: PreprocessConfig = config.preprocess
+    rules = config.preprocess
     base = to_vgg_input(content, rules.pixel_scale)
     if config.init == "content":
         return base
     if config.init == "noise":
-        noise = config.init_noise
+        noise, rng = config.init_noise, np.random.Generator(np.random.PCG64(config.seed))
         if noise.distribution == "uniform":
             drawn = rng.uniform(-noise.scale, noise.scale, base.shape)
         else:
             drawn = rng.normal(0.0, noise.scale, base.shape)
         return (noise.blend * drawn + (1 - noise.blend) * base).astype(np.float32)
     image = style if config.init == "style" else guess.rgb
-    fitted = io.resize_to(image, *content.shape[:2], method=rules.resize)
-    return to_vgg_input(fitted, rules.pixel_scale)
+    image = io.resize_to(image, *content.shape[:2], method=rules.resize)
+    return to_vgg_input(image, rules.pixel_scale)

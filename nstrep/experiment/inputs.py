@@ -1,7 +1,4 @@
-"""Everything that an experiment reads: images, masks and network, checked and scaled.
-
-The functions on single images that it uses are in :mod:`nstrep.experiment.image_inputs`.
-"""
+"""Everything that an experiment reads: images, masks and network, checked and scaled."""
 
 from __future__ import annotations
 
@@ -12,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from nstrep.config.schema import ExperimentConfig
+from nstrep.config.schema import INITS, ExperimentConfig
 from nstrep.experiment import image_inputs as images
 from nstrep.experiment import network_input
 from nstrep.experiment.masks import load_masks, scaled_masks
@@ -31,27 +28,21 @@ class Inputs:
 
     content: Picture
     styles: tuple[Picture, ...]
-    masks: dict[str, list[Picture]]
-    """By key: content_masks and style_masks."""
-    first_guess: Picture | None
-    """The file that ``start`` comes from, if one was named."""
-    given: Mapping[str, Picture]
-    """Images that came from memory, by role."""
-    content_rgb01: np.ndarray
-    """The content image at working size; the result has its shape."""
-    content_target: np.ndarray
-    """The content image as the network sees it, ``rgb01``: all of it, or its luminance."""
-    styles_rgb01: list[np.ndarray]
-    """The style images as the network sees them."""
+    masks: dict[str, list[Picture]]  # by key: content_masks and style_masks
+    first_guess: Picture | None  # the file that start comes from, if init names one
+    given: Mapping[str, Picture]  # images that came from memory, by role
+    content_rgb01: np.ndarray  # at working size; the result has its shape
+    content_target: np.ndarray  # the same as the network sees it: all of it, or its luminance
+    styles_rgb01: list[np.ndarray]  # as the network sees them
     regions: tuple[Region, ...]
-    start: np.ndarray
-    """The ``vgg_input`` image that the optimisation starts from."""
+    start: np.ndarray  # vgg_input, where the optimisation starts
     network: Network
 
     @property
     def provenance(self) -> dict[str, dict[str, Any]]:
         """Names, sources and hashes of all files, as metrics.json has them."""
         guess = [] if self.first_guess is None else [self.first_guess]
+        weights = self.network.weights
         return {
             "content": _about(self.content),
             **_numbered("style", self.styles),
@@ -59,8 +50,8 @@ class Inputs:
             **_numbered("style_mask", self.masks["style_masks"]),
             "model": {
                 "name": self.network.architecture.name,
-                "source": self.network.weights.source,
-                "sha256": self.network.weights.sha256,
+                "source": weights.source,
+                "sha256": weights.sha256,
             },
             **_numbered("init", guess),
         }
@@ -101,9 +92,8 @@ def load_inputs(
     mode, pixel_scale = MODES[config.color], config.preprocess.pixel_scale
     styles_rgb01 = [mode.style(style, content_rgb01) for style in styles_rgb01]
     content_target = mode.content(content_rgb01)
-    rng = np.random.Generator(np.random.PCG64(config.seed))
-    guess = images.first_guess(config)
-    start = images.start_image(config, content_target, styles_rgb01[0], guess, rng)
+    guess = None if config.init in INITS else images.load_file(config.init, key="init")
+    start = images.start_image(config, content_target, styles_rgb01[0], guess)
     if mode.luminance:
         start = images.to_vgg_input(grey(images.to_rgb01(start, pixel_scale)), pixel_scale)
     stride = network.architecture.stride(config.style_layers)

@@ -23,12 +23,7 @@ Image = TypeVar("Image", Picture, np.ndarray)
 def load_masks(
     config: ExperimentConfig, content: Picture, styles: Sequence[Picture]
 ) -> dict[str, list[Picture]]:
-    """The masks that the configuration names, by key, at full size.
-
-    Raises:
-        InputError: see :func:`load_mask`.
-
-    """
+    """The masks that the configuration names, by key, at full size."""
     return {
         key: [load_mask(file, image, key=key) for file, image in zip(getattr(config, key), images)]
         for key, images in _masked_images(len(config.content_masks), content, styles).items()
@@ -68,24 +63,19 @@ def scaled_masks(
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Masks of the content image and of the style images, each (H, W) float32 in [0, 1].
 
-    The interpolation is bilinear (over the area when shrinking), whatever that of the images: the
-    others overshoot at edges, so that the style would leave the region.
-
-    Args:
-        masks: from :func:`load_masks`.
-        content: content image at working size, (H, W, 3).
-        styles: style images at working size.
-        stride: stride of the deepest style layer.
+    They get the sizes of the images ``content`` and ``styles``, (H, W, 3). The interpolation is
+    bilinear (over the area when shrinking), whatever that of the images: the others overshoot at
+    edges, so that the style would leave the region.
 
     Raises:
-        InputError: a mask that is thin and at a border has no white left at the deepest layer.
+        InputError: a thin mask at a border has no white left at the deepest style layer, which has
+            this stride.
 
     """
     scaled: dict[str, list[np.ndarray]] = {}
     for key, images in _masked_images(len(masks["content_masks"]), content, styles).items():
         scaled[key] = []
-        for mask, image in zip(masks[key], images):
-            height, width = image.shape[:2]
+        for mask, (height, width, _) in zip(masks[key], (image.shape for image in images)):
             small = io.resize_to(mask.rgb, height, width, method="bilinear").mean(axis=2)
             if not pooled(small, stride).any():
                 raise InputError(

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import logging
 from functools import lru_cache
-from importlib import resources
+from pathlib import Path
 
 import mxnet as mx
 
-from nstrep import assets
+from nstrep import assets, networks
 from nstrep.base.errors import InputError
 from nstrep.base.files import stamp
 from nstrep.config.schema import ExperimentConfig
 from nstrep.networks.features import Network, on_device
-from nstrep.networks.vgg import ARCHITECTURES, Architecture
+from nstrep.networks.vgg import ARCHITECTURES
 from nstrep.networks.weights import Weights, load_weights, normalized, random_weights
 
 log = logging.getLogger(__name__)
@@ -41,57 +41,47 @@ def load_network(config: ExperimentConfig) -> Network:
     architecture = ARCHITECTURES[name]
     for key in ("content_layers", "style_layers"):
         architecture.check_layers(getattr(config, key), key)
-    weights = _load(architecture, config, context)
-    return _network(architecture, weights, config.pooling, config.preprocess.padding, context)
+    path = config.weights.path
+    if path is None:
+        path = _own_weights(name, config.assets.download)
+    version = config.seed if path == "random" else stamp(path)
+    weights = _weights(name, path, version, config.weights.normalize, context)
+    return _network(name, weights, config.pooling, config.preprocess.padding, context)
 
 
 # Only two, because a network keeps its targets: see nstrep/networks/features.py.
 @lru_cache(maxsize=2)
 def _network(
-    architecture: Architecture, weights: Weights, pooling: str, padding: str, context: mx.Context
+    name: str, weights: Weights, pooling: str, padding: str, context: mx.Context
 ) -> Network:
-    return Network(architecture, weights, pooling, padding, context)
-
-
-def _load(architecture: Architecture, config: ExperimentConfig, context: mx.Context) -> Weights:
-    path, normalize = config.weights.path, config.weights.normalize
-    if path == "random":
-        return _random(architecture, config.seed, normalize, context)
-    if path is not None:
-        return _from_file(architecture, path, normalize, context)
-    if architecture.name in SHIPPED:
-        file = resources.files("nstrep") / "networks" / SHIPPED[architecture.name]
-        with resources.as_file(file) as shipped:
-            return _from_file(architecture, str(shipped), normalize, context)
-    file = FETCHED[architecture.name]
-    fetched = assets.ensure(file, config.assets.download)
-    if fetched is None:
-        raise InputError(
-            f"model={architecture.name}: {file} is not on disk; fetch it with"
-            f"  python -m nstrep.assets {file}  or take model=vgg19_slim or weights.path=random"
-        )
-    return _from_file(architecture, str(fetched), normalize, context)
-
-
-def _from_file(
-    architecture: Architecture, path: str, normalize: bool, context: mx.Context
-) -> Weights:
-    return _cached(architecture, path, normalize, context, stamp(path))
+    return Network(ARCHITECTURES[name], weights, pooling, padding, context)
 
 
 # On the device only, to save the memory of a second copy.
 @lru_cache(maxsize=4)
-def _cached(
-    architecture: Architecture, path: str, normalize: bool, context: mx.Context, stamp: object
+def _weights(
+    name: str, path: str, version: object, normalize: bool, context: mx.Context
 ) -> Weights:
-    weights = load_weights(path, architecture)
+    """Weights of a file with this stamp, or random ones with this seed."""
+    architecture = ARCHITECTURES[name]
+    if path == "random":
+        weights = random_weights(architecture, version)
+    else:
+        weights = load_weights(path, architecture)
     return on_device(normalized(weights, architecture) if normalize else weights, context)
 
 
-@lru_cache(maxsize=4)
-def _random(architecture: Architecture, seed: int, normalize: bool, context: mx.Context) -> Weights:
-    weights = random_weights(architecture, seed)
-    return on_device(normalized(weights, architecture) if normalize else weights, context)
+def _own_weights(name: str, download: str) -> str:
+    if name in SHIPPED:
+        return str(Path(networks.__file__).with_name(SHIPPED[name]))
+    file = FETCHED[name]
+    fetched = assets.ensure(file, download)
+    if fetched is None:
+        raise InputError(
+            f"model={name}: {file} is not on disk; fetch it with"
+            f"  python -m nstrep.assets {file}  or take model=vgg19_slim or weights.path=random"
+        )
+    return str(fetched)
 
 
 def device(gpu: int) -> mx.Context:

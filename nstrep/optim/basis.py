@@ -55,16 +55,13 @@ class Dct(Pixels):
         return fft.dctn(image, axes=(-2, -1), norm="ortho") / self.scale
 
     def pull_back(self, gradient: np.ndarray) -> np.ndarray:
-        """Gradient with respect to the image (1, 3, H, W) to that to the coefficients."""
+        """Gradient with respect to the image to that to the coefficients."""
         return fft.dctn(super().pull_back(gradient), axes=(-2, -1), norm="ortho") * self.scale
-
-
-Basis = Pixels | Dct
 
 
 def make_basis(
     name: str, power: float, height: int, width: int, *, luminance: bool = False
-) -> Basis:
+) -> Pixels:
     """The basis called ``name``, pixels or dct, for images of a size."""
     if name == "pixels":
         return Pixels(luminance=luminance)

@@ -7,11 +7,8 @@ import math
 import numpy as np
 from scipy.linalg import blas
 
-BLOCK = 2**15
-"""Numbers that are summed in single precision; the blocks' sums are added in double."""
-
-FAINT = 1e-25
-"""Below this, a block's sum may have lost products that single precision cannot hold."""
+BLOCK = 2**15  # numbers summed in single precision; the blocks' sums are added in double
+FAINT = 1e-25  # a smaller sum of a block may have lost products that are too small for float32
 
 
 def dot(left: np.ndarray, right: np.ndarray) -> float:
@@ -20,16 +17,14 @@ def dot(left: np.ndarray, right: np.ndarray) -> float:
     The error is about 1e-8 of the product of their norms. Blocks whose products are too large or
     too small for single precision are computed in double.
     """
-    left, right = left.ravel(), right.ravel()
-    parts = (slice(begin, begin + BLOCK) for begin in range(0, left.size, BLOCK))
-    return sum(_block(left[part], right[part]) for part in parts)
-
-
-def _block(left: np.ndarray, right: np.ndarray) -> float:
-    product = float(np.dot(left, right))
-    if FAINT < abs(product) < math.inf:
-        return product
-    return float(np.dot(left.astype(np.float64), right.astype(np.float64)))
+    left, right, total = left.ravel(), right.ravel(), 0.0
+    for begin in range(0, left.size, BLOCK):
+        a, b = left[begin : begin + BLOCK], right[begin : begin + BLOCK]
+        product = float(np.dot(a, b))
+        if not FAINT < abs(product) < math.inf:
+            product = float(np.dot(a.astype(np.float64), b.astype(np.float64)))
+        total += product
+    return total
 
 
 def norm(array: np.ndarray) -> float:

@@ -22,14 +22,10 @@ from nstrep.optim.optimizer import Optimizer
 from nstrep.optim.problem import Point
 from nstrep.optim.state import State
 
+# Armijo's constant: the share of the decrease promised by the gradient that a step must give.
 DECREASE = 1e-4
-"""Armijo's constant: the share of the decrease promised by the gradient that a step must give."""
-
-SHRINK = 0.1, 0.5
-"""Smallest and largest factor between the lengths of two trials of a line search."""
-
-CURVED = 1e-6
-"""A step whose cosine to the gradient's change is below this says nothing about the curvature."""
+SHRINK = 0.1, 0.5  # smallest and largest factor between the lengths of two trials of a line search
+CURVED = 1e-6  # with a smaller cosine to the gradient's change, a step says nothing about curvature
 
 
 class Pair(NamedTuple):
@@ -37,8 +33,7 @@ class Pair(NamedTuple):
 
     step: np.ndarray
     change: np.ndarray
-    curvature: float
-    """Their product, above 0."""
+    curvature: float  # their product, above 0
 
 
 class Lbfgs(Optimizer):
@@ -96,8 +91,11 @@ class Lbfgs(Optimizer):
             self._history.append(Pair(step, change, curvature))
 
     def _direction(self, point: Point) -> np.ndarray:
-        free = self._free(point)
-        gradient = point.gradient if free is None else point.gradient * free
+        gradient, free = point.gradient, None
+        if self.bounds is not None:  # variables that are not held back by their bound
+            x, (low, high) = point.coefficients, self.bounds
+            free = ~(((x <= low) & (gradient > 0)) | ((x >= high) & (gradient < 0)))
+            gradient = gradient * free
         if self._history:
             direction = two_loops(gradient, self._history)
         else:
@@ -106,14 +104,6 @@ class Lbfgs(Optimizer):
             length = norm(image_gradient) / math.sqrt(image_gradient.size)
             direction = gradient * np.float32(-1 / length) if length else -gradient
         return direction if free is None else direction * free
-
-    def _free(self, point: Point) -> np.ndarray | None:
-        """Which variables are not held back by a bound; None without bounds."""
-        if self.bounds is None:
-            return None
-        low, high = self.bounds
-        x, slope = point.coefficients, point.gradient
-        return ~(((x <= low) & (slope > 0)) | ((x >= high) & (slope < 0)))
 
     def _search(self, point: Point, direction: np.ndarray) -> Point | None:
         """Search along a direction; the lengths of the trials start at 1."""
@@ -142,13 +132,7 @@ class Lbfgs(Optimizer):
 
 
 def two_loops(gradient: np.ndarray, history: deque[Pair]) -> np.ndarray:
-    """-H g, where H is the inverse Hessian that the history describes (algorithm 7.4).
-
-    Args:
-        gradient: g, single precision, any shape.
-        history: steps s and gradients' changes y, oldest first.
-
-    """
+    """-H g, where H is the inverse Hessian that the history, oldest first, describes (7.4)."""
     direction = np.negative(gradient, dtype=np.float32)
     shares = []
     for step, change, curvature in reversed(history):

@@ -26,9 +26,7 @@ from nstrep.optim.problem import Point, Problem
 from nstrep.optim.state import State, is_count, is_list, is_number, is_numbers
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {
-    "sgd": MxnetOptimizer,
-    "nag": MxnetOptimizer,
-    "adam": MxnetOptimizer,
+    **dict.fromkeys(("sgd", "nag", "adam"), MxnetOptimizer),
     "lbfgs": Lbfgs,
 }
 """The values of ``optimizer.name``."""
@@ -48,38 +46,26 @@ FACTS: dict[str, Callable[[object], bool]] = {
 class Step:
     """What is known after an update, and once at the start, as epoch 0.
 
-    What becomes of it in curve.csv and elsewhere: :mod:`nstrep.config.metrics`.
+    :mod:`nstrep.config.metrics` says what becomes of it in curve.csv and elsewhere.
     """
 
     epoch: int
     losses: Mapping[str, float]
-    evaluations: int
-    """How often losses and gradient have been computed so far."""
-    seconds: float
-    """Wall time since the optimisation began."""
-    lr: float = math.nan
-    """The learning rate of this update; NaN where a line search finds the step."""
-    eps: float = math.nan
-    """||x_t - x_(t-1)|| / ||x_t|| of the ``vgg_input`` image: a step size; NaN at the start."""
-    loss_change: float = math.nan
-    """|L_t - L_(t-1)| / |L_(t-1)| of the total; NaN at the start."""
-    gradient_norm: float = math.nan
-    """Euclidean norm of the gradient of the total to the image, before any clipping."""
+    evaluations: int  # how often losses and gradient have been computed so far
+    seconds: float  # wall time since the optimisation began
+    lr: float = math.nan  # of this update; NaN where a line search finds the step
+    eps: float = math.nan  # step size ||x_t - x_(t-1)|| / ||x_t|| of the image; NaN at the start
+    loss_change: float = math.nan  # |L_t - L_(t-1)| / |L_(t-1)| of the total; NaN at the start
+    gradient_norm: float = math.nan  # Euclidean, of the total to the image, before any clipping
+    # vgg_input, (1, 3, H, W): a view; copy it to keep it.
     image: np.ndarray = field(default_factory=lambda: np.empty(0))
-    """``vgg_input``, (1, 3, H, W): a view; copy it to keep it."""
 
 
 def check(settings: OptimizerConfig, lr: float | None) -> None:
-    """Check the settings that depend on the optimiser.
-
-    Raises:
-        InputError: there is no such optimiser, or it needs a learning rate.
-
-    """
+    """Raise InputError if there is no such optimiser, or it needs a learning rate."""
     if settings.name not in OPTIMIZERS:
-        hint = did_you_mean(settings.name, OPTIMIZERS)
-        names = ", ".join(OPTIMIZERS)
-        raise InputError(f"optimizer.name={settings.name}: must be one of {names}{hint}")
+        allowed = ", ".join(OPTIMIZERS) + did_you_mean(settings.name, OPTIMIZERS)
+        raise InputError(f"optimizer.name={settings.name}: must be one of {allowed}")
     if lr is None and OPTIMIZERS[settings.name].needs_lr:
         raise InputError(f"lr=null: optimizer={settings.name} needs a number above 0")
 
@@ -109,7 +95,7 @@ def minimize(
         settings: which optimiser, and how.
         lr: learning rate, if the optimiser needs one.
         observe: called with the start and after every update.
-        bounds: lowest and highest image; pixels basis only.
+        bounds: of the image; pixels basis only.
         checkpoint: called after every observed step with a function that returns the state.
         resume_from: a state from ``checkpoint``, whose step is observed once more.
         seconds: wall time that has passed before.
@@ -130,7 +116,13 @@ def minimize(
             facts = resume_from.facts
             epoch, changes = facts["epoch"], tuple(facts["changes"])
             began -= facts["seconds"]
-            point = _restored(problem, resume_from)
+            problem.evaluations = facts["evaluations"]
+            coefficients = resume_from.arrays["coefficients"]
+            point = Point(
+                coefficients=coefficients, image=problem.image(coefficients),
+                losses=facts["losses"], gradient=resume_from.arrays["gradient"],
+                gradient_norm=facts["gradient_norm"],
+            )  # fmt: skip
             optimizer.restore(point, resume_from.part("optimizer"))
         while True:
             step = Step(
@@ -164,18 +156,6 @@ def _state(step: Step, point: Point, optimizer: Optimizer) -> State:
     facts |= {"changes": [step.eps, step.loss_change], "losses": dict(step.losses)}
     arrays = {"coefficients": point.coefficients, "gradient": point.gradient}
     return State(facts, arrays) | optimizer.state().within("optimizer")
-
-
-def _restored(problem: Problem, state: State) -> Point:
-    problem.evaluations = state.facts["evaluations"]
-    coefficients = state.arrays["coefficients"]
-    return Point(
-        coefficients=coefficients,
-        image=problem.image(coefficients),
-        losses=state.facts["losses"],
-        gradient=state.arrays["gradient"],
-        gradient_norm=state.facts["gradient_norm"],
-    )
 
 
 def relative_step(image: np.ndarray, last: np.ndarray) -> float:

@@ -88,11 +88,7 @@ def make_mxnet_optimizer(
 ) -> mx.optimizer.Optimizer:
     """MXNet's own optimiser with its schedule, element-wise clipping and weight decay.
 
-    Args:
-        settings: the key ``optimizer``.
-        lr: learning rate at the start.
-        updates: how many have been made.
-
+    ``lr`` is the learning rate at the start, ``updates`` the number of updates since.
     """
     names = ("momentum", "beta1", "beta2", "epsilon", "clip_gradient")
     options = {name: getattr(settings, name) for name in names}

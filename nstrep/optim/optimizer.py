@@ -34,22 +34,14 @@ class Optimizer:
 
     """
 
-    needs_lr = True
-    """Whether the key ``lr`` must be set; without it ``lr`` is NaN."""
-
-    memory: tuple[str, ...] = ()
-    """Names of the attributes, arrays of the image's shape, that the next step depends on."""
+    needs_lr = True  # whether the key lr must be set
+    memory: tuple[str, ...] = ()  # names of attributes, arrays of the image's shape
 
     def __init__(
-        self,
-        problem: Problem,
-        settings: OptimizerConfig,
-        lr: float = math.nan,
-        bounds: Bounds | None = None,
+        self, problem: Problem, settings: OptimizerConfig, lr: float, bounds: Bounds | None
     ) -> None:
         self.problem, self.settings, self.bounds = problem, settings, bounds
-        self.lr = lr if self.needs_lr else math.nan
-        """The learning rate of the last step."""
+        self.lr = lr if self.needs_lr else math.nan  # of the last step
 
     def begin(self, point: Point) -> None:
         """Prepare for the first step from the start."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from nstrep.base.errors import DivergedError
 from nstrep.losses.objective import Objective
-from nstrep.optim.basis import Basis
+from nstrep.optim.basis import Pixels
 from nstrep.optim.float32 import norm
 
 
@@ -19,19 +19,16 @@ class Point:
     """Coefficients with the objective's value and gradient there; arrays are (1, 3, H, W)."""
 
     coefficients: np.ndarray
-    image: np.ndarray
-    """``vgg_input``."""
+    image: np.ndarray  # vgg_input
     losses: Mapping[str, float]
-    gradient: np.ndarray
-    """With respect to the coefficients."""
-    gradient_norm: float
-    """Of the gradient with respect to the image."""
+    gradient: np.ndarray  # with respect to the coefficients
+    gradient_norm: float  # of the gradient with respect to the image
 
 
 class Problem:
     """The objective as a function of a basis's coefficients; counts and checks evaluations."""
 
-    def __init__(self, objective: Objective, basis: Basis) -> None:
+    def __init__(self, objective: Objective, basis: Pixels) -> None:
         self.objective, self.basis = objective, basis
         self.evaluations = 0
 
@@ -40,12 +37,7 @@ class Problem:
         return np.asarray(self.basis.to_image(coefficients), dtype=np.float32)
 
     def evaluate(self, coefficients: np.ndarray) -> Point:
-        """Losses and gradient at coefficients of shape (1, 3, H, W).
-
-        Raises:
-            DivergedError: a loss or the gradient is not finite.
-
-        """
+        """Losses and gradient at coefficients; DivergedError if one is not finite."""
         image = self.image(coefficients)
         evaluation = self.objective(image)
         gradient = evaluation.gradient.asnumpy()

@@ -13,10 +13,8 @@ import numpy as np
 class State:
     """Named facts and arrays at one moment of an optimisation."""
 
-    facts: dict[str, Any] = field(default_factory=dict)
-    """Values that JSON can hold; floating-point numbers come back to the last bit."""
-    arrays: dict[str, np.ndarray] = field(default_factory=dict)
-    """Of single precision."""
+    facts: dict[str, Any]  # values for JSON; floating-point numbers come back to the last bit
+    arrays: dict[str, np.ndarray] = field(default_factory=dict)  # of single precision
 
     def within(self, name: str) -> State:
         """The same with ``name.`` before every name, as a part of another state."""
@@ -25,15 +23,16 @@ class State:
 
     def part(self, name: str) -> State:
         """Inverse of :meth:`within`."""
-        return State(_under(name, self.facts), _under(name, self.arrays))
+        begin = f"{name}."
+        both = (
+            {key.removeprefix(begin): each[key] for key in each if key.startswith(begin)}
+            for each in (self.facts, self.arrays)
+        )
+        return State(*both)
 
     def __or__(self, other: State) -> State:
         """Both together."""
         return State(self.facts | other.facts, self.arrays | other.arrays)
-
-
-def _under(name: str, named: dict[str, Any]) -> dict[str, Any]:
-    return {key.removeprefix(f"{name}."): named[key] for key in named if key.startswith(f"{name}.")}
 
 
 def is_count(value: Any) -> bool:

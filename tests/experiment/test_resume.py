@@ -170,14 +170,16 @@ def test_a_killed_run_leaves_no_lock_and_is_made_again(small, tmp_path, caplog):
 
 def test_nothing_is_computed_twice_in_a_process(config, tmp_path, monkeypatch):
     from nstrep.experiment import image_inputs, network_input
+    from nstrep.losses.tile_graph import TileGraph
     from nstrep.networks.features import Network
 
     network_input._network.cache_clear()  # what other tests left
-    image_inputs._decoded.cache.clear()
+    image_inputs.load_file.cache.clear()
     one, two = photo(tmp_path / "one.png"), photo(tmp_path / "two.png", shade=30)
     forward, read = [], []
-    original, load = Network._forward, io.load_picture
+    original, sums, load = Network._forward, TileGraph.sums, io.load_picture
     monkeypatch.setattr(Network, "_forward", lambda *a: forward.append(1) or original(*a))
+    monkeypatch.setattr(TileGraph, "sums", lambda *a: forward.append(1) or sums(*a))
     monkeypatch.setattr(io, "load_picture", lambda *a, **k: read.append(a) or load(*a, **k))
     files = (f"content_image={one}", f"style_image={two}")
     first = run.run(config(*SMALL, *files, "content_weight=7"), tmp_path / "a")

@@ -24,9 +24,7 @@ log = logging.getLogger(__name__)
 def check(config: DictConfig) -> ExperimentConfig:
     """Turn a composed configuration into a typed and checked one.
 
-    Raises:
-        InputError: one line with the key, its value and what is allowed.
-
+    An InputError is one line with the key, its value and what is allowed.
     """
     experiment = typed(config, ExperimentConfig)
     if experiment.tile == "strips":  # of runs by earlier versions

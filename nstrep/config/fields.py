@@ -18,9 +18,6 @@ from typing import Any
 
 from nstrep.config.folder import group_options
 
-INHERITED = ("identity", "stored", "changes", "section", "listed")
-"""Properties that a group of keys passes on to its keys."""
-
 
 @dataclass(frozen=True)
 class Key:
@@ -108,7 +105,8 @@ def _declared(schema: type, prefix: str, inherited: Mapping[str, Any]) -> Iterat
         inherited = {**inherited, "section": key.section}
         yield key
         if key.is_group:
-            passed_on = {name: getattr(key, name) for name in INHERITED}
+            names = ("identity", "stored", "changes", "section", "listed")
+            passed_on = {name: getattr(key, name) for name in names}
             yield from _declared(key.kind, f"{key.name}.", passed_on)
 
 

@@ -39,16 +39,9 @@ def write(path: Path, state: State) -> None:
 
 
 def read(path: Path, valid: Mapping[str, Callable[[Any], bool]], identity: str) -> State:
-    """Read a state and check everything in it.
+    """Read a state; InputError if it is damaged or of another identity.
 
-    Args:
-        path: the checkpoint.
-        valid: names of the facts that are needed, each with a test of its value.
-        identity: required value of the fact of this name.
-
-    Raises:
-        InputError: it is damaged, or belongs to something else.
-
+    ``valid`` names the facts that are needed, each with a test of its value.
     """
     valid = {"identity": lambda value: isinstance(value, str), **valid}
     try:

@@ -10,18 +10,19 @@ from nstrep.config.fields import walk
 from nstrep.config.schema import ExperimentConfig
 
 
-def identity_of(config: ExperimentConfig, inputs: dict[str, Any]) -> str:
+def identity_of(config: ExperimentConfig, inputs: dict[str, dict[str, Any]]) -> str:
     """SHA-256 of settings, images and weights, as 64 hexadecimal digits.
 
-    Names, paths and descriptions are left out: an experiment stays the same in another folder.
-
-    Args:
-        config: the experiment.
-        inputs: what it reads, with hashes; see :class:`nstrep.experiment.inputs.Inputs`.
-
+    ``inputs`` are the provenance of :class:`nstrep.experiment.inputs.Inputs`. Names, paths and
+    descriptions are left out: an experiment stays the same in another folder.
     """
+    # Random weights are decided by the seed; their last digits differ between machines.
+    hashes = {
+        name: "random" if each["source"] == "random" else each["sha256"]
+        for name, each in inputs.items()
+    }
     network = inputs["model"]["name"]
-    return digest({"settings": settings_of(config), "inputs": _hashes(inputs), "network": network})
+    return digest({"settings": settings_of(config), "inputs": hashes, "network": network})
 
 
 def settings_of(config: Any) -> dict[str, Any]:
@@ -37,14 +38,3 @@ def digest(value: Any) -> str:
     """SHA-256 of a value as JSON."""
     text = json.dumps(value, sort_keys=True, default=str)
     return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()
-
-
-def _hashes(node: Any) -> Any:
-    if isinstance(node, list):
-        return [_hashes(item) for item in node]
-    if not isinstance(node, dict):
-        return None
-    if "sha256" in node:
-        # Random weights are decided by the seed; their last digits differ between machines.
-        return "random" if node.get("source") == "random" else node["sha256"]
-    return {name: _hashes(item) for name, item in node.items()}

@@ -1,7 +1,4 @@
-"""Single images: read by name or file, resized as the settings say, and as the network's input.
-
-:mod:`nstrep.experiment.inputs` puts them together to what an experiment reads.
-"""
+"""Single images: read by name or file, resized as the settings say, and as the network's input."""
 
 from __future__ import annotations
 
@@ -126,9 +123,8 @@ def working_size(picture: Picture, config: ExperimentConfig, scale: float = 1.0)
 
 def check_size(rgb01: np.ndarray, architecture: Architecture, layers: list[str], key: str) -> None:
     """Raise :class:`InputError` if the deepest layer would have no position left."""
-    deepest = architecture.deepest(layers)
+    deepest, (height, width) = architecture.deepest(layers), rgb01.shape[:2]
     least = architecture.layers[deepest]
-    height, width = rgb01.shape[:2]
     if min(height, width) < least:
         raise InputError(
             f"{key}: {deepest} needs a picture of at least {least} x {least} pixels,"
@@ -157,10 +153,7 @@ def bounds(config: ExperimentConfig) -> tuple[np.ndarray, np.ndarray] | None:
 
 
 def start_image(
-    config: ExperimentConfig,
-    content: np.ndarray,
-    style: np.ndarray,
-    guess: Picture | None,
+    config: ExperimentConfig, content: np.ndarray, style: np.ndarray, guess: Picture | None
 ) -> np.ndarray:
     """The ``vgg_input`` image that the optimisation starts from, of the content image's shape.
 

@@ -41,33 +41,25 @@ class Inputs:
     @property
     def provenance(self) -> dict[str, dict[str, Any]]:
         """Names, sources and hashes of all files, as metrics.json has them."""
-        guess = [] if self.first_guess is None else [self.first_guess]
         weights = self.network.weights
+        model = {"name": self.network.architecture.name}
         return {
-            "content": _about(self.content),
+            **_numbered("content", [self.content]),
             **_numbered("style", self.styles),
             **_numbered("content_mask", self.masks["content_masks"]),
             **_numbered("style_mask", self.masks["style_masks"]),
-            "model": {
-                "name": self.network.architecture.name,
-                "source": weights.source,
-                "sha256": weights.sha256,
-            },
-            **_numbered("init", guess),
+            "model": model | {"source": weights.source, "sha256": weights.sha256},
+            **_numbered("init", [self.first_guess] if self.first_guess else []),
         }
 
 
 def _numbered(role: str, pictures: Sequence[Picture]) -> dict[str, dict[str, Any]]:
     """The images of a role as style, style2, style3, ..."""
+    facts = ("name", "source", "sha256", "stand_in_for")
     return {
-        f"{role}{number if number > 1 else ''}": _about(picture)
+        f"{role}{number if number > 1 else ''}": {fact: getattr(picture, fact) for fact in facts}
         for number, picture in enumerate(pictures, start=1)
     }
-
-
-def _about(picture: Picture) -> dict[str, Any]:
-    names = ("name", "source", "sha256", "stand_in_for")
-    return {name: getattr(picture, name) for name in names}
 
 
 def load_inputs(
@@ -75,13 +67,7 @@ def load_inputs(
 ) -> Inputs:
     """Read images and weights, check them against the settings, and scale them.
 
-    Args:
-        config: the experiment.
-        given: images in memory, by role: ``content`` or ``style``.
-
-    Raises:
-        InputError: a setting, an image or the weights cannot be used.
-
+    Images in memory are ``given`` by role: ``content`` or ``style``.
     """
     minimize.check(config.optimizer, config.lr)
     content, *styles = loaded = images.load_pictures(config, given)

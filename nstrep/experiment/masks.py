@@ -35,10 +35,6 @@ def load_mask(path: str, image: Picture, *, key: str) -> Picture:
 
     Its size may differ; its shape may differ by one pixel of rounding. The mean of the channels
     counts. Transparent pixels count as white, as in every image.
-
-    Raises:
-        InputError: the file cannot be read, has another shape, or has no white.
-
     """
     mask = io.load_picture(path, key=key)
     if abs(mask.height * image.width - image.height * mask.width) > image.width + image.height:
@@ -56,10 +52,7 @@ def load_mask(path: str, image: Picture, *, key: str) -> Picture:
 
 
 def scaled_masks(
-    masks: dict[str, list[Picture]],
-    content: np.ndarray,
-    styles: Sequence[np.ndarray],
-    stride: int,
+    masks: dict[str, list[Picture]], content: np.ndarray, styles: Sequence[np.ndarray], stride: int
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Masks of the content image and of the style images, each (H, W) float32 in [0, 1].
 
@@ -72,19 +65,20 @@ def scaled_masks(
             this stride.
 
     """
-    scaled: dict[str, list[np.ndarray]] = {}
-    for key, images in _masked_images(len(masks["content_masks"]), content, styles).items():
-        scaled[key] = []
-        for mask, (height, width, _) in zip(masks[key], (image.shape for image in images)):
-            small = io.resize_to(mask.rgb, height, width, method="bilinear").mean(axis=2)
-            if not pooled(small, stride).any():
-                raise InputError(
-                    f"{key}={shown(mask.source)}: nothing white is left of it at {width} x {height}"
-                    f" pixels in the deepest of the style_layers, which has one position for"
-                    f" {stride} x {stride}"
-                )
-            scaled[key].append(small)
-    return scaled["content_masks"], scaled["style_masks"]
+
+    def scaled(key: str, mask: Picture, image: np.ndarray) -> np.ndarray:
+        height, width = image.shape[:2]
+        small = io.resize_to(mask.rgb, height, width, method="bilinear").mean(axis=2)
+        if not pooled(small, stride).any():
+            raise InputError(
+                f"{key}={shown(mask.source)}: nothing white is left of it at {width} x {height}"
+                f" pixels in the deepest of the style_layers, which has one position for"
+                f" {stride} x {stride}"
+            )
+        return small
+
+    by_key = _masked_images(len(masks["content_masks"]), content, styles)
+    return tuple([scaled(key, *pair) for pair in zip(masks[key], by_key[key])] for key in by_key)
 
 
 def _masked_images(count: int, content: Image, styles: Sequence[Image]) -> dict[str, list[Image]]:

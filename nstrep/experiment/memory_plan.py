@@ -20,28 +20,21 @@ from nstrep.optim.minimize import OPTIMIZERS
 
 log = logging.getLogger(__name__)
 
-SHARE = 0.8
-"""Of the memory that is free: what a run may plan with."""
-
+SHARE = 0.8  # of the memory that is free: what a run may plan with
 FLOAT = 4  # bytes
-
+# Arrays as large as the largest layer that the graph needs while it runs, besides the features
+# that it keeps: gradients, and features in another layout. Measured.
 WORKING = 6
-"""Arrays as large as the largest layer that the graph needs while it runs, besides the features
-that it keeps: gradients, and features in another layout. Measured."""
-
+# How much more tiles take than one graph of their size: what is freed from one kind of tile to the
+# next is not all used again. Measured.
 TILED = 1.5
-"""How much more tiles take than one graph of their size: what is freed from one kind of tile to the
-next is not all used again. Measured."""
-
+# Single-precision copies of the picture and its gradient, whole (False) and in pieces.
 OBJECTIVE = {False: 8, True: 12}
-"""Single-precision copies of the picture and its gradient, whole and in pieces."""
-
+# Copies of the picture besides an optimiser's memory, and those of the cosine transform.
 OPTIMIZER, COSINES = 8, 4
-"""Copies of the picture besides an optimiser's memory, and those of the cosine transform."""
-
+# Bytes that the first evaluation takes at any size: the libraries' code and buffers, and the
+# weights in the convolutions' own layout. Measured.
 FIXED = 100 * 2**20
-"""Bytes that the first evaluation takes at any size: the libraries' code and buffers, and the
-weights in the convolutions' own layout. Measured."""
 
 
 class Plan(NamedTuple):
@@ -109,17 +102,9 @@ def plan(
 ) -> Plan:
     """Choose the tile, and estimate what the run takes.
 
-    Args:
-        network: of the experiment.
-        shape: of the picture, (1, 3, H, W).
-        style_shapes: those of the style images, likewise.
-        layers: ``content`` and ``style``.
-        optimizer: the key.
-        basis: the key.
-        tile: pixels; None for the whole picture; auto for the whole picture if it fits into the
-            memory, else the largest tile that does.
-        free: bytes; None for :func:`nstrep.base.process_memory.available`.
-
+    The shapes of the picture and of the style images are (1, 3, H, W); ``layers`` has the names
+    ``content`` and ``style``; ``optimizer``, ``basis`` and ``tile`` are the keys. ``free`` is in
+    bytes, None for :func:`nstrep.base.process_memory.available`.
     """
     free = process_memory.available() if free is None else free
     names = [*layers["content"], *layers["style"]]

@@ -45,15 +45,11 @@ def start(
 
     Args:
         config: the experiment.
-        inputs: its inputs at full size.
+        inputs: at full size.
         problem: makes what is minimised.
 
     Returns:
         The ``vgg_input`` image to start from, and the seconds that it took.
-
-    Raises:
-        InputError: half the size is too small for the network.
-        DivergedError: it diverged.
 
     """
     began = time.perf_counter()

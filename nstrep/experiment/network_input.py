@@ -18,20 +18,13 @@ from nstrep.networks.weights import Weights, load_weights, normalized, random_we
 
 log = logging.getLogger(__name__)
 
+# Weights inside the package, and those that ``python -m nstrep.assets`` fetches, by network.
 SHIPPED = {"vgg19_slim": "vgg19_slim.npz"}
-"""Weights inside the package, by network."""
-
 FETCHED = {"vgg19": "vgg19.params", "vgg16": "vgg16.params"}
-"""Weights that ``python -m nstrep.assets`` fetches, by network."""
 
 
 def load_network(config: ExperimentConfig) -> Network:
-    """The network of a configuration on its device.
-
-    Raises:
-        InputError: unknown layers, missing or unusable weights, or a GPU that is not there.
-
-    """
+    """The network of a configuration on its device."""
     context = device(config.gpu)
     name = config.model.name
     if name == "auto":
@@ -85,12 +78,7 @@ def _own_weights(name: str, download: str) -> str:
 
 
 def device(gpu: int) -> mx.Context:
-    """The MXNet context of ``gpu``; -1 is the CPU.
-
-    Raises:
-        InputError: this MXNet has no CUDA, or there are fewer GPUs.
-
-    """
+    """The MXNet context of ``gpu``, -1 for the CPU; InputError without this GPU."""
     if gpu < 0:
         return mx.cpu()
     if not mx.runtime.Features().is_enabled("CUDA"):

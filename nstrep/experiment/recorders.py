@@ -55,8 +55,6 @@ class Recorders:
         self._snapshots = Snapshots(directory / snapshots, every, finish, unit)
         self._board = None
         if logger == "tensorboard":
-            from nstrep.experiment.tensorboard import TensorBoard  # takes a while to import
-
             folder = directory / run_directory.TENSORBOARD
             self._board = TensorBoard(folder, every, finish, begun)
 
@@ -154,6 +152,46 @@ class Snapshots:
             self._folder.mkdir(exist_ok=True)
             path = self._folder / f"{self._unit}_{step.epoch:05d}.png"
             io.save_png(path, self._finish(step.image))
+
+
+class TensorBoard:
+    """A log for  tensorboard --logdir results:  numbers of every step, and images of some."""
+
+    def __init__(self, folder: Path, every: int, finish: Finish, begun: int = 0) -> None:
+        """Begin a log, or continue one from the epoch ``begun``, without its later epochs.
+
+        There are ``every`` epochs between two images; 0 is for the first and the last alone.
+        """
+        from tensorboardX import SummaryWriter  # takes a while to import
+
+        # Files are named by the second: one that is begun in the same would replace the first.
+        suffix = f".{begun}" if begun else ""
+        self._writer = SummaryWriter(str(folder), purge_step=begun, filename_suffix=suffix)
+        self._every, self._finish = every, finish
+        self._last: Step | None = None
+        self._shown: int | None = None  # epoch of the last image
+
+    def __call__(self, step: Step) -> None:
+        """Write a step's numbers, and its image if it is due."""
+        values = {f"loss/{name}": value for name, value in step.losses.items()}
+        values |= {each.name: each.at(step) for each in metrics.columns() if each.logged}
+        for name, value in values.items():
+            if not math.isnan(value):
+                self._writer.add_scalar(name, value, step.epoch)
+        self._last = step
+        if step.epoch == 0 or (self._every and step.epoch % self._every == 0):
+            self._show(step)
+
+    def _show(self, step: Step) -> None:
+        image = io.to_uint8(self._finish(step.image))
+        self._writer.add_image("picture", image, step.epoch, dataformats="HWC")
+        self._shown = step.epoch
+
+    def close(self) -> None:
+        """Write the last image and close the file."""
+        if self._last is not None and self._shown != self._last.epoch:
+            self._show(self._last)
+        self._writer.close()
 
 
 class StopRule:

@@ -47,22 +47,10 @@ def save(
     raw: np.ndarray | None,
     filtered: np.ndarray | None,
 ) -> dict[str, Any]:
-    """Write everything that a run leaves besides its curve and snapshots.
+    """Write everything that a run leaves besides its curve and snapshots; return its metrics.
 
-    Args:
-        directory: holds curve.csv.
-        config: the experiment.
-        inputs: what it read.
-        outcome: how it ended.
-        raw: result before the filter, ``rgb01``, may leave [0, 1]; None if there is none.
-        filtered: result after the filter.
-
-    Returns:
-        Content of metrics.json.
-
-    Raises:
-        ResultsError: the directory cannot be written.
-
+    ``raw`` and ``filtered`` are the result before and after the filter, ``rgb01``, which may leave
+    [0, 1]; None if there is none.
     """
     provenance, content, last = inputs.provenance, inputs.content_rgb01, outcome.last
     measured = {}

@@ -30,10 +30,7 @@ FACTS = {
 def earlier_metrics(directory: Path, identity: str, *, anew: bool = True) -> dict[str, Any] | None:
     """The metrics of a run of this identity that is over; otherwise None, and why in the log.
 
-    Raises:
-        InputError: the directory holds another run, and ``anew`` is false.
-        DivergedError: the run diverged the last time: it would again.
-
+    A run that diverged is a DivergedError, and without ``anew`` another run is an InputError.
     """
     name, metrics = directory.name, run_directory.stored(directory)
     if metrics is None:
@@ -54,8 +51,7 @@ def earlier_metrics(directory: Path, identity: str, *, anew: bool = True) -> dic
     if metrics.get("status") == "interrupted":
         log.info("%s: was interrupted", name)
         return None
-    changed = environment.changed_versions(metrics.get("versions"))
-    if changed:
+    if changed := environment.changed_versions(metrics.get("versions")):
         log.warning("%s: made with other versions: %s", name, "; ".join(changed))
     if metrics.get("status") == "diverged":
         raise DivergedError(f"{metrics.get('stop_reason')}; so it did before, not tried again")
@@ -71,16 +67,9 @@ def load_checkpoint(
     *,
     anew: bool = True,
 ) -> State | None:
-    """The checkpoint to continue from; None without one that can be used, and why in the log.
+    """The checkpoint to continue from, of an image of this shape; None if none can be used.
 
-    Args:
-        directory: of the run.
-        config: its settings.
-        identity: that the checkpoint must have.
-        shape: of the image that is optimised.
-        anew: whether to begin again if the checkpoint is damaged or another run's; else that is an
-            InputError.
-
+    A checkpoint that is damaged or of another identity is an InputError without ``anew``.
     """
     path = directory / run_directory.CHECKPOINT
     if not path.exists():
@@ -91,7 +80,8 @@ def load_checkpoint(
         checkpoint.check_arrays(path, saved, dict.fromkeys(names, shape))
         losses, epoch = saved.facts["losses"], saved.facts["epoch"]
         same = losses.keys() == saved.facts["at_start"].keys() and "total" in losses
-        if not (same and minimize.fits(saved, config.optimizer)):
+        optimizer = minimize.OPTIMIZERS[config.optimizer.name]
+        if not (same and optimizer.fits(saved.part("optimizer"), config.optimizer)):
             raise InputError(f"{path}: is no checkpoint of this run; remove it to begin anew")
         if rows_upto(directory / run_directory.CURVE, epoch, losses) <= epoch:
             raise InputError(f"{path}: is of epoch {epoch}, {run_directory.CURVE} ends before")
@@ -101,9 +91,7 @@ def load_checkpoint(
         log.warning("%s; run again from the start", error)
         return None
     log.info("%s: goes on at epoch %d", directory.name, epoch)
-    for change in (
-        *environment.changed_versions(saved.facts["versions"]),
-        *environment.changed_threads(saved.facts["threads"]),
-    ):
+    changes = environment.changed_versions(saved.facts["versions"])
+    for change in (*changes, *environment.changed_threads(saved.facts["threads"])):
         log.warning("%s: begun with %s: the last digits may differ", directory.name, change)
     return saved

@@ -41,8 +41,6 @@ from nstrep.optim.minimize import OPTIMIZERS, Step, minimize
 from nstrep.optim.problem import Problem
 from nstrep.optim.state import State
 
-__all__ = ["Inputs", "load_inputs", "objective", "run", "run_once"]
-
 log = logging.getLogger(__name__)
 
 Callback = Callable[[Step], bool | None]
@@ -58,8 +56,8 @@ def run(
 ) -> dict[str, Any]:
     """Run one experiment and leave its results in ``directory``.
 
-    metrics.json is written last: its presence says that the run is over. A run that an error ended
-    has failed.json instead.
+    metrics.json, whose content is returned, is written last: its presence says that the run is
+    over. A run that an error ended has failed.json instead.
 
     Args:
         config: the settings.
@@ -67,9 +65,6 @@ def run(
         made_from: inputs of the run that is repeated; those that have changed are logged.
         given: images in memory, by role: ``content`` or ``style``.
         callback: sees every step, and ends the run by returning true.
-
-    Returns:
-        The content of metrics.json.
 
     Raises:
         InputError: the configuration, an image or the weights cannot be used.
@@ -98,21 +93,8 @@ def run_once(
     of these that did not end continues from its checkpoint. Anything else, a failed run or one of
     other settings, is removed and run again, and the log says why. All errors leave failed.json.
 
-    Args:
-        config: see :func:`run`, as for the other arguments.
-        directory: of new or earlier results.
-        made_from: as above.
-        anew: whether a run that cannot be continued may be removed.
-        callback: as above.
-
-    Returns:
-        The content of metrics.json, of this run or of the earlier one.
-
-    Raises:
-        DivergedError: it diverged, now or the last time: it would again.
-        InputError: the directory holds another run or a damaged checkpoint; without ``anew``.
-        NstrepError: as :func:`run`.
-
+    Without ``anew`` nothing is removed: another run or a damaged checkpoint is an InputError. A run
+    that diverged the last time is a DivergedError, for it would again. Otherwise see :func:`run`.
     """
     with run_directory.locked(directory), run_directory.failures_kept(directory):
         inputs = load_inputs(config)
@@ -156,14 +138,19 @@ class Experiment:
 
     def carry_out(self, made_from: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Optimise and save the results; see :func:`run`."""
+        config, directory = self._config, self._directory
         self._warn(made_from or {})
-        run_directory.claim(self._directory, self._config, resumes=self._state is not None)
-        with run_directory.failures_kept(self._directory):
+        run_directory.claim(directory, config, resumes=self._state is not None)
+        with run_directory.failures_kept(directory):
             try:
                 outcome = self._optimise()
-                metrics = self._save(outcome)
+                last = outcome.last
+                pictures = (None, None) if last is None else self._pictures(last.image)
+                metrics = results.save(directory, config, self._inputs, outcome, *pictures)
+                if outcome.status != "interrupted":
+                    (directory / CHECKPOINT).unlink(missing_ok=True)
             except OSError as error:
-                problem = f"{self._directory}: cannot be written ({reason(error)})"
+                problem = f"{directory}: cannot be written ({reason(error)})"
                 raise ResultsError(problem) from None
             self._report(outcome)
         return metrics
@@ -184,7 +171,7 @@ class Experiment:
             total=config.max_num_epochs,
             begun=self._begun,  # the step of the checkpoint is seen once more
             every=config.save_epochs,
-            finish=lambda image: self._filtered(self._raw(image)),
+            finish=lambda image: self._pictures(image)[1],
             logger=config.logger,
         )
         process_memory.give_memory_back()
@@ -238,23 +225,12 @@ class Experiment:
         }
         self._keeper(lambda: state() | State(facts()))
 
-    def _raw(self, image: np.ndarray) -> np.ndarray:
-        """A ``vgg_input`` image as ``rgb01`` with the experiment's colours."""
-        rgb01 = image_inputs.to_rgb01(image, self._config.preprocess.pixel_scale)
-        return MODES[self._config.color].result(rgb01, self._inputs.content_rgb01)
-
-    def _filtered(self, rgb01: np.ndarray) -> np.ndarray:
-        return remove_noise(rgb01, self._config.remove_noise, self._config.denoise)
-
-    def _save(self, outcome: Outcome) -> dict[str, Any]:
-        raw = filtered = None
-        if outcome.last is not None:
-            raw = self._raw(outcome.last.image)
-            filtered = self._filtered(raw)
-        metrics = results.save(self._directory, self._config, self._inputs, outcome, raw, filtered)
-        if outcome.status != "interrupted":
-            (self._directory / CHECKPOINT).unlink(missing_ok=True)
-        return metrics
+    def _pictures(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """A ``vgg_input`` image as ``rgb01`` in its colours, before and after the filter."""
+        config = self._config
+        rgb01 = image_inputs.to_rgb01(image, config.preprocess.pixel_scale)
+        raw = MODES[config.color].result(rgb01, self._inputs.content_rgb01)
+        return raw, remove_noise(raw, config.remove_noise, config.denoise)
 
     def _report(self, outcome: Outcome) -> None:
         """Log how the run ended, or raise the exception that it ended with."""

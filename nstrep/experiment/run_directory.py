@@ -43,14 +43,9 @@ ALL = (*AT_THE_END, CONFIG, CURVE, SNAPSHOTS, TENSORBOARD, CHECKPOINT)
 
 @contextlib.contextmanager
 def locked(directory: Path) -> Iterator[None]:
-    """Hold a directory, made if missing, for this block: one process and one block at a time.
+    """Hold a directory, made if missing, for this block; BusyError if it is held already.
 
     The lock is the kernel's and ends with the process, however that ends.
-
-    Raises:
-        BusyError: the directory is held already.
-        ResultsError: the directory cannot be made or written.
-
     """
     path = directory / LOCK
     lock = FileLock(path, timeout=0)
@@ -72,12 +67,7 @@ def locked(directory: Path) -> Iterator[None]:
 
 
 def claim(directory: Path, config: Any, *, resumes: bool = False) -> None:
-    """Write config.yaml of a run that begins or resumes in a :func:`locked` directory.
-
-    Raises:
-        InputError: the directory holds a run, and ``resumes`` is false.
-
-    """
+    """Write config.yaml of a run that begins, or resumes one, in a :func:`locked` directory."""
     if (directory / CONFIG).exists() and not resumes:
         raise InputError(
             f"hydra.run.dir={directory}: holds a run already; name another folder, or type"

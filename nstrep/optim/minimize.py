@@ -70,11 +70,6 @@ def check(settings: OptimizerConfig, lr: float | None) -> None:
         raise InputError(f"lr=null: optimizer={settings.name} needs a number above 0")
 
 
-def fits(state: State, settings: OptimizerConfig) -> bool:
-    """Whether the optimiser of these settings can have given a state; shapes are not checked."""
-    return OPTIMIZERS[settings.name].fits(state.part("optimizer"), settings)
-
-
 def minimize(
     problem: Problem,
     start: np.ndarray,
@@ -92,8 +87,8 @@ def minimize(
     Args:
         problem: what to minimise.
         start: ``vgg_input`` image, (1, 3, H, W).
-        settings: which optimiser, and how.
-        lr: learning rate, if the optimiser needs one.
+        settings: the key ``optimizer``.
+        lr: None if the optimiser needs none.
         observe: called with the start and after every update.
         bounds: of the image; pixels basis only.
         checkpoint: called after every observed step with a function that returns the state.
@@ -113,16 +108,9 @@ def minimize(
             optimizer.begin(point)
             epoch = 0
         else:
-            facts = resume_from.facts
-            epoch, changes = facts["epoch"], tuple(facts["changes"])
+            facts, point = resume_from.facts, _restored(problem, resume_from)
+            epoch, changes = facts["epoch"], facts["changes"]
             began -= facts["seconds"]
-            problem.evaluations = facts["evaluations"]
-            coefficients = resume_from.arrays["coefficients"]
-            point = Point(
-                coefficients=coefficients, image=problem.image(coefficients),
-                losses=facts["losses"], gradient=resume_from.arrays["gradient"],
-                gradient_norm=facts["gradient_norm"],
-            )  # fmt: skip
             optimizer.restore(point, resume_from.part("optimizer"))
         while True:
             step = Step(
@@ -137,17 +125,13 @@ def minimize(
             after = optimizer.step(point)
             if after is None:
                 return "no lower loss along the search direction"
-            epoch, changes, point = epoch + 1, _changes(point, after), after
+            total = point.losses["total"]
+            change = abs(after.losses["total"] - total) / max(abs(total), 1e-300)
+            changes = relative_step(after.image, point.image), change
+            epoch, point = epoch + 1, after
     except DivergedError as error:
         cause = f"lr={rate:g} too high" if optimizer.needs_lr else "a weight far too large"
         raise DivergedError(f"epoch {epoch + 1}: {error}; the likely cause is {cause}") from None
-
-
-def _changes(before: Point, after: Point) -> tuple[float, float]:
-    """``eps`` and ``loss_change`` of a :class:`Step`."""
-    total = before.losses["total"]
-    change = abs(after.losses["total"] - total) / max(abs(total), 1e-300)
-    return relative_step(after.image, before.image), change
 
 
 def _state(step: Step, point: Point, optimizer: Optimizer) -> State:
@@ -156,6 +140,15 @@ def _state(step: Step, point: Point, optimizer: Optimizer) -> State:
     facts |= {"changes": [step.eps, step.loss_change], "losses": dict(step.losses)}
     arrays = {"coefficients": point.coefficients, "gradient": point.gradient}
     return State(facts, arrays) | optimizer.state().within("optimizer")
+
+
+def _restored(problem: Problem, state: State) -> Point:
+    facts, coefficients = state.facts, state.arrays["coefficients"]
+    problem.evaluations = facts["evaluations"]
+    return Point(
+        coefficients=coefficients, image=problem.image(coefficients), losses=facts["losses"],
+        gradient=state.arrays["gradient"], gradient_norm=facts["gradient_norm"],
+    )  # fmt: skip
 
 
 def relative_step(image: np.ndarray, last: np.ndarray) -> float:

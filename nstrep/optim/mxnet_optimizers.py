@@ -18,11 +18,8 @@ from nstrep.optim.state import State, is_count, is_number
 class MxnetOptimizer(Optimizer):
     """The optimiser that MXNet registers under ``settings.name``."""
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self._start_lr = self.lr
-        self._gradient_scale = 1.0
-        self._updates = 0
+    _gradient_scale = 1.0
+    _updates = 0
 
     def begin(self, point: Point) -> None:
         """Take the start's gradient as the unit of a relative learning rate."""
@@ -72,7 +69,7 @@ class MxnetOptimizer(Optimizer):
 
     def _create(self, point: Point) -> None:
         self._x = mx.nd.array(point.coefficients, ctx=self.problem.objective.network.context)
-        self._optimizer = make_mxnet_optimizer(self.settings, self._start_lr, self._updates)
+        self._optimizer = make_mxnet_optimizer(self.settings, self.lr, self._updates)
         self._moments = self._optimizer.create_state(0, self._x)
 
 

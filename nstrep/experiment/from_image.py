@@ -102,9 +102,10 @@ def rerun(composed: DictConfig) -> tuple[DictConfig, dict | None]:
     stored, inputs = read_texts(composed.from_image)
     config = _merged(composed, stored, f"from_image={shown(composed.from_image)}")
     typed = _typed()
+    named = set(typed.values())
     for override, key in typed.items():
         declaration = KEYS.get(key, Key(key, Any))
-        for other in set(declaration.replaces) - set(typed.values()):
+        for other in set(declaration.replaces) - named:
             config[other] = composed[other]
         if key in PRESETS:
             raise InputError(
@@ -113,7 +114,6 @@ def rerun(composed: DictConfig) -> tuple[DictConfig, dict | None]:
             )
         if declaration.stored:
             OmegaConf.update(config, key, OmegaConf.select(composed, key), merge=False)
-    named = set(typed.values())
     for key in KEYS.values():
         if key.file and key.stored and not named & {key.name, key.name.partition(".")[0]}:
             _check_files(config, key, inputs)
@@ -137,7 +137,7 @@ def _merged(composed: DictConfig, stored: Any, where: str) -> DictConfig:
 
 
 def _typed() -> dict[str, str]:
-    """What the user typed, and the key in it."""
+    """The overrides that the user typed, each with its key."""
     return {typed: split_override(typed)[0] for typed in HydraConfig.get().overrides.task}
 
 

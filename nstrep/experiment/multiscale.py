@@ -43,11 +43,6 @@ def start(
 ) -> tuple[np.ndarray, float]:
     """Optimise at half the size for ``multiscale`` updates, and bring the change to full size.
 
-    Args:
-        config: the experiment.
-        inputs: at full size.
-        problem: makes what is minimised.
-
     Returns:
         The ``vgg_input`` image to start from, and the seconds that it took.
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 from scipy import fft
 
+# Coefficients are scaled by (frequency + OFFSET)^-power; 1 is the Nyquist frequency of a side.
 OFFSET = 0.02
-"""Coefficients are scaled by (frequency + OFFSET)^-power; 1 is the Nyquist frequency of a side."""
 
 
 class Pixels:

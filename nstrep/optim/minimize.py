@@ -32,10 +32,8 @@ OPTIMIZERS: dict[str, type[Optimizer]] = {
 """The values of ``optimizer.name``."""
 
 FACTS: dict[str, Callable[[object], bool]] = {
-    "epoch": is_count,
-    "evaluations": is_count,
-    "seconds": is_number,
-    "gradient_norm": is_number,
+    **dict.fromkeys(("epoch", "evaluations"), is_count),
+    **dict.fromkeys(("seconds", "gradient_norm"), is_number),
     "losses": is_numbers,
     "changes": lambda value: is_list(value, (int, float)) and len(value) == 2,
 }
@@ -84,16 +82,10 @@ def minimize(
 ) -> str | None:
     """Minimise until ``observe`` returns true; DivergedError if a loss becomes NaN or infinite.
 
-    Args:
-        problem: what to minimise.
-        start: ``vgg_input`` image, (1, 3, H, W).
-        settings: the key ``optimizer``.
-        lr: None if the optimiser needs none.
-        observe: called with the start and after every update.
-        bounds: of the image; pixels basis only.
-        checkpoint: called after every observed step with a function that returns the state.
-        resume_from: a state from ``checkpoint``, whose step is observed once more.
-        seconds: wall time that has passed before.
+    ``start`` is a ``vgg_input`` image, (1, 3, H, W); ``bounds`` are for the pixels basis only.
+    ``observe`` is called with the start and after every update, and then ``checkpoint`` with a
+    function that returns the state. ``resume_from`` is such a state, whose step is observed once
+    more; ``seconds`` is the wall time that has passed before.
 
     Returns:
         None, or why the optimiser itself ended.

@@ -6,10 +6,11 @@ optimises, records every step and saves the results.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import math
 from collections.abc import Callable, Mapping
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -150,8 +151,7 @@ class Experiment:
                 if outcome.status != "interrupted":
                     (directory / CHECKPOINT).unlink(missing_ok=True)
             except OSError as error:
-                problem = f"{directory}: cannot be written ({reason(error)})"
-                raise ResultsError(problem) from None
+                raise ResultsError(f"{directory}: cannot be written ({reason(error)})") from None
             self._report(outcome)
         return metrics
 
@@ -166,7 +166,7 @@ class Experiment:
 
     def _optimise(self) -> Outcome:
         config, inputs = self._config, self._inputs
-        self._recorders = Recorders(
+        recorders = Recorders(  # not in self: a cycle of references would keep the images
             self._directory,
             total=config.max_num_epochs,
             begun=self._begun,  # the step of the checkpoint is seen once more
@@ -183,7 +183,7 @@ class Experiment:
             inputs.network.architecture.name, config.optimizer.name, config.recipe.name,
         )  # fmt: skip
         tile, start, seconds = None, inputs.start, 0.0
-        with logging_redirect_tqdm(), contextlib.closing(self._recorders):
+        with logging_redirect_tqdm(), closing(recorders):
             try:
                 if config.multiscale and self._state is None:
                     start, seconds = multiscale.start(config, inputs, problem)
@@ -191,7 +191,7 @@ class Experiment:
                 tile = whole.objective.tile
                 process_memory.give_memory_back()  # what computing the targets took
                 ended = minimize(
-                    whole, start, config.optimizer, config.lr, self._observe,
+                    whole, start, config.optimizer, config.lr, partial(self._observe, recorders),
                     bounds=image_inputs.bounds(config), checkpoint=self._save_checkpoint,
                     resume_from=self._state, seconds=seconds,
                 )  # fmt: skip
@@ -204,18 +204,21 @@ class Experiment:
             status, why, self._losses_at_start, self._last, memory_before, self._resumed_at, tile
         )
 
-    def _observe(self, step: Step) -> bool:
-        """Record a step; whether it is the last."""
+    def _observe(self, recorders: Recorders, step: Step) -> bool:
+        """Record a step, and return whether it is the last."""
         self._losses_at_start = self._losses_at_start or step.losses
         self._last = step
-        self._recorders(step)
+        recorders(step)
         self._stop_reason = self._stop_rule(step)
         if self._callback is not None and self._callback(step):
             self._stop_reason = "callback"
         return self._stop_reason is not None
 
     def _save_checkpoint(self, state: Callable[[], State]) -> None:
-        facts = lambda: {  # noqa: E731
+        self._keeper(lambda: state() | State(self._facts()))
+
+    def _facts(self) -> dict[str, Any]:
+        return {
             "identity": identity_of(self._config, self._inputs.provenance),
             "versions": environment.versions(),
             "threads": environment.threads(),
@@ -223,7 +226,6 @@ class Experiment:
             "at_start": dict(self._losses_at_start),
             "resumed": self._resumed_at,
         }
-        self._keeper(lambda: state() | State(facts()))
 
     def _pictures(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """A ``vgg_input`` image as ``rgb01`` in its colours, before and after the filter."""

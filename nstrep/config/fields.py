@@ -111,10 +111,7 @@ def _declared(schema: type, prefix: str, inherited: Mapping[str, Any]) -> Iterat
 
 
 def changes_losses(schema: type, name: str) -> str:
-    """What of the losses a key of a run changes: ``formula``, ``inputs`` or nothing (empty).
-
-    A name that the schema does not have, such as ``experiment``, counts as ``inputs``.
-    """
+    """``changes`` of a key; ``inputs`` for other names, such as the group ``experiment``."""
     key = declared(schema).get(name)
     return "inputs" if key is None else key.changes
 

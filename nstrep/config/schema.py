@@ -112,9 +112,8 @@ class RecipeConfig:
 class LossForm:
     """Normalisation of a content or style loss: factor / (N^channels_power M^positions_power).
 
-    N is the number of channels and M the number of positions of the layer. Gatys, Ecker, Bethge
-    2015, eq. 4 (style) is factor 1/4 with powers 2 and 2; their eq. 1 (content) is factor 1/2 with
-    powers 0.
+    The layer has N channels and M positions. Gatys, Ecker, Bethge 2015, eq. 4 (style) is factor 1/4
+    with powers 2 and 2; their eq. 1 (content) is factor 1/2 with powers 0.
     """
 
     factor: float = number("factor of the sum of squared differences", above=0)

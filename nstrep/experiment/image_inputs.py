@@ -68,9 +68,9 @@ def load_file(path: str, *, key: str) -> Picture:
 
 def load_named(named: PictureConfig, *, key: str, download: str = "never") -> Picture:
     """An image of the content or style group: its file, or its stand-in."""
-    if named.asset is None and named.builtin is None:
-        raise InputError(f"{key}={named.name}: names neither an asset nor a built-in picture")
     if named.asset is None:
+        if named.builtin is None:
+            raise InputError(f"{key}={named.name}: names neither an asset nor a built-in picture")
         return replace(io.builtin(named.builtin, key=key), name=named.name)
     asset = Path(named.asset).name
     path = assets.ensure(asset, download)

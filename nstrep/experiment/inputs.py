@@ -41,14 +41,13 @@ class Inputs:
     @property
     def provenance(self) -> dict[str, dict[str, Any]]:
         """Names, sources and hashes of all files, as metrics.json has them."""
-        weights = self.network.weights
-        model = {"name": self.network.architecture.name}
+        network, weights = self.network.architecture.name, self.network.weights
         return {
             **_numbered("content", [self.content]),
             **_numbered("style", self.styles),
             **_numbered("content_mask", self.masks["content_masks"]),
             **_numbered("style_mask", self.masks["style_masks"]),
-            "model": model | {"source": weights.source, "sha256": weights.sha256},
+            "model": {"name": network, "source": weights.source, "sha256": weights.sha256},
             **_numbered("init", [self.first_guess] if self.first_guess else []),
         }
 

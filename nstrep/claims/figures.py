@@ -20,36 +20,19 @@ from nstrep.claims.quantities import quantity
 from nstrep.claims.statistics import Runs, select
 from nstrep.plots import style
 
-PHOTOGRAPHIC = ("grid", "sheet")
-"""Kinds that consist of images, saved as JPEG."""
-
 
 def draw(figure: schema.Figure, runs: Runs, path: Path) -> Path:
-    """Draw a figure over the runs of its set, and return its file: ``path`` with a suffix.
-
-    Raises:
-        NothingToDraw: the runs do not have what it shows.
-
-    """
+    """Draw a figure over the runs of its set, and return its file: ``path`` with a suffix."""
     given = dict(figure.given)
     chosen = select(runs, given.pop("where", None))
     drawn = KINDS[figure.kind]([_as_typed(run) for run in chosen], title=figure.title, **given)
-    kind = "jpg" if figure.kind in PHOTOGRAPHIC else "png"
-    (file,) = plots.save(drawn, path, [kind], dpi=100)
+    suffix = "jpg" if figure.kind in ("grid", "sheet") else "png"
+    (file,) = plots.save(drawn, path, [suffix], dpi=100)
     return file
 
 
-def tabulate(figure: schema.Figure, runs: Runs) -> pd.DataFrame | None:
-    """The numbers of a figure, for the kinds whose table the report shows too."""
-    return costs_table(runs, **figure.given) if figure.kind == "costs" and runs else None
-
-
 def _as_typed(run: ClaimRun) -> ClaimRun:
-    """The run as if its settings had been typed.
-
-    Swept keys that are no keys of an experiment, such as those of a training, are added to its
-    configuration.
-    """
+    """The run as if its settings had been typed, with the swept keys of a training."""
     others = {key: value for key, value in run.swept.items() if run.value(key) is None}
     return replace(run, overrides=run.planned.overrides, config={**others, **run.config})
 
@@ -86,14 +69,14 @@ def costs(
     curve = runs[0].curve
     if "epoch" not in curve:
         raise style.NothingToDraw("costs: the run has no curve")
-    figure, panels = _panels(len(published))
+    figure, panels = style.subplots(len(published), 4.2 * len(published), 3.6)
     for axes, (column, values) in zip(panels, published.items()):
         theirs = np.array(values) / values[0]
         ours = curve[column] / curve[column].iloc[0]
         axes.plot(curve["epoch"], ours, color=style.COLOURS[1], label="here")
         axes.plot(epochs, theirs, "s", color=style.COLOURS[2], label="published")
         style.scaled(axes, "y", [*theirs, *ours])
-        _finish(axes, "epoch", f"{column.replace('_', ' ')} over its start")
+        _label(axes, "epoch", f"{column.replace('_', ' ')} over its start")
     style.headline(figure, title)
     return figure
 
@@ -103,7 +86,7 @@ def reached(
 ) -> Figure:
     """Where optimisations reach the loss of other runs; one panel per value of a swept key."""
     values = list(dict.fromkeys(run.swept[along] for run in runs))
-    figure, panels = _panels(len(values))
+    figure, panels = style.subplots(len(values), 4.2 * len(values), 3.6)
     for axes, name in zip(panels, values):
         (ours,), (theirs,) = (select(runs, {**which, along: name}) for which in (of, against))
         curve = ours.curve
@@ -120,19 +103,13 @@ def reached(
             axes.plot(step, loss, "o", color=style.COLOURS[2], label=label)
         style.scaled(axes, "y", [loss, *curve["total"]])
         axes.set_title(style.text(name), fontsize="medium")
-        _finish(axes, "step", "total loss")
+        _label(axes, "step", "total loss")
     style.headline(figure, title)
     return figure
 
 
-def _panels(count: int) -> tuple[Figure, np.ndarray]:
-    figure = style.new_figure(4.2 * count, 3.6)
-    return figure, np.atleast_1d(figure.subplots(1, count))
-
-
-def _finish(axes: Axes, x: str, y: str) -> None:
-    axes.set_xlabel(x)
-    axes.set_ylabel(y)
+def _label(axes: Axes, x: str, y: str) -> None:
+    axes.set(xlabel=x, ylabel=y)
     axes.legend(frameon=False)
     style.tidy(axes)
 
@@ -141,13 +118,13 @@ def costs_table(
     runs: Runs, *, epochs: list[int], published: dict[str, list[float]]
 ) -> pd.DataFrame:
     """The numbers of :func:`costs`: one row per epoch, published and here."""
-    curve = runs[0].curve
     rows = pd.DataFrame({"epoch": epochs})
     for column, values in published.items():
         weight = runs[0].value(column.replace("_loss", "_weight")) or 1.0
-        losses = curve.set_index("epoch")[column].reindex(epochs) if "epoch" in curve else math.nan
-        rows[f"{column.split('_')[0]}, published"] = values
-        rows[f"{column.split('_')[0]}, here"] = np.asarray(losses / weight)
+        losses = runs[0].curve.set_index("epoch")[column].reindex(epochs)
+        branch = column.split("_")[0]
+        rows[f"{branch}, published"] = values
+        rows[f"{branch}, here"] = losses.to_numpy() / weight
     return rows
 
 

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -44,12 +44,9 @@ class Scale:
 
     name: str = ""
     about: str = ""
-    overrides: list[str] = field(default_factory=list)
-    """Overrides of every run, before those of a claim."""
-    training: list[str] = field(default_factory=list)
-    """Overrides of every training of a network."""
-    decides: bool = True
-    """Whether the numbers mean anything; if not, the report gives no verdicts."""
+    overrides: list[str] = field(default_factory=list)  # of every run, before those of a claim
+    training: list[str] = field(default_factory=list)  # overrides of every training of a network
+    decides: bool = True  # whether the numbers mean anything; if not, there are no verdicts
 
 
 @dataclass(frozen=True)
@@ -57,16 +54,12 @@ class Planned:
     """A run that a claim needs."""
 
     claim: str
-    runs: str
-    """Name of the claim's run set."""
-    overrides: tuple[str, ...]
-    """As typed after ``python -m nstrep.run``."""
-    swept: dict[str, str]
-    """The swept keys among them."""
+    runs: str  # name of the claim's run set
+    overrides: tuple[str, ...]  # as typed after python -m nstrep.run
+    swept: dict[str, str]  # the swept keys among them
     config: ExperimentConfig
     fresh_process: bool
-    training: TrainConfig | None = None
-    """The network that makes the image in one pass; None for an optimisation."""
+    training: TrainConfig | None  # of the network that makes the image; None: an optimisation
 
     @property
     def directory(self) -> str:
@@ -88,11 +81,6 @@ class ClaimRun(Run):
 
     planned: Planned = field(kw_only=True)
 
-    @classmethod
-    def of(cls, planned: Planned, run: Run) -> ClaimRun:
-        """Join the two."""
-        return cls(**{one.name: getattr(run, one.name) for one in fields(Run)}, planned=planned)
-
     @property
     def swept(self) -> dict[str, str]:
         """Swept keys with their values as typed, and the name of the run set under ``runs``."""
@@ -107,47 +95,40 @@ class ClaimRun(Run):
 
 def of(runs: Iterable[ClaimRun], sets: str | Sequence[str]) -> list[ClaimRun]:
     """The runs of one of a claim's sets, or of several."""
-    names = [sets] if isinstance(sets, str) else list(sets)
+    names = [sets] if isinstance(sets, str) else sets
     return [run for run in runs if run.planned.runs in names]
 
 
 def plan(name: str, claim: Claim, scale: Scale) -> list[Planned]:
-    """The runs of a claim. Hydra must be initialised with the folder of configurations.
+    """The runs of a claim; InputError if a configuration is not valid.
 
-    Raises:
-        InputError: a run's configuration is not valid.
-
+    Hydra must be initialised with the folder of configurations.
     """
     planned = []
     for set_name, run_set in claim.runs.items():
-        trainings = list(_trainings(claim, run_set, scale))
+        # The set uses the networks of these trainings, or only their losses.
+        varied = (claim.runs[run_set.losses_of] if run_set.losses_of else run_set).training
+        trainings: list[tuple[dict[str, str], TrainConfig | None]] = [({}, None)]
+        if varied is not None:
+            trainings = [
+                (swept, check_training(compose("fast", list(overrides))))
+                for overrides, swept in expand(varied, scale)
+            ]
         for overrides, swept in expand(run_set, scale):
             config = check(compose("config", list(overrides)))
-            for swept_in_training, training in trainings:
-                planned.append(
-                    Planned(
-                        claim=name,
-                        runs=set_name,
-                        overrides=overrides,
-                        swept=swept | swept_in_training,
-                        config=config if training is None else one_pass.aligned(config, training),
-                        fresh_process=run_set.fresh_process,
-                        training=None if run_set.training is None else training,
-                    )
+            planned += [
+                Planned(
+                    claim=name,
+                    runs=set_name,
+                    overrides=overrides,
+                    swept=swept | swept_in_training,
+                    config=config if training is None else one_pass.aligned(config, training),
+                    fresh_process=run_set.fresh_process,
+                    training=training if run_set.training else None,
                 )
+                for swept_in_training, training in trainings
+            ]
     return planned
-
-
-def _trainings(
-    claim: Claim, run_set: RunSet, scale: Scale
-) -> Iterator[tuple[dict[str, str], TrainConfig | None]]:
-    """The trainings whose networks, or whose losses, a set uses, with their swept keys."""
-    owner = claim.runs[run_set.losses_of] if run_set.losses_of else run_set
-    if owner.training is None:
-        yield {}, None
-        return
-    for overrides, swept in expand(owner.training, scale):
-        yield swept, check_training(compose("fast", list(overrides)))
 
 
 def expand(
@@ -156,24 +137,20 @@ def expand(
     """The command lines of a set of runs or of trainings, each with its swept keys."""
     at_scale = varied.at.get(scale.name, Variation())
     params: dict[str, str] = {}
-    if isinstance(varied, RunSet):
-        experiments = [f"experiment={varied.experiment}"] if varied.experiment else []
-        if experiments:
-            composed = compose("config", experiments, return_hydra_config=True)
-            params = dict(composed.hydra.sweeper.params or {})
-        fixed = [*experiments, *scale.overrides]
-    else:
-        fixed = list(scale.training)
-    fixed += [*varied.overrides, *at_scale.overrides]
+    fixed = scale.overrides if isinstance(varied, RunSet) else scale.training
+    if isinstance(varied, RunSet) and varied.experiment:
+        experiment_file = f"experiment={varied.experiment}"
+        composed = compose("config", [experiment_file], return_hydra_config=True)
+        params = dict(composed.hydra.sweeper.params or {})
+        fixed = [experiment_file, *fixed]
+    fixed = [*fixed, *varied.overrides, *at_scale.overrides]
+    typed = {split_override(one)[0]: one for one in fixed}  # the last of a key counts
     params |= varied.params | at_scale.params
     values = {key: _values(key, str(text)) for key, text in params.items()}
     for combination in itertools.product(*values.values()):
         swept = dict(zip(values, combination))
-        typed = {
-            split_override(override)[0]: override for override in fixed
-        }  # the last of a key counts
-        typed |= {key: f"{key}={value}" for key, value in swept.items()}
-        yield tuple(typed.values()), swept
+        overrides = typed | {key: f"{key}={value}" for key, value in swept.items()}
+        yield tuple(overrides.values()), swept
 
 
 def _yaml(config: ExperimentConfig | TrainConfig) -> str:
@@ -197,10 +174,6 @@ def make(planned: list[Planned], folder: Path, on_end: Callable[[Planned], None]
 
     Runs of equal settings are computed once. A failed run stays in the result, with its reason. A
     run that another process computes is waited for, after the others.
-
-    Raises:
-        ResultsError: the folder cannot be written.
-
     """
     waiting, busy = deque(planned), set()
     while waiting:
@@ -219,7 +192,7 @@ def make(planned: list[Planned], folder: Path, on_end: Callable[[Planned], None]
         except NstrepError as error:
             log.warning("%s: %s: %s", one.claim, " ".join(one.overrides), error)
         on_end(one)
-    return [ClaimRun.of(one, load_run(folder / one.directory)) for one in planned]
+    return [ClaimRun(**vars(load_run(folder / one.directory)), planned=one) for one in planned]
 
 
 def _run(planned: Planned, folder: Path) -> None:
@@ -227,13 +200,12 @@ def _run(planned: Planned, folder: Path) -> None:
     if planned.training is not None:
         network = folder / planned.network_directory
         one_pass.run_once(planned.config, planned.training, directory, network)
-        return
-    if not planned.fresh_process:
+    elif not planned.fresh_process:
         experiment.run_once(planned.config, directory)
-        return
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(max_workers=1, mp_context=spawn) as pool:
-        try:
-            pool.submit(experiment.run_once, planned.config, directory).result()
-        except BrokenProcessPool:
-            raise NstrepError("its process was killed, perhaps for lack of memory") from None
+    else:
+        spawn = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(max_workers=1, mp_context=spawn) as pool:
+            try:
+                pool.submit(experiment.run_once, planned.config, directory).result()
+            except BrokenProcessPool:
+                raise NstrepError("its process was killed, perhaps for lack of memory") from None

@@ -17,12 +17,6 @@ from nstrep.images import texture
 TAIL = 20
 """Number of last iterations that count as near the minimum."""
 
-EDGE_SIGMA = 2.0
-"""Standard deviation of Canny's Gaussian in pixels."""
-
-EDGE_DISTANCE = 1
-"""Pixels between two edges that still count as the same."""
-
 
 def quantity(run: ClaimRun, spec: str | Mapping[str, Any]) -> float:
     """A number of a run.
@@ -42,35 +36,39 @@ def quantity(run: ClaimRun, spec: str | Mapping[str, Any]) -> float:
 
 
 def _column(run: ClaimRun, name: str) -> np.ndarray:
-    """A column of curve.csv; empty if there is none."""
-    return run.curve[name].to_numpy() if name in run.curve else np.empty(0)
+    """A column of curve.csv; a single NaN if there is none."""
+    values = run.curve.get(name, ())
+    return np.asarray(values) if len(values) else np.array([math.nan])
 
 
-def _first(column: np.ndarray, where: np.ndarray) -> float:
-    """The first number for which the condition holds; NaN if a column is missing."""
+def _first(run: ClaimRun, name: str, where: np.ndarray) -> float:
+    """The first value of a column for which the condition holds."""
+    column = _column(run, name)
     values = column[where] if len(column) == len(where) else ()
     return float(values[0]) if len(values) else math.nan
 
 
 def _without_weight(run: ClaimRun, term: str) -> float:
     """Final loss of a term without its weight, so that runs of different weights compare."""
-    weight, losses = run.value(f"{term}_weight"), _column(run, f"{term}_loss")
-    return float(losses[-1]) / weight if weight and len(losses) else math.nan
+    weight = run.value(f"{term}_weight")
+    return _column(run, f"{term}_loss")[-1] / weight if weight else math.nan
 
 
 def left(run: ClaimRun, column: str = "total", epoch: int | None = None) -> float:
     """A loss over its value at the start, at an epoch or at the end."""
     losses = _column(run, column)
-    at = losses if epoch is None or not len(losses) else losses[_column(run, "epoch") == epoch]
-    return float(at[-1] / losses[0]) if len(at) else math.nan
+    at = losses[-1] if epoch is None else _at_epoch(run, column, epoch)
+    return at / losses[0]
+
+
+def _at_epoch(run: ClaimRun, column: str, epoch: int) -> float:
+    return _first(run, column, _column(run, "epoch") == epoch)
 
 
 def start_gradient(run: ClaimRun) -> float:
     """Root mean square of the gradient over the pixels, over the total loss, at the start."""
-    if run.curve.empty:
-        return math.nan
-    start = run.curve.iloc[0]
-    return float(start["gradient_norm"] / start["total"]) / math.sqrt(3 * pixel_count(run))
+    relative = _column(run, "gradient_norm")[0] / _column(run, "total")[0]
+    return relative / math.sqrt(3 * quantity(run, "pixel_count"))
 
 
 def tail_jumps(run: ClaimRun) -> float:
@@ -90,52 +88,35 @@ def tail_jumps(run: ClaimRun) -> float:
 def early_fall(run: ClaimRun, share: float = 0.1) -> float:
     """Share of the loss's whole fall that is reached after a share of the evaluations."""
     evaluations, total = _column(run, "evaluations"), _column(run, "total")
-    if not len(total):
-        return math.nan
-    early = float(np.interp(share * evaluations[-1], evaluations, total))
+    early = np.interp(share * evaluations[-1], evaluations, total)
     fall = total[0] - total[-1]
-    return float((total[0] - early) / fall) if fall > 0 else math.nan
-
-
-def lowest(run: ClaimRun) -> float:
-    """The lowest total loss of the run."""
-    return float(run.curve["total"].min()) if "total" in run.curve else math.nan
+    return (total[0] - early) / fall if fall > 0 else math.nan
 
 
 def _until(run: ClaimRun, loss: float, column: str) -> float:
     """Value of a column where the total loss first is at or below a value; NaN if it never is."""
-    return _first(_column(run, column), _column(run, "total") <= loss)
+    return _first(run, column, _column(run, "total") <= loss)
 
 
 def seconds_to(run: ClaimRun, share: float = 1.0, loss: float | None = None) -> float:
     """Seconds until the total loss is at or below a value, or a share of that at the start."""
-    total = _column(run, "total")
-    if not len(total):
-        return math.nan
-    return _until(run, share * total[0] if loss is None else loss, "seconds")
-
-
-def eps_at(run: ClaimRun, epoch: int) -> float:
-    """eps, the relative change of the image, at an epoch."""
-    return _first(_column(run, "eps"), _column(run, "epoch") == epoch)
+    return _until(run, share * _column(run, "total")[0] if loss is None else loss, "seconds")
 
 
 def edge_overlap(run: ClaimRun) -> float:
     """Dice's coefficient, 0 to 1, of the edges of result and content image (Canny 1986).
 
-    An edge pixel matches if the other image has one within :data:`EDGE_DISTANCE` pixels.
+    An edge pixel matches if the other image has one at most one pixel away.
     """
     result, content = (
-        feature.canny(color.rgb2gray(rgb01), sigma=EDGE_SIGMA)
+        feature.canny(color.rgb2gray(rgb01), sigma=2.0)
         for rgb01 in (run.picture, run.content_image)
     )
     around = ndimage.generate_binary_structure(2, 2)
-
-    def matching(a: np.ndarray, b: np.ndarray) -> int:
-        return int((a & ndimage.binary_dilation(b, around, iterations=EDGE_DISTANCE)).sum())
-
-    edges = int(result.sum() + content.sum())
-    return (matching(result, content) + matching(content, result)) / edges if edges else math.nan
+    matching = (result & ndimage.binary_dilation(content, around)).sum()
+    matching += (content & ndimage.binary_dilation(result, around)).sum()
+    edges = result.sum() + content.sum()
+    return matching / edges if edges else math.nan
 
 
 def spectral_centroid(run: ClaimRun) -> float:
@@ -161,7 +142,7 @@ def _border_error(rgb01: np.ndarray) -> float:
 def variation(run: ClaimRun) -> float:
     """Total variation of the result: mean absolute difference of neighbouring pixels."""
     picture = run.picture
-    return float(sum(np.abs(np.diff(picture, axis=axis)).mean() for axis in (0, 1)))
+    return sum(np.abs(np.diff(picture, axis=axis)).mean() for axis in (0, 1))
 
 
 def ssim_to_unfiltered(run: ClaimRun) -> float:
@@ -176,11 +157,6 @@ def seconds_an_epoch(run: ClaimRun) -> float:
     return float(np.median(np.diff(seconds))) if len(seconds) > 1 else math.nan
 
 
-def pixel_count(run: ClaimRun) -> float:
-    """Width times height."""
-    return float(run.value("width") * run.value("height"))
-
-
 QUANTITIES: dict[str, Callable[..., float]] = {
     "content_cost": lambda run: _without_weight(run, "content"),
     "style_cost": lambda run: _without_weight(run, "style"),
@@ -188,7 +164,7 @@ QUANTITIES: dict[str, Callable[..., float]] = {
     "start_gradient": start_gradient,
     "tail_jumps": tail_jumps,
     "early_fall": early_fall,
-    "lowest": lowest,
+    "lowest": lambda run: np.fmin.reduce(_column(run, "total")),
     "evaluations_to": lambda run, loss: _until(run, loss, "evaluations"),
     "epochs_to": lambda run, loss: _until(run, loss, "epoch"),
     "seconds_to": seconds_to,
@@ -196,7 +172,7 @@ QUANTITIES: dict[str, Callable[..., float]] = {
     "seconds_an_epoch": seconds_an_epoch,
     "minutes": lambda run: quantity(run, "seconds") / 60,
     "milliseconds": lambda run: 1000 * quantity(run, "seconds"),
-    "eps_at": eps_at,
+    "eps_at": lambda run, epoch: _at_epoch(run, "eps", epoch),
     "edge_overlap": edge_overlap,
     "spectral_centroid": spectral_centroid,
     "border_error": lambda run: _border_error(run.picture),
@@ -206,7 +182,7 @@ QUANTITIES: dict[str, Callable[..., float]] = {
     "speckle_of_photo": lambda run: texture.speckle(run.content_image),
     "variation": variation,
     "ssim_to_unfiltered": ssim_to_unfiltered,
-    "pixel_count": pixel_count,
+    "pixel_count": lambda run: quantity(run, "width") * quantity(run, "height"),
     # Megabytes at the peak of the run beyond what the process held before it.
     "memory": lambda run: quantity(run, "peak_memory_mb") - quantity(run, "memory_before_mb"),
 }

@@ -36,7 +36,7 @@ class Finding:
 
     @property
     def verdict(self) -> str:
-        """Replicated, not replicated, inconclusive or not decided."""
+        """The verdict of the claim."""
         return verdicts.overall(self.judged)
 
     @property
@@ -87,15 +87,14 @@ def networks(runs: Iterable[ClaimRun]) -> list[str]:
 
 def missing(findings: Iterable[Finding]) -> list[str]:
     """Networks that published numbers are about, where the runs used another."""
-    return sorted(
-        {
-            str(judged.measure.needs)
-            for finding in findings
-            for judged in finding.judged
-            if judged.measure.needs
-            and set(networks(plan.of(finding.runs, judged.measure.runs))) - {judged.measure.needs}
-        }
-    )
+    needed = {
+        (measure.needs, network)
+        for finding in findings
+        for measure in finding.claim.measures
+        if measure.needs
+        for network in networks(plan.of(finding.runs, measure.runs))
+    }
+    return sorted({needs for needs, network in needed if network != needs})
 
 
 def stand_ins(runs: Iterable[ClaimRun]) -> list[str]:
@@ -106,16 +105,10 @@ def stand_ins(runs: Iterable[ClaimRun]) -> list[str]:
 
 
 def write(folder: Path, scale: Scale, findings: Sequence[Finding]) -> Path:
-    """Write claims.csv, the figures and report.md.
-
-    Returns:
-        The report.
-
-    """
+    """Write claims.csv, the figures and report.md, whose path is returned."""
     remove_unfinished(folder)
     with atomic_write(folder / CLAIMS) as temporary:
         table(findings).to_csv(temporary, index=False, float_format="%.6g")
-    drawn = {finding.name: list(_figures(folder, finding)) for finding in findings}
     runs = [run for finding in findings for run in finding.runs]
     shown_verdicts = verdicts.ALL if scale.decides else (verdicts.NOT_DECIDED,)
     template = jinja2.Environment(
@@ -125,8 +118,8 @@ def write(folder: Path, scale: Scale, findings: Sequence[Finding]) -> Path:
     text = template.render(
         scale=scale,
         findings=findings,
-        drawn=drawn,
-        number=number,
+        drawn={finding.name: list(_figures(folder, finding)) for finding in findings},
+        number=lambda value: "none" if math.isnan(value) else f"{value:.4g}",
         band=verdicts.shown,
         counts={v: sum(f.verdict == v for f in findings) for v in shown_verdicts},
         networks=networks(runs),
@@ -154,12 +147,8 @@ def _figures(
         except NothingToDraw as error:
             log.warning("%s: %s", finding.name, error)
             continue
-        rows, cells = figures.tabulate(figure, runs), None
-        if rows is not None:
+        cells = None
+        if figure.kind == "costs":
+            rows = figures.costs_table(runs, **figure.given)
             cells = list(rows), [[f"{cell:.5g}" for cell in row] for row in rows.to_numpy()]
         yield figure.title, f"{FIGURES}/{file.name}", cells
-
-
-def number(value: float) -> str:
-    """A measured number for a table."""
-    return "none" if math.isnan(value) else f"{value:.4g}"

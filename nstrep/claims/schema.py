@@ -39,8 +39,7 @@ class Variation:
 class Training(Variation):
     """Trainings of networks for a style: overrides of ``python -m nstrep.fast.train``."""
 
-    at: dict[str, Variation] = field(default_factory=dict)
-    """Further overrides, by the name of the scale."""
+    at: dict[str, Variation] = field(default_factory=dict)  # further ones, by the scale's name
 
 
 @dataclass
@@ -60,16 +59,12 @@ class RunSet(Training):
 class Measure:
     """One number from the runs of a set, with the published one and the rule for its verdict."""
 
-    about: str = MISSING
-    """What is measured, for the row of a table."""
+    about: str = MISSING  # what is measured, for the row of a table
     runs: Any = MISSING
     """A key of the claim's ``runs``, or several; the swept key ``runs`` tells them apart."""
-    statistic: str = MISSING
-    """A name in :data:`nstrep.claims.statistics.STATISTICS`."""
-    given: dict[str, Any] = field(default_factory=dict)
-    """The statistic's arguments."""
-    published: str = MISSING
-    """The statement of the source, in its own numbers if it has any."""
+    statistic: str = MISSING  # a name in nstrep.claims.statistics.STATISTICS
+    given: dict[str, Any] = field(default_factory=dict)  # the statistic's arguments
+    published: str = MISSING  # the statement of the source, in its own numbers if it has any
     replicated: Band | None = None
     """Numbers that replicate the claim; None: the number is reported without a verdict."""
     inconclusive: Band | None = None
@@ -82,10 +77,8 @@ class Measure:
 class Figure:
     """A figure of a claim."""
 
-    kind: str = MISSING
-    """A name in :data:`nstrep.claims.figures.KINDS`."""
-    runs: Any = MISSING
-    """As for a measure."""
+    kind: str = MISSING  # a name in nstrep.claims.figures.KINDS
+    runs: Any = MISSING  # as for a measure
     title: str = MISSING
     given: dict[str, Any] = field(default_factory=dict)
 
@@ -98,8 +91,7 @@ class Claim:
     source: str = MISSING
     runs: dict[str, RunSet] = MISSING
     measures: list[Measure] = MISSING
-    notes: list[str] = field(default_factory=list)
-    """Where the runs differ from the source, and why."""
+    notes: list[str] = field(default_factory=list)  # where the runs differ from the source, and why
     figures: list[Figure] = field(default_factory=list)
 
 
@@ -109,12 +101,7 @@ def names() -> list[str]:
 
 
 def load(name: str) -> Claim:
-    """Read and check a claim.
-
-    Raises:
-        InputError: there is no such claim, or its file has an error.
-
-    """
+    """Read and check a claim; InputError if there is none or its file has an error."""
     if name not in names():
         raise InputError(f"claims={name}: must be all or some of {', '.join(names())}")
     path = config_folder() / "claim" / f"{name}.yaml"

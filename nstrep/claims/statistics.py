@@ -40,10 +40,13 @@ def per_group(statistic: Callable[..., float]) -> Callable[..., float]:
     return mean_over_groups
 
 
+def _median(values: Sequence[float]) -> float:
+    return float(np.median(values)) if values else math.nan
+
+
 def value(runs: Runs, of: Any, where: Where | None = None) -> float:
     """The median of a quantity."""
-    values = [quantity(run, of) for run in select(runs, where)]
-    return float(np.median(values)) if values else math.nan
+    return _median([quantity(run, of) for run in select(runs, where)])
 
 
 @per_group
@@ -54,8 +57,7 @@ def ratio(runs: Runs, of: Any, over: Where, under: Where | None = None, to: Any 
 
 def ratio_of_two(runs: Runs, of: Any, to: Any, where: Where | None = None) -> float:
     """The median ratio of two quantities of the same run."""
-    ratios = [quantity(run, of) / quantity(run, to) for run in select(runs, where)]
-    return float(np.median(ratios)) if ratios else math.nan
+    return _median([quantity(run, of) / quantity(run, to) for run in select(runs, where)])
 
 
 @per_group
@@ -120,10 +122,7 @@ def ratio_of_best(runs: Runs, of: Any, over: Where, under: Where) -> float:
 
 @per_group
 def evaluations_to_match(runs: Runs, of: Where, against: Where) -> float:
-    """Evaluations to reach the others' lowest loss, over those that the others needed.
-
-    Infinite if the loss is never reached.
-    """
+    """Evaluations for the others' lowest loss, over those that they needed; inf if never."""
     rivals = select(runs, against)
     loss = _lowest(quantity(run, "lowest") for run in rivals)
     spec = {"name": "evaluations_to", "loss": loss}
@@ -134,10 +133,9 @@ def evaluations_to_match(runs: Runs, of: Where, against: Where) -> float:
 
 @per_group
 def needed_to_match(runs: Runs, count: str, of: Where, against: Where, to: Any = None) -> float:
-    """Evaluations, epochs or seconds (``count``) that runs need for the lowest loss of others.
+    """Evaluations, epochs or seconds (``count``) that runs ``of`` need for the loss of others.
 
-    ``of`` selects the former and ``against`` the others; ``to``, a quantity of the others, divides
-    the result.
+    ``to``, a quantity of the others, divides the result.
     """
     loss = value(runs, "lowest", against)
     needed = value(runs, {"name": f"{count}_to", "loss": loss}, of)
@@ -185,7 +183,7 @@ def _ranks(runs: Runs, along: str) -> list[float]:
         return [float(one) for one in typed]
     except ValueError:
         order = list(dict.fromkeys(typed))
-        return [float(order.index(one)) for one in typed]
+        return [order.index(one) for one in typed]
 
 
 def _spearman(x: Sequence[float], y: Sequence[float]) -> float:

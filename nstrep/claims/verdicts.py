@@ -18,25 +18,17 @@ class Judged:
     """A measure with its result."""
 
     measure: Measure
-    measured: float
-    """NaN if it could not be measured."""
-    verdict: str | None
-    """None for a number that is only reported."""
-    why: str
-    """The reason for the verdict, one clause."""
+    measured: float  # NaN if it could not be measured
+    verdict: str | None  # None for a number that is only reported
+    why: str  # the reason for the verdict, one clause
 
 
 def judge(
     measure: Measure, measured: float, networks: Iterable[str], decides: bool = True
 ) -> Judged:
-    """Apply a measure's rule to a number.
+    """Apply a measure's rule to a number that was measured on some networks.
 
-    Args:
-        measure: the measure.
-        measured: the number; NaN if there is none.
-        networks: names of those that it was measured on.
-        decides: whether the scale of the runs allows a verdict.
-
+    ``decides`` tells whether the scale of the runs allows a verdict.
     """
     return Judged(measure, measured, *_verdict(measure, measured, set(networks), decides))
 
@@ -62,15 +54,12 @@ def _verdict(
 
 
 def overall(judged: Iterable[Judged]) -> str:
-    """The verdict of a claim: that of its worst measure.
-
-    One measure that is not replicated refutes the claim; an inconclusive one leaves it open.
-    """
-    verdicts = [each.verdict for each in judged if each.verdict is not None]
-    for worst in (NOT_DECIDED, NOT_REPLICATED, INCONCLUSIVE):
+    """The verdict of a claim: that of its worst measure; inconclusive without any rule."""
+    verdicts = {each.verdict for each in judged}
+    for worst in (NOT_DECIDED, NOT_REPLICATED, INCONCLUSIVE, REPLICATED):
         if worst in verdicts:
             return worst
-    return REPLICATED if verdicts else INCONCLUSIVE
+    return INCONCLUSIVE
 
 
 def shown(band: Band) -> str:

@@ -65,12 +65,12 @@ def save(
         io.save_png(directory / name, filtered, text)
         save_npz(directory / run_directory.RAW, rgb01=raw.astype(np.float32))
         styles = " and ".join(style.name for style in inputs.styles)
-        plots.plot_curve(
+        figure = plots.single(
             pd.read_csv(directory / run_directory.CURVE),
-            directory / run_directory.LOSS,
             title=f"{inputs.content.name} in the style of {styles}",
             stop_eps=config.stop_eps,
         )
+        plots.save(figure, (directory / run_directory.LOSS).with_suffix(""), ["png"])
         measured = {
             **final(last),
             "losses": dict(last.losses),

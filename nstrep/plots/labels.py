@@ -23,7 +23,6 @@ class RunLike(Protocol):
     config: dict[str, Any]
     metrics: dict[str, Any]
     curve: pd.DataFrame
-
     picture_path: Path | None
     picture: np.ndarray
     raw: np.ndarray
@@ -70,10 +69,8 @@ def short(value: Any, length: int = 28) -> str:
     """A value in few letters: numbers without trailing zeros, the ends of a list, a file's name."""
     if not isinstance(value, list):
         value = plain(value)
-    if value is None:
-        return "none"
-    if isinstance(value, bool):
-        return "true" if value else "false"
+    if value is None or isinstance(value, bool):
+        return str(value).lower()
     if isinstance(value, (int, float)):
         return f"{value:g}"
     if isinstance(value, str) and value.startswith("[") and value.endswith("]"):
@@ -100,7 +97,7 @@ def levels(values: Iterable[Any]) -> list[Any]:
     """The different values: numbers in their order, others as they come; None last."""
     values = [plain(value) for value in values]
     different = list(dict.fromkeys(value for value in values if value is not None))
-    if different and numeric(different):
+    if numeric(different):
         different.sort()
     return different + ([None] if None in values else [])
 
@@ -114,10 +111,9 @@ def numeric(values: Sequence[Any]) -> bool:
 
 
 def plain(value: Any) -> Any:
-    """A configuration's value for a cell of a table.
+    """A configuration's value for a cell: a word or a number that a column can hold, else text.
 
-    Truth values, text, and numbers that a column can hold stay as they are. Lists become text as
-    typed on the command line, such as ``[relu1_1,relu2_1]``; other values become text too.
+    Lists become text as typed on the command line, such as ``[relu1_1,relu2_1]``.
     """
     if isinstance(value, list):
         return "[" + ",".join(str(plain(item)) for item in value) + "]"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,32 +13,20 @@ from matplotlib.ticker import NullLocator
 
 from nstrep.config.fields import changes_losses
 from nstrep.config.schema import ExperimentConfig
+from nstrep.plots import style
 from nstrep.plots.labels import RunLike, axis, level, levels, numeric, settings, short
-from nstrep.plots.style import (  # fmt: skip
-    NothingToDraw,
-    finish,
-    logarithmic,
-    looks_by,
-    new_figure,
-    scaled,
-    text,
-    tidy,
-)
+from nstrep.plots.style import NothingToDraw
 
-FINAL = ("total", "content_term", "style_term")
+TERMS = ("content_term", "style_term")
+FINAL = ("total", *TERMS)
 """What is drawn against a key by default."""
 
 FINAL_MIXED = ("total_share", "ssim", "seconds")
 """The same for runs whose losses are not one formula."""
 
-TERMS = ("content_term", "style_term")
+NO_LINE = {"linestyle": "none"}
 
-DERIVED: dict[str, Callable[[RunLike], float]] = {
-    "total_share": lambda run: _ratio(
-        final_number(run, "total"), run.value("losses_at_start.total")
-    ),
-    "megapixels": lambda run: final_number(run, "width") * final_number(run, "height") / 1e6,
-}
+DERIVED = ("total_share", "megapixels")
 """Numbers that are computed from those of metrics.json, besides the terms."""
 
 
@@ -46,12 +34,14 @@ def final_number(run: RunLike, name: str) -> float:
     """The final value of a number of a run; NaN if it has none.
 
     ``name`` is a key of metrics.json, a loss, ``X_term`` (X_loss divided by X_weight, by which runs
-    with different weights compare), or a key of :data:`DERIVED`.
+    with different weights compare), or one of :data:`DERIVED`.
     """
-    if name in DERIVED:
-        return DERIVED[name](run)
-    branch = name.removesuffix("_term")
-    if branch != name:
+    if name == "total_share":
+        return _ratio(final_number(run, "total"), run.value("losses_at_start.total"))
+    if name == "megapixels":
+        return final_number(run, "width") * final_number(run, "height") / 1e6
+    if name.endswith("_term"):
+        branch = name.removesuffix("_term")
         return _ratio(final_number(run, f"{branch}_loss"), run.config.get(f"{branch}_weight"))
     losses = run.metrics.get("losses")
     loss = losses.get(name) if isinstance(losses, dict) else None
@@ -77,16 +67,10 @@ def against(
     alike: Sequence[str] = (),
     title: str = "",
 ) -> Figure:
-    """Final numbers of runs against one key, a panel each.
+    """Final numbers of runs (see :func:`final_number`) against one key, a panel each.
 
-    Args:
-        runs: those without a number are left out.
-        key: along the axis: across for numbers, down for words.
-        names: see :func:`final_number`.
-        colour: another key, shown by colour.
-        alike: further keys; lines join runs that agree in them and in ``colour``.
-        title: of the figure.
-
+    The key is along the horizontal axis if its values are numbers, along the vertical one if they
+    are words. ``colour`` is another key; lines join runs that agree in it and in ``alike``.
     """
     runs = [run for run in runs if any(math.isfinite(final_number(run, name)) for name in names)]
     names = [name for name in names if any(math.isfinite(final_number(run, name)) for run in runs)]
@@ -94,13 +78,13 @@ def against(
         raise NothingToDraw(f"final against {key}: no run has the numbers")
     places = levels(run.value(key) for run in runs)
     across = numeric(places) and None not in places
-    looks = looks_by(runs, colour)
-    tall = 3.9 if across else max(3.2, 1.2 + 0.28 * len(places))
-    figure = new_figure(3.7 * len(names) + (1.6 if colour else 0.4), tall)
-    panels = np.atleast_1d(figure.subplots(1, len(names), sharey=not across))
+    looks = style.looks_by(runs, colour)
+    groups = [level(run, colour) for run in runs]
+    height = 3.9 if across else max(3.2, 1.2 + 0.28 * len(places))
+    width = 3.7 * len(names) + (1.6 if colour else 0.4)
+    figure, panels = style.subplots(len(names), width, height, sharey=not across)
     for axes, name in zip(panels, names):
         values = [final_number(run, name) for run in runs]
-        groups = [level(run, colour) for run in runs]
         if across:
             spots = [float(run.value(key)) for run in runs]
             lines: dict[Any, list[tuple[float, float]]] = {}
@@ -108,20 +92,18 @@ def against(
                 lines.setdefault((group, settings(run, alike)), []).append(point)
             for (group, _), points in lines.items():
                 _line(axes, points, looks[group])
-            axes.set_xlabel(text(axis(key)))
-            axes.set_ylabel(text(axis(name)))
-            scaled(axes, "x", spots)
-            scaled(axes, "y", values)
+            axes.set(xlabel=style.text(axis(key)), ylabel=style.text(axis(name)))
+            style.scaled(axes, "x", spots)
+            style.scaled(axes, "y", values)
             _tick_the_values(axes, sorted(set(spots)))
         else:
             rows = [places.index(level(run, key)) for run in runs]
             _rows(axes, list(zip(values, rows, groups)), looks)
-            axes.set_yticks(range(len(places)), [text(short(place)) for place in places])
-            axes.set_ylim(len(places) - 0.5, -0.5)
-            axes.set_xlabel(text(axis(name)))
-            scaled(axes, "x", values)
-        tidy(axes)
-    finish(figure, colour, looks, lines=False, title=title)
+            axes.set_yticks(range(len(places)), [style.text(short(place)) for place in places])
+            axes.set(ylim=(len(places) - 0.5, -0.5), xlabel=style.text(axis(name)))
+            style.scaled(axes, "x", values)
+        style.tidy(axes)
+    style.finish(figure, colour, looks, lines=False, title=title)
     return figure
 
 
@@ -131,13 +113,13 @@ def _rows(axes: Axes, points: Sequence[tuple[float, int, Any]], looks: dict[Any,
     offsets = np.linspace(-0.25, 0.25, len(looks)) if shared else [0.0] * len(looks)
     for (group, look), offset in zip(looks.items(), offsets):
         mine = [(value, row + offset) for value, row, other in points if other == group]
-        axes.plot(*zip(*mine), ms=5, alpha=0.85, **{**look, "linestyle": "none"})
+        axes.plot(*zip(*mine), ms=5, alpha=0.85, **look | NO_LINE)
 
 
 def _line(axes: Axes, points: Sequence[tuple[float, float]], look: dict[str, Any]) -> None:
     """Points joined from left to right, unless several stand over one place."""
     if len({x for x, _ in points}) < len(points):
-        look = {**look, "linestyle": "none"}
+        look = look | NO_LINE
     axes.plot(*zip(*sorted(points)), ms=5, lw=1.2, alpha=0.85, **look)
 
 
@@ -153,10 +135,9 @@ def _tick_the_values(axes: Axes, spots: Sequence[float]) -> None:
 
 
 def most_telling(runs: Sequence[RunLike], keys: Sequence[str], name: str = "total") -> str | None:
-    """The key whose values separate the runs' results the most, for colour; None without a key.
+    """The key of at most 12 values that separates the results the most; None without a key.
 
-    That is the largest share of the variance of the number's logarithm between the key's values;
-    keys with more than 12 values do not count.
+    Between its values lies the largest share of the variance of the number's logarithm.
     """
     shares = {}
     for key in keys:
@@ -173,17 +154,11 @@ def most_telling(runs: Sequence[RunLike], keys: Sequence[str], name: str = "tota
 def tradeoff(
     runs: Sequence[RunLike], swept: Sequence[str], *, colour: str | None = None, title: str = ""
 ) -> Figure:
-    """Content against style loss, each divided by its weight, with the Pareto front.
+    """Content against style loss of finished runs, each over its weight, with the Pareto front.
 
     Runs whose losses measure different things (other images, layers, formulas, sizes) share no
-    front: each such group is a panel.
-
-    Args:
-        runs: those that did not finish are left out.
-        swept: keys in which the runs differ.
-        colour: key shown by colour; by default the first that does not separate the panels.
-        title: of the figure.
-
+    front: each such group is a panel. By default the colour is the first of the ``swept`` keys that
+    does not separate the panels.
     """
     runs = [run for run in runs if run.status == "finished"]
     runs = [run for run in runs if all(final_number(run, name) > 0 for name in TERMS)]
@@ -200,17 +175,17 @@ def tradeoff(
     if len(groups) > 12:
         raise NothingToDraw(f"tradeoff: {len(groups)} groups of runs are more than 12 panels")
     colour = colour or next((key for key in swept if key not in apart), None)
-    looks = looks_by(runs, colour)
+    looks = style.looks_by(runs, colour)
     columns = min(4, len(groups))
     rows = -(-len(groups) // columns)
-    figure = new_figure(3.6 * columns + 1.8, 3.5 * rows + 0.3)
+    figure = style.new_figure(3.6 * columns + 1.8, 3.5 * rows + 0.3)
     panels = figure.subplots(rows, columns, squeeze=False).flat
     for (name, alike), axes in zip(groups.items(), panels):
         _front(axes, alike, [looks[level(run, colour)] for run in alike])
-        axes.set_title(text(name), fontsize="medium")
-    for axes in list(panels):
+        axes.set_title(style.text(name), fontsize="medium")
+    for axes in panels[len(groups) :]:
         axes.set_visible(False)
-    finish(figure, colour, looks, lines=False, title=title)
+    style.finish(figure, colour, looks, lines=False, title=title)
     return figure
 
 
@@ -226,13 +201,13 @@ def _front(axes: Axes, runs: Sequence[RunLike], looks: Sequence[dict[str, Any]])
         axes.plot(
             *point, ms=8 if on_front else 5, alpha=0.9, zorder=2,
             markeredgecolor="black" if on_front else "none", markeredgewidth=1.3,
-            **{**look, "linestyle": "none"},
+            **look | NO_LINE,
         )  # fmt: skip
     for which, name, values in zip("xy", TERMS, zip(*points)):
-        scaled(axes, which, values)
-        getattr(axes, f"set_{which}label")(axis(name))
+        style.scaled(axes, which, values)
+        axes.set(**{f"{which}label": axis(name)})
     axes.legend(frameon=False, fontsize="small")
-    tidy(axes)
+    style.tidy(axes)
 
 
 def pareto(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
@@ -249,20 +224,16 @@ def cost(runs: Sequence[RunLike], *, colour: str | None = None, title: str = "")
     runs = [run for run in runs if math.isfinite(final_number(run, "megapixels"))]
     if len({final_number(run, "megapixels") for run in runs}) < 2:
         raise NothingToDraw("cost: the runs have one size; sweep max_long_edge")
-    looks = looks_by(runs, colour)
-    figure = new_figure(9 + (1.4 if colour else 0), 3.9)
-    for axes, name in zip(figure.subplots(1, 2), ("seconds_per_epoch", "peak_memory_mb")):
+    looks = style.looks_by(runs, colour)
+    figure, panels = style.subplots(2, 9 + (1.4 if colour else 0), 3.9)
+    for axes, name in zip(panels, ("seconds_per_epoch", "peak_memory_mb")):
         for group, look in looks.items():
-            points = [
-                (final_number(run, "megapixels"), final_number(run, name))
-                for run in runs
-                if level(run, colour) == group
-            ]
+            group_runs = [run for run in runs if level(run, colour) == group]
+            points = [[final_number(run, n) for n in ("megapixels", name)] for run in group_runs]
             _line(axes, points, look)
-        logarithmic(axes, "x")
-        logarithmic(axes, "y")
-        axes.set_xlabel(axis("megapixels"))
-        axes.set_ylabel(axis(name))
-        tidy(axes)
-    finish(figure, colour, looks, lines=False, title=title)
+        style.logarithmic(axes, "x")
+        style.logarithmic(axes, "y")
+        axes.set(xlabel=axis("megapixels"), ylabel=axis(name))
+        style.tidy(axes)
+    style.finish(figure, colour, looks, lines=False, title=title)
     return figure

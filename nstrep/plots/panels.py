@@ -26,21 +26,20 @@ STRENGTHS = {"tv": (0.02, 0.05, 0.1, 0.2), "gaussian": (0.5, 1.0, 2.0, 4.0)}
 MOST = 100
 """Largest number of images in a figure."""
 
-_PIXELS = 3600
-"""Largest side of a figure in pixels, at 120 dots per inch."""
+LARGEST = 30
+"""Largest side of a figure in inches, of 120 pixels."""
 
 
 def grid(runs: Sequence[RunLike], down: str, across: str, *, title: str = "") -> Figure:
     """Images over two keys, rows and columns labelled, as in Fig. 3 of Gatys et al. 2015.
 
-    A cell without an image says why. Where several runs share a cell the first is shown, with
-    their number.
+    A cell without an image says why. Where several runs share a cell the first is shown.
     """
     rows, columns = (levels(run.value(key) for run in runs) for key in (down, across))
     cells: dict[tuple, list[RunLike]] = {}
     for run in runs:
         cells.setdefault((level(run, down), level(run, across)), []).append(run)
-    panels, figure, aspect = _cells(runs, len(rows), len(columns), margin=(0.9, 0.6))
+    panels, figure, aspect = _cells(runs, len(rows), len(columns), (0.9, 0.6), 0)
     for axes, cell in zip(panels.flat, itertools.product(rows, columns)):
         alike = cells.get(cell, [])
         _show(axes, alike[0] if alike else None, aspect)
@@ -61,14 +60,14 @@ def contact_sheet(runs: Sequence[RunLike], keys: Sequence[str], *, title: str = 
     columns = min(len(runs), max(3, round(len(runs) ** 0.5)))
     rows = -(-len(runs) // columns)
     caption = 0.05 + 0.16 * max(1, len(keys))
-    panels, figure, aspect = _cells(runs, rows, columns, margin=(0.2, 0.3), caption=caption)
+    panels, figure, aspect = _cells(runs, rows, columns, (0.2, 0.3), caption)
     for axes, run in zip(panels.flat, runs):
         _show(axes, run, aspect)
         lines = [text(short(run.value(key), 26)) for key in keys]
         if len(keys) > 1:
             lines = [f"{text(key.split('.')[-1])}={line}" for key, line in zip(keys, lines)]
         axes.set_title("\n".join(lines) or text(run.name), fontsize="small")
-    for axes in list(panels.flat)[len(runs) :]:
+    for axes in panels.flat[len(runs) :]:
         axes.set_visible(False)
     if len(keys) == 1 or title:
         figure.suptitle(text(title or axis(keys[0])))
@@ -76,12 +75,7 @@ def contact_sheet(runs: Sequence[RunLike], keys: Sequence[str], *, title: str = 
 
 
 def _cells(
-    runs: Sequence[RunLike],
-    rows: int,
-    columns: int,
-    *,
-    margin: tuple[float, float],
-    caption: float = 0.0,
+    runs: Sequence[RunLike], rows: int, columns: int, margin: tuple[float, float], caption: float
 ) -> tuple[np.ndarray, Figure, float]:
     """Axes (rows, columns) of the shape of the first image, the figure, and its height / width."""
     if rows * columns > MOST:
@@ -91,14 +85,13 @@ def _cells(
         damaged = " that can be read" if any(run.picture_path for run in runs) else ""
         raise NothingToDraw(f"grid: no run has a picture{damaged}")
     height, width = first.shape[:2]
-    across = min(2.6, (_PIXELS / 120 - margin[0]) / columns)
+    across = min(2.6, (LARGEST - margin[0]) / columns)
     down = across * height / width
-    if rows * (down + caption) + margin[1] > _PIXELS / 120:
-        down = (_PIXELS / 120 - margin[1]) / rows - caption
+    if rows * (down + caption) + margin[1] > LARGEST:
+        down = (LARGEST - margin[1]) / rows - caption
         across = down * width / height
-    figure = new_figure(
-        max(3.6, columns * across + margin[0]), rows * (down + caption) + margin[1] + 0.35
-    )
+    whole_height = rows * (down + caption) + margin[1] + 0.35
+    figure = new_figure(max(3.6, columns * across + margin[0]), whole_height)
     figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0.01, hspace=0.01)
     return figure.subplots(rows, columns, squeeze=False), figure, height / width
 
@@ -112,40 +105,35 @@ def _picture(run: RunLike) -> np.ndarray | None:
 
 
 def _show(axes: Axes, run: RunLike | None, aspect: float) -> None:
-    axes.set(xticks=[], yticks=[])
-    axes.spines[:].set_visible(False)
-    picture = None if run is None else _picture(run)
-    if run is not None and picture is not None:
-        height, width = picture.shape[:2]
-        if max(height, width) > 512:  # more than its cell has
-            picture = io.resize_long_edge(picture, 512)
-        axes.imshow(picture, interpolation="antialiased")
-        if run.status != "finished":
-            axes.set_xlabel(run.status, fontsize="x-small")
-        return
-    axes.set_facecolor("#eeeeee")
-    axes.set_box_aspect(aspect)
+    _bare(axes)
     reason = "not run"
     if run is not None:
+        picture = _picture(run)
+        if picture is not None:  # 512 pixels are more than its cell has
+            small = io.resize_long_edge(picture, 512, upscale=False)
+            axes.imshow(small, interpolation="antialiased")
+            if run.status != "finished":
+                axes.set_xlabel(run.status, fontsize="x-small")
+            return
         lines = textwrap.wrap(run.reason, 26, max_lines=5, placeholder=" ...")
         reason = "\n".join([f"{run.status}:", *lines])
+    axes.set_facecolor("#eeeeee")
+    axes.set_box_aspect(aspect)
     axes.text(
         0.5, 0.5, text(reason), transform=axes.transAxes, ha="center", va="center",
         fontsize="x-small", color="#444444", clip_on=True,
     )  # fmt: skip
 
 
+def _bare(axes: Axes) -> None:
+    axes.set(xticks=[], yticks=[])
+    axes.spines[:].set_visible(False)
+
+
 def denoise_strip(
     run: RunLike, strengths: dict[str, Sequence[float]] = STRENGTHS, *, side: int = 128
 ) -> Figure:
-    """A part of a result under filters of several strengths, a row for each filter.
-
-    Args:
-        run: has a raw.npz.
-        strengths: of each filter of :mod:`nstrep.images.filters`.
-        side: of the part that is shown, in pixels of the result.
-
-    """
+    """A part of a raw result, of some pixels a side, under several strengths of each filter."""
     try:
         raw = run.raw
     except InputError as error:
@@ -170,8 +158,7 @@ def denoise_strip(
             # The whole picture is filtered: at the edges of a part the filter would see less.
             axes.imshow(remove_noise(raw, strength, name)[part], interpolation="nearest")
             axes.set_title(f"{strength:g}" if strength else "none", fontsize="medium")
-            axes.set(xticks=[], yticks=[])
-            axes.spines[:].set_visible(False)
+            _bare(axes)
         for axes in row[len(values) + 1 :]:
             axes.set_visible(False)
         row[0].set_ylabel(f"{name}, {units.get(name, 'strength')}", fontsize="medium")

@@ -27,8 +27,8 @@ COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#5
 DASHES = ("-", "--", ":", "-.")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
-LEGEND = 28
-"""Largest number of entries in a legend: the number of pairs of a colour and a dash."""
+LEGEND = len(COLOURS) * len(DASHES)
+"""Largest number of entries in a legend."""
 
 
 class NothingToDraw(InputError):
@@ -43,6 +43,12 @@ def new_figure(width: float, height: float) -> Figure:
     return figure
 
 
+def subplots(columns: int, width: float, height: float, **options: Any) -> tuple[Figure, Any]:
+    """A figure, and its axes in one row."""
+    figure = new_figure(width, height)
+    return figure, figure.subplots(1, columns, squeeze=False, **options)[0]
+
+
 def text(value: Any) -> str:
     """Text that matplotlib draws as it is: no mathematics, and never hidden from a legend."""
     safe = str(value).replace("$", r"\$")
@@ -54,8 +60,8 @@ def looks(levels: Sequence[Any]) -> dict[Any, dict[str, Any]]:
     if numeric(levels):
         colours = matplotlib.colormaps["viridis"](np.linspace(0, 0.85, max(2, len(levels))))
         return {
-            level: {"color": colour, "marker": MARKERS[place % len(MARKERS)]}
-            for place, (level, colour) in enumerate(zip(levels, colours))
+            level: {"color": colour, "linestyle": "-", "marker": marker}
+            for level, colour, marker in zip(levels, colours, itertools.cycle(MARKERS))
         }
     pairs = itertools.cycle(itertools.product(DASHES, enumerate(COLOURS)))
     return {
@@ -66,9 +72,7 @@ def looks(levels: Sequence[Any]) -> dict[Any, dict[str, Any]]:
 
 def looks_by(runs: Sequence[RunLike], key: str | None) -> dict[Any, dict[str, Any]]:
     """How to draw the runs of each :func:`level` of a key; one look for all without a key."""
-    if key is None:
-        return {None: looks([0])[0]}
-    return looks(levels(run.value(key) for run in runs))
+    return looks(levels(run.value(key) for run in runs)) if key else {None: looks([0])[0]}
 
 
 def finish(
@@ -77,10 +81,8 @@ def finish(
     """Add the legend of a key's values beside the axes, if there is a key, and the title."""
     if key is not None:
         shown = list(looks)[:: -(-len(looks) // LEGEND)]  # every few of them, if there are many
-        handles = [
-            Line2D([], [], label=text(short(level)), **_handle(looks[level], lines))
-            for level in shown
-        ]
+        hidden = {"marker": "none"} if lines else {"linestyle": "none"}
+        handles = [Line2D([], [], label=text(short(one)), **looks[one] | hidden) for one in shown]
         figure.legend(
             handles=handles, title=text(axis(key)), loc="outside right upper", frameon=False,
             fontsize="small", ncols=1 + (len(shown) > 14), alignment="left",
@@ -95,12 +97,6 @@ def headline(figure: Figure, title: str) -> None:
     if title:
         lines = textwrap.fill(title, max(16, int(10 * free)))
         figure.suptitle(text(lines), x=free / width / 2)
-
-
-def _handle(look: dict[str, Any], lines: bool) -> dict[str, Any]:
-    if lines:
-        return {key: value for key, value in look.items() if key != "marker"}
-    return {"color": look["color"], "marker": look["marker"], "linestyle": "none"}
 
 
 def tidy(axes: Axes) -> None:
@@ -131,23 +127,18 @@ def scaled(axes: Axes, which: str, values: Iterable[float], ratio: float = 8) ->
         getattr(axes, f"{which}axis").set_major_locator(MaxNLocator(5))
 
 
+# How each kind of file is written: without what would differ from one day to the next.
 FORMATS: dict[str, dict[str, Any]] = {
     "png": {"metadata": {"Software": None}},
     "svg": {"metadata": {"Date": None}},
     "jpg": {"pil_kwargs": {"quality": 85}},
 }
-"""How each kind of file is written: without what would differ from one day to the next."""
 
 
 def save(
     figure: Figure, path: Path, kinds: Sequence[str] = ("png", "svg"), dpi: int = 120
 ) -> list[Path]:
-    """Write a figure as ``path`` with each suffix, the same bytes for the same figure.
-
-    Raises:
-        ResultsError: the folder cannot be written.
-
-    """
+    """Write a figure as ``path`` with each suffix, the same bytes for the same figure."""
     written = [path.with_name(f"{path.name}.{kind}") for kind in kinds]
     for kind, file in zip(kinds, written):
         with (

@@ -33,7 +33,7 @@ def made(curve=None, swept=None, runs="", network="vgg19_slim", **metrics):
         config={**config, **(swept or {})},
     )  # fmt: skip
     planned = SimpleNamespace(runs=runs, swept={k: str(v) for k, v in (swept or {}).items()})
-    return ClaimRun.of(planned, run)
+    return ClaimRun(**vars(run), planned=planned)
 
 
 def with_picture(tmp_path, name, rgb01, photo=None, **more):

@@ -100,7 +100,7 @@ def test_an_error_while_running_leaves_its_reason(small, tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr(results.plots, "plot_curve", lambda *a, **k: full())
+        patched.setattr(results.plots, "save", lambda *a, **k: full())
         with pytest.raises(ResultsError):
             run.run_once(small, tmp_path / "a")
     failure = json.loads((tmp_path / "a/failed.json").read_text())

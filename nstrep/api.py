@@ -37,18 +37,12 @@ PictureLike = str | os.PathLike[str] | np.ndarray
 class Stylized:
     """Results of an experiment."""
 
-    picture: np.ndarray
-    """The result as in final.png, ``rgb01`` (H, W, 3) float32."""
-    raw: np.ndarray
-    """The result before the filter; may leave [0, 1]."""
-    curve: pd.DataFrame
-    """One row an epoch, as in curve.csv."""
-    metrics: dict[str, Any]
-    """As in metrics.json."""
-    config: dict[str, Any]
-    """Every setting, as in config.yaml."""
-    directory: Path | None
-    """Folder of the files, if one was named."""
+    picture: np.ndarray  # the result as in final.png, rgb01 (H, W, 3) float32
+    raw: np.ndarray  # the result before the filter; may leave [0, 1]
+    curve: pd.DataFrame  # one row an epoch, as in curve.csv
+    metrics: dict[str, Any]  # as in metrics.json
+    config: dict[str, Any]  # every setting, as in config.yaml
+    directory: Path | None  # folder of the files, if one was named
 
 
 def stylize(
@@ -83,13 +77,10 @@ def stylize(
     """
     config, arrays = _experiment({"content": content, "style": style}, recipe, settings)
     with contextlib.ExitStack() as stack:
-        if directory is None:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="nstrep")), "run")
-        else:
-            folder = Path(directory)
+        kept = None if directory is None else Path(directory)
+        folder = kept or Path(stack.enter_context(tempfile.TemporaryDirectory("", "nstrep")), "run")
         metrics = experiment.run(config, folder, given=arrays, callback=callback)
         run = run_reader.load_run(folder)
-        kept = None if directory is None else folder
         return Stylized(run.picture, run.raw, run.curve, metrics, run.config, kept)
 
 
@@ -104,11 +95,18 @@ def _experiment(
         if role in groups or f"{role}_image" in values:
             raise InputError(f"{role}: is given twice")
         if isinstance(picture, np.ndarray):
-            arrays[role] = _from_array(role, picture)
-        elif os.fspath(picture) in group_options(role):
-            groups[role] = os.fspath(picture)
+            rgb = picture.astype(np.float32) / 255 if picture.dtype == np.uint8 else picture
+            checked = io.picture_from_array(role, rgb)
+            arrays[role] = replace(checked, name="array", source="an array")
+            continue
+        path, options = os.fspath(picture), group_options(role)
+        if path in options:
+            groups[role] = path
+        elif not os.path.exists(path) and not Path(path).suffix:  # probably a misspelt name
+            allowed = f"a file, an array, or one of {', '.join(options)}"
+            raise InputError(f"{role}={shown(path)}: must be {allowed}")
         else:
-            values[f"{role}_image"] = _file(role, os.fspath(picture))
+            values[f"{role}_image"] = path
     for group, name in groups.items():
         if name not in (options := group_options(group)):
             raise InputError(f"{group}={name}: must be one of {', '.join(options)}")
@@ -125,19 +123,6 @@ def _experiment(
     for role, picture in arrays.items():  # or config.yaml would name an image that was not read
         setattr(config, role, PictureConfig(picture.name, None, None, None))
     return config, arrays
-
-
-def _from_array(role: str, array: np.ndarray) -> Picture:
-    if array.dtype == np.uint8:
-        array = array.astype(np.float32) / 255
-    return replace(io.picture_from_array(role, array), name="array", source="an array")
-
-
-def _file(role: str, path: str) -> str:
-    if not os.path.exists(path) and not Path(path).suffix:  # probably a misspelt name
-        options = ", ".join(group_options(role))
-        raise InputError(f"{role}={shown(path)}: must be a file, an array, or one of {options}")
-    return path
 
 
 def _plain(value: Any) -> Any:

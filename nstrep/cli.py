@@ -18,7 +18,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from nstrep.base.errors import (
+from nstrep.base.errors import (  # fmt: skip
     InputError,
     NstrepError,
     Refused,
@@ -53,9 +53,7 @@ directory_names.register()
 def job(composed: DictConfig) -> float:
     """Run the experiment that Hydra composed; in a sweep, unless it is there already.
 
-    Returns:
-        The number that ``objective`` names, for a sweeper that searches.
-
+    The number that ``objective`` names is returned, for a sweeper that searches.
     """
     if HydraConfig.get().mode == RunMode.RUN:
         return _experiment(composed)
@@ -97,11 +95,8 @@ def main(
 ) -> None:
     """Run the command line; ends the process with the error's exit code.
 
-    Args:
-        task: what Hydra calls with the composed configuration.
-        config_name: name of the top file in configs/.
-        schema: dataclass of the keys.
-
+    Hydra composes the file ``config_name`` of configs/, whose keys are those of ``schema``, and
+    calls ``task`` with it.
     """
     full = os.environ.get("HYDRA_FULL_ERROR") == "1"
     sys.argv[1:] = [quoted_file(argument, schema) for argument in sys.argv[1:]]
@@ -132,19 +127,12 @@ def quoted_file(argument: str, schema: type = ExperimentConfig) -> str:
     key = declared(schema).get(name)
     special = re.search(r"[=,\s(){}\[\]:]", value) and not re.search(r"['\"]", value)
     one_file = key is not None and key.file and not key.is_list
-    if one_file and special and os.path.exists(os.path.expanduser(value)):
-        return f"{name}='{value}'"
-    return argument
+    quoted = one_file and special and os.path.exists(os.path.expanduser(value))
+    return f"{name}='{value}'" if quoted else argument
 
 
 def plain_error(error: Exception, schema: type = ExperimentConfig) -> NstrepError:
-    """The error with a one-line message and an exit code for any exception.
-
-    Args:
-        error: what was raised.
-        schema: dataclass of the keys.
-
-    """
+    """The error with a one-line message and an exit code for any exception."""
     if isinstance(error, NstrepError):
         return error
     if isinstance(error, MissingConfigException):
@@ -177,8 +165,7 @@ def _unknown_option(error: MissingConfigException) -> str:
     if not group:
         return reason(error)
     if name in PLUGINS:
-        extra = PLUGINS[name]
-        return f"{group}={name}: is not installed: run  pip install 'nstrep[{extra}]'"
+        return f"{group}={name}: is not installed: run  pip install 'nstrep[{PLUGINS[name]}]'"
     options = [option for option in (error.options or []) if option != "schema"]
     return f"{group}={name}: must be one of {', '.join(options)}{did_you_mean(name, options)}"
 

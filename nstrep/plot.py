@@ -8,8 +8,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -28,60 +27,55 @@ from nstrep.plots.measures import DERIVED, FINAL, FINAL_MIXED, most_telling
 MOST_GRIDS = 12
 """Largest number of grids, one for each combination of the keys that no axis shows."""
 
+Keys = Sequence[str]
 Named = Iterator[tuple[str, Figure]]
 
 
-@dataclass(frozen=True)
-class Asked:
-    """The keys that the user named; by default those that were swept."""
-
-    x: str | None = None
-    y: tuple[str, ...] = ()
+# Each kind takes the keys x and y that the user named; by default they are those that were swept.
 
 
-def curves(sweep: Sweep, asked: Asked) -> Named:
+def curves(sweep: Sweep, x: str | None = None, y: Keys = ()) -> Named:
     """Loss and eps of all runs, by each swept key; or of one run, its terms."""
-    if len(sweep.runs) == 1 and not asked.x:
+    if len(sweep.runs) == 1 and not x:
         (run,) = sweep.runs
         if len(run.curve) < 2:
             raise NothingToDraw("curves: the run has none with two epochs")
         stop = run.value("stop_eps")
-        stop = float(stop) if isinstance(stop, (int, float)) else 0.0
+        stop = stop if isinstance(stop, (int, float)) else 0
         title = settings(run, ("content", "style", "recipe"))
         yield "curves", plots.single(run.curve, title=title, stop_eps=stop)
         return
-    columns, relative = asked.y or ("total", "eps"), mixed(sweep.swept)
-    for key in [asked.x] if asked.x else sweep.swept or ["seed"]:
+    columns, relative = y or ("total", "eps"), mixed(sweep.swept)
+    for key in [x] if x else sweep.swept or ["seed"]:
         yield f"curves_{key}", plots.overlaid(sweep.runs, key, columns, relative=relative)
 
 
-def final(sweep: Sweep, asked: Asked) -> Named:
+def final(sweep: Sweep, x: str | None = None, y: Keys = ()) -> Named:
     """The losses at the end against each swept key."""
-    keys = [asked.x] if asked.x else sweep.swept
+    keys = [x] if x else sweep.swept
     if not keys:
         raise NothingToDraw("final: the runs do not differ in any key")
-    names = asked.y or (FINAL_MIXED if mixed(sweep.swept) else FINAL)
+    names = y or (FINAL_MIXED if mixed(sweep.swept) else FINAL)
     for key in keys:
         others = [other for other in sweep.swept if other != key]
         colour = most_telling(sweep.runs, others)
-        figure = plots.against(sweep.runs, key, names, colour=colour, alike=others)
-        yield f"final_{key}", figure
+        yield f"final_{key}", plots.against(sweep.runs, key, names, colour=colour, alike=others)
 
 
-def grid(sweep: Sweep, asked: Asked) -> Named:
+def grid(sweep: Sweep, x: str | None = None, y: Keys = ()) -> Named:
     """The images over two swept keys, or all of them if fewer were swept."""
-    axes = [key for key in (*asked.y[:1], asked.x) if key]
+    axes = [key for key in (*y[:1], x) if key]
     axes += [key for key in sweep.swept if key not in axes][: 2 - len(axes)]
     if len(axes) < 2:
         yield "grid", plots.contact_sheet(sweep.runs, axes)
         return
-    down, across = axes if asked.y or not asked.x else axes[::-1]
+    down, across = axes if y or not x else axes[::-1]
     rest = [key for key in sweep.swept if key not in axes]
     alike: dict[str, list[Run]] = {}
     for run in sweep.runs:
         alike.setdefault(settings(run, rest), []).append(run)
     if len(alike) > MOST_GRIDS or _sparse(sweep.runs, down, across):
-        if asked.x or asked.y:
+        if x or y:
             raise NothingToDraw(f"grid: {down} and {across} do not span the runs")
         yield "grid", plots.contact_sheet(sweep.runs, sweep.swept[:3])
         return
@@ -97,19 +91,18 @@ def _sparse(runs: Sequence[Run], down: str, across: str) -> bool:
     return cells > 4 and len(pairs) < 0.4 * cells
 
 
-def tradeoff(sweep: Sweep, asked: Asked) -> Named:
+def tradeoff(sweep: Sweep, x: str | None = None, y: Keys = ()) -> Named:
     """Content against style loss, with the Pareto front."""
-    yield "tradeoff", plots.tradeoff(sweep.runs, sweep.swept, colour=asked.x)
+    yield "tradeoff", plots.tradeoff(sweep.runs, sweep.swept, colour=x)
 
 
-def cost(sweep: Sweep, asked: Asked) -> Named:
+def cost(sweep: Sweep, x: str | None = None, y: Keys = ()) -> Named:
     """Time and memory against size."""
-    keys = ("model", "optimizer", "recipe", "pooling")
-    colour = asked.x or next((key for key in keys if key in sweep.swept), None)
-    yield "cost", plots.cost(sweep.runs, colour=colour)
+    keys = [key for key in ("model", "optimizer", "recipe", "pooling") if key in sweep.swept]
+    yield "cost", plots.cost(sweep.runs, colour=x or (keys[0] if keys else None))
 
 
-def denoise(sweep: Sweep, asked: Asked) -> Named:
+def denoise(sweep: Sweep, x: str | None = None, y: Keys = ()) -> Named:
     """The first result that has its raw.npz, under several filters."""
     for run in sweep.runs:
         if os.path.isfile(run.path / run_directory.RAW):
@@ -122,23 +115,17 @@ KINDS = {kind.__name__: kind for kind in (curves, final, grid, tradeoff, cost, d
 
 
 def draw(
-    sweep: Sweep, kinds: Sequence[str], asked: Asked, folder: Path
+    sweep: Sweep, kinds: Iterable[str], folder: Path, x: str | None = None, y: Keys = ()
 ) -> tuple[list[Path], list[str]]:
-    """Draw kinds of plots into a folder.
-
-    Returns:
-        The PNG and SVG files, and for every kind that could not be drawn one line that says why.
-
-    """
+    """Draw kinds of plots; the files, and a line for every kind that could not be drawn."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ResultsError(f"{shown(folder)}: cannot be written ({reason(error)})") from None
-    written: list[Path] = []
-    missed: list[str] = []
+    written, missed = [], []
     for kind in kinds:
         try:
-            for name, figure in KINDS[kind](sweep, asked):
+            for name, figure in KINDS[kind](sweep, x, y):
                 written += plots.save(figure, folder / re.sub(r"[^\w.-]", "_", name)[:120])
         except NothingToDraw as error:
             missed.append(str(error))
@@ -153,33 +140,27 @@ def main(arguments: list[str] | None = None) -> None:
         epilog="; ".join(f"{name}: {kind.__doc__.rstrip('.')}" for name, kind in KINDS.items()),
     )
     parser.add_argument("folder", type=Path, help="a run directory, or a folder of them")
+    all_kinds = ", ".join(KINDS)
+    parser.add_argument("kind", nargs="*", help=f"{all_kinds}; by default those that make sense")
     parser.add_argument(
-        "kind", nargs="*", help=f"{', '.join(KINDS)}; by default those that make sense"
-    )
-    parser.add_argument(
-        "--x",
-        metavar="KEY",
+        "--x", metavar="KEY",
         help="a swept key: colour of curves, tradeoff and cost, axis of final, columns of grid",
-    )
+    )  # fmt: skip
     parser.add_argument(
-        "--y",
-        metavar="KEY",
-        nargs="+",
-        default=[],
+        "--y", metavar="KEY", nargs="+", default=[],
         help="columns of curve.csv for curves and final (besides: content_term, style_term,"
         " total_share, ssim, seconds, ...), or the key of grid's rows",
-    )
+    )  # fmt: skip
     parser.add_argument("--out", type=Path, help="folder of the figures; FOLDER/plots by default")
     options = parser.parse_args(arguments)
     with plain_errors():
         for kind in options.kind:
             if kind not in KINDS:
-                raise InputError(f"{kind}: must be one of {', '.join(KINDS)}")
+                raise InputError(f"{kind}: must be one of {all_kinds}")
         sweep = load_sweep(options.folder)
-        asked = Asked(options.x, tuple(options.y))
-        _check(sweep, asked)
+        _check(sweep, options.x, options.y)
         folder = options.out or options.folder / "plots"
-        written, missed = draw(sweep, options.kind or list(KINDS), asked, folder)
+        written, missed = draw(sweep, options.kind or KINDS, folder, options.x, options.y)
         for path in written:
             print(shown(path))
         if missed and (options.kind or not written):
@@ -188,11 +169,11 @@ def main(arguments: list[str] | None = None) -> None:
             print(f"left out: {line}")
 
 
-def _check(sweep: Sweep, asked: Asked) -> None:
+def _check(sweep: Sweep, x: str | None, y: Keys) -> None:
     """Refuse keys that no run has."""
-    if asked.x and all(run.value(asked.x) is None for run in sweep.runs):
-        raise InputError(f"--x {asked.x}: no run has this key; swept: {', '.join(sweep.swept)}")
-    for key in asked.y:
+    if x and all(run.value(x) is None for run in sweep.runs):
+        raise InputError(f"--x {x}: no run has this key; swept: {', '.join(sweep.swept)}")
+    for key in y:
         known = any(key in run.curve or run.value(key) is not None for run in sweep.runs)
         if not (known or key in DERIVED or key.endswith("_term")):
             raise InputError(f"--y {key}: no run has this")

@@ -48,11 +48,6 @@ def replicate(config: ReplicationConfig) -> list[report.Finding]:
     """Compute the runs of the claims, judge them and write the report.
 
     Hydra must be initialised with the folder of configurations.
-
-    Raises:
-        InputError: a claim does not exist, or its runs cannot be configured.
-        ResultsError: the folder cannot be written.
-
     """
     names = schema.names() if config.claims == "all" else config.claims
     names = names if isinstance(names, list) else [str(names)]
@@ -87,31 +82,25 @@ def judge(
     return report.Finding(name, claim, runs, judged)
 
 
-class _OnlyOnce(logging.Filter):
-    """Passes every message once: hundreds of runs use the same stand-ins."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._printed: set[str] = set()
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        message = record.getMessage()
-        is_new = message not in self._printed
-        self._printed.add(message)
-        return is_new
-
-
 def main() -> None:
     """Run the command line."""
     if {"-h", "--help"} & set(sys.argv[1:]):
         print(__doc__)
         print("Claims:", ", ".join(schema.names()))
         return
+    printed: set[str] = set()
+
+    def is_new(record: logging.LogRecord) -> bool:
+        """Let every message pass once: hundreds of runs use the same stand-ins."""
+        before = len(printed)
+        printed.add(record.getMessage())
+        return len(printed) > before
+
     with plain_errors():
         logging.getLogger("nstrep.replicate").setLevel(logging.INFO)
         for handler in logging.getLogger().handlers:
             if type(handler) is logging.StreamHandler:  # the terminal's, from plain_errors
-                handler.addFilter(_OnlyOnce())
+                handler.addFilter(is_new)
         with initialize_config_dir(version_base="1.3", config_dir=str(cli.config_folder())):
             replicate(_config(sys.argv[1:]))
 

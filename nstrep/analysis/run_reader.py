@@ -33,15 +33,6 @@ log = logging.getLogger(__name__)
 ENDS = ("finished", "diverged", "interrupted")
 """The statuses in metrics.json; besides, a run can be ``failed`` or ``unfinished``."""
 
-DEPTH = 3
-"""Levels of folders in which runs are looked for."""
-
-_LARGEST = {run_directory.CURVE: 16 * 2**20}
-"""Largest text file in bytes: a curve of 10,000 epochs and 40 layers has 5 MB."""
-
-_LARGEST_OTHER = 2**20
-"""The same for other files; metrics.json has 5 kB."""
-
 _COLUMNS = 2_000
 """Columns of a curve at most: 16 layers in 100 regions have fewer, and pandas takes minutes to tell
 many equal names apart.
@@ -53,26 +44,19 @@ class Run:
     """The results of one run."""
 
     path: Path
-    name: str
-    """The directory's name, or its path within the sweep."""
-    status: str
-    """One of :data:`ENDS`, ``failed`` or ``unfinished``."""
-    reason: str
-    """Why it ended, or what is wrong with it; one line, may be empty."""
-    config: dict[str, Any]
-    """config.yaml; empty without one."""
-    metrics: dict[str, Any]
-    """metrics.json; empty without one."""
-    curve: pd.DataFrame
-    """curve.csv, a row an epoch, numbers only; empty without one."""
-    overrides: tuple[str, ...] = ()
-    """The command line's settings, such as ``content_weight=10``."""
+    name: str  # the directory's name, or its path within the sweep
+    status: str  # one of ENDS, failed or unfinished
+    reason: str  # why it ended, or what is wrong with it; one line, may be empty
+    config: dict[str, Any]  # config.yaml; empty without one
+    metrics: dict[str, Any]  # metrics.json; empty without one
+    curve: pd.DataFrame  # curve.csv, a row an epoch, numbers only; empty without one
+    overrides: tuple[str, ...] = ()  # the command line's settings, such as content_weight=10
 
     @property
     def picture_path(self) -> Path | None:
         """final.png, else last_good.png of a run that did not finish; None without either."""
-        names = (run_directory.FINAL, run_directory.LAST_GOOD)
-        return next((self.path / name for name in names if _is_file(self.path / name)), None)
+        paths = (self.path / name for name in (run_directory.FINAL, run_directory.LAST_GOOD))
+        return next(filter(os.path.isfile, paths), None)
 
     @property
     def picture(self) -> np.ndarray:
@@ -120,27 +104,22 @@ def load_run(path: str | os.PathLike[str]) -> Run:
     """Read one run directory; InputError if it holds no run."""
     directory = Path(path)
     if not _is_run(directory):
-        raise InputError(
-            f"{shown(directory)}: holds no run; name a folder with a {run_directory.CONFIG}"
-        )
+        wanted = f"name a folder with a {run_directory.CONFIG}"
+        raise InputError(f"{shown(directory)}: holds no run; {wanted}")
     return _load(directory, directory.absolute().name)
 
 
 def load_sweep(path: str | os.PathLike[str]) -> Sweep:
     """Read every run in a folder and in two levels of folders below, or a single run.
 
-    Runs are sorted by name, 2 before 10.
-
-    Raises:
-        InputError: there is no such folder, or no run in it.
-
+    Runs are sorted by name, 2 before 10. InputError if there is no such folder, or no run in it.
     """
     folder = Path(path)
     if not os.path.isdir(folder):
         raise InputError(f"{shown(folder)}: there is no such folder")
     if _is_run(folder):
         return Sweep(folder, (load_run(folder),))
-    directories = sorted(_run_directories(folder, DEPTH), key=lambda run: _natural(run, folder))
+    directories = sorted(_run_directories(folder, 3), key=lambda run: _natural(run, folder))
     if not directories:
         raise InputError(f"{shown(folder)}: holds no runs; name the folder of a run or of a sweep")
     return Sweep(folder, tuple(_load(run, str(run.relative_to(folder))) for run in directories))
@@ -148,12 +127,8 @@ def load_sweep(path: str | os.PathLike[str]) -> Sweep:
 
 def _is_run(directory: Path) -> bool:
     names = (run_directory.CONFIG, run_directory.METRICS, run_directory.FAILED)
-    return any(_is_file(directory / name) for name in names)
-
-
-def _is_file(path: Path) -> bool:
     # Not Path.is_file, which raises where a folder may not be looked into.
-    return os.path.isfile(path)
+    return any(os.path.isfile(directory / name) for name in names)
 
 
 def _own(path: Path, directory: Path) -> Path:
@@ -165,12 +140,12 @@ def _own(path: Path, directory: Path) -> Path:
 
 def _run_directories(folder: Path, depth: int) -> Iterator[Path]:
     try:
-        entries = [entry for entry in folder.iterdir() if os.path.isdir(entry)]
+        entries = list(folder.iterdir())
     except OSError as error:
         log.warning("%s: cannot be read (%s)", shown(folder), reason(error))
         return
     for entry in entries:
-        if entry.name.startswith("."):
+        if entry.name.startswith(".") or not os.path.isdir(entry):
             continue
         if _is_run(entry):
             yield entry
@@ -193,8 +168,8 @@ def _load(directory: Path, name: str) -> Run:
             value = parse(_text(directory, file))
             if isinstance(value, kind):
                 return value
-            problem = "empty" if value is None else f"holds no {_KINDS[kind]}"
-            problems.append(f"{file} is damaged ({problem})")
+            wanted = "mapping" if kind is dict else "list"
+            raise ValueError("empty" if value is None else f"holds no {wanted}")
         except FileNotFoundError:
             pass
         except InputError as error:
@@ -203,45 +178,38 @@ def _load(directory: Path, name: str) -> Run:
             problems.append(f"{file} is damaged ({reason(error)})")
         return kind()
 
-    hydra = run_directory.HYDRA
     config = read(run_directory.CONFIG, read_yaml, dict)
-    config = config or read(f"{hydra}/config.yaml", read_yaml, dict)
-    overrides = read(f"{hydra}/overrides.yaml", read_yaml, list)
+    config = config or read(f"{run_directory.HYDRA}/config.yaml", read_yaml, dict)
+    overrides = read(f"{run_directory.HYDRA}/overrides.yaml", read_yaml, list)
     metrics = read(run_directory.METRICS, read_json, dict)
     failed = read(run_directory.FAILED, read_json, dict)
     curve = read(run_directory.CURVE, _curve, pd.DataFrame)
     for problem in problems:
         log.warning("%s: %s", shown(directory), problem)
-    status, why = "unfinished", "; ".join(problems)
+    damage = "; ".join(problems)
+    status, why = "unfinished", damage or f"there is no {run_directory.METRICS}"
     if metrics.get("status") in ENDS:
-        status, why = metrics["status"], metrics.get("stop_reason") or why
+        status, why = metrics["status"], metrics.get("stop_reason") or damage
     elif failed:
-        status, why = "failed", failed.get("reason") or failed.get("error") or why
-    elif not why:
-        why = f"there is no {run_directory.METRICS}"
-    typed = tuple(override for override in overrides if isinstance(override, str))
+        status, why = "failed", failed.get("reason") or failed.get("error") or damage
     return Run(
         path=directory, name=name, status=status, reason=one_line(why), config=config,
-        metrics=metrics, curve=curve, overrides=typed,
+        metrics=metrics, curve=curve,
+        overrides=tuple(override for override in overrides if isinstance(override, str)),
     )  # fmt: skip
 
 
 def _text(directory: Path, file: str) -> str:
     path = directory / file
-    if not _is_file(path):
-        if os.path.exists(path):
-            raise ValueError("not a file")
-        raise FileNotFoundError(path)
-    return read_text(_own(path, directory), _LARGEST.get(file, _LARGEST_OTHER))
-
-
-_KINDS = {dict: "mapping", list: "list", pd.DataFrame: "table"}
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise ValueError("not a file")
+    # In bytes: a curve of 10,000 epochs and 40 layers has 5 MB, metrics.json 5 kB.
+    most = 16 * 2**20 if file == run_directory.CURVE else 2**20
+    return read_text(_own(path, directory), most)
 
 
 def _curve(text: str) -> pd.DataFrame:
-    if not text.endswith("\n"):  # the last row was being written when the run was killed
-        text = text[: text.rfind("\n") + 1]
-    text = text.lstrip()
+    text = text[: text.rfind("\n") + 1].lstrip()  # killed, a run may leave a part of a row
     if not text:
         return pd.DataFrame()
     if text.partition("\n")[0].count(",") >= _COLUMNS:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -19,12 +19,7 @@ SUMMARY = "summary"
 
 
 def write(sweep: Sweep) -> pd.DataFrame:
-    """Write a sweep's table into its folder, as CSV and as Parquet, and return it.
-
-    Raises:
-        ResultsError: the table cannot be written.
-
-    """
+    """Write a sweep's table into its folder, as CSV and as Parquet, and return it."""
     rows = sweep.summary
     remove_unfinished(sweep.path)
     with atomic_write(sweep.path / f"{SUMMARY}.csv") as temporary:
@@ -34,15 +29,13 @@ def write(sweep: Sweep) -> pd.DataFrame:
     return rows
 
 
-def table(runs: Iterable[Run], swept: Sequence[str]) -> pd.DataFrame:
-    """One row a run, the failed and the unfinished too.
+def table(runs: Sequence[Run], swept: Sequence[str]) -> pd.DataFrame:
+    """One row a run, the failed and the unfinished too; a cell without a value is empty.
 
     Columns: run, status, reason, the swept keys, recipe, content, style and model with the
     SHA-256 of each, seed, size, the numbers of :mod:`nstrep.config.metrics`, stop_reason, the final
-    losses by their names in curve.csv, and path. Where a run has no value the cell is empty; a
-    column of whole numbers remains one.
+    losses by their names in curve.csv, and path.
     """
-    runs = list(runs)
     columns: dict[str, list[Any]] = {
         "run": [run.name for run in runs],
         "status": [run.status for run in runs],
@@ -74,13 +67,11 @@ def typed(values: Sequence[Any]) -> pd.Series:
     beside words become words.
     """
     kinds = {type(value) for value in values if value is not None}
-    if not kinds:
-        return pd.Series(values, dtype="object")
     if kinds == {bool}:
         return pd.Series(values, dtype="boolean" if None in values else "bool")
     if kinds == {int}:
         return pd.Series(values, dtype="Int64" if None in values else "int64")
-    if kinds <= {int, float}:
+    if kinds and kinds <= {int, float}:
         return pd.Series([math.nan if v is None else float(v) for v in values], dtype="float64")
     return pd.Series([None if v is None else _utf8(v) for v in values], dtype="object")
 

@@ -37,8 +37,7 @@ def swept_keys(runs: Iterable[Run]) -> list[str]:
     """
     runs = [run for run in runs if run.config]
     leaves = [{key: _comparable(v) for key, v in flatten(run.config)} for run in runs]
-    overrides = (override for run in runs for override in run.overrides)
-    keys = [split_override(override)[0] for override in overrides]
+    keys = (split_override(override)[0] for run in runs for override in run.overrides)
     typed = list(dict.fromkeys(PICTURES.get(key, key) for key in keys))
 
     @cache
@@ -67,8 +66,7 @@ def swept_keys(runs: Iterable[Run]) -> list[str]:
         is_typed = key in typed and key not in PICTURES
         if differs(key) and (is_typed or not follows(key, by)):
             swept.append(key)
-    order = {key: place for place, key in enumerate(typed)}
-    return sorted(swept, key=lambda key: order.get(key, len(order)))
+    return sorted(swept, key=lambda key: typed.index(key) if key in typed else len(typed))
 
 
 def choice(run: Run, group: str) -> str | None:

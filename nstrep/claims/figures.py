@@ -114,9 +114,7 @@ def _label(axes: Axes, x: str, y: str) -> None:
     style.tidy(axes)
 
 
-def costs_table(
-    runs: Runs, *, epochs: list[int], published: dict[str, list[float]]
-) -> pd.DataFrame:
+def costs_table(runs: Runs, epochs: list[int], published: dict[str, list[float]]) -> pd.DataFrame:
     """The numbers of :func:`costs`: one row per epoch, published and here."""
     rows = pd.DataFrame({"epoch": epochs})
     for column, values in published.items():

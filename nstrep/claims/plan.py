@@ -34,8 +34,7 @@ from nstrep.fast.config import check as check_training
 
 log = logging.getLogger(__name__)
 
-POLL = 1.0
-"""Seconds between two attempts at a run that another process computes."""
+POLL = 1.0  # seconds between two attempts at a run that another process computes
 
 
 @dataclass
@@ -131,9 +130,7 @@ def plan(name: str, claim: Claim, scale: Scale) -> list[Planned]:
     return planned
 
 
-def expand(
-    varied: RunSet | Training, scale: Scale
-) -> Iterator[tuple[tuple[str, ...], dict[str, str]]]:
+def expand(varied: Training, scale: Scale) -> Iterator[tuple[tuple[str, ...], dict[str, str]]]:
     """The command lines of a set of runs or of trainings, each with its swept keys."""
     at_scale = varied.at.get(scale.name, Variation())
     params: dict[str, str] = {}

@@ -21,11 +21,8 @@ TAIL = 20
 def quantity(run: ClaimRun, spec: str | Mapping[str, Any]) -> float:
     """A number of a run.
 
-    Args:
-        run: the run.
-        spec: a name in :data:`QUANTITIES` or a dotted key of metrics.json; or a mapping with the
-            name under ``name`` and its arguments beside it.
-
+    ``spec`` is a name in :data:`QUANTITIES` or a dotted key of metrics.json; or a mapping with the
+    name under ``name`` and its arguments beside it.
     """
     given = {"name": spec} if isinstance(spec, str) else dict(spec)
     name = given.pop("name")
@@ -54,15 +51,14 @@ def _without_weight(run: ClaimRun, term: str) -> float:
     return _column(run, f"{term}_loss")[-1] / weight if weight else math.nan
 
 
+def _at_epoch(run: ClaimRun, column: str, epoch: int) -> float:
+    return _first(run, column, _column(run, "epoch") == epoch)
+
+
 def left(run: ClaimRun, column: str = "total", epoch: int | None = None) -> float:
     """A loss over its value at the start, at an epoch or at the end."""
     losses = _column(run, column)
-    at = losses[-1] if epoch is None else _at_epoch(run, column, epoch)
-    return at / losses[0]
-
-
-def _at_epoch(run: ClaimRun, column: str, epoch: int) -> float:
-    return _first(run, column, _column(run, "epoch") == epoch)
+    return (losses[-1] if epoch is None else _at_epoch(run, column, epoch)) / losses[0]
 
 
 def start_gradient(run: ClaimRun) -> float:
@@ -72,10 +68,9 @@ def start_gradient(run: ClaimRun) -> float:
 
 
 def tail_jumps(run: ClaimRun) -> float:
-    """How much the loss jumps at the end.
+    """Standard deviation of the last :data:`TAIL` losses from a straight line, over their mean.
 
-    The standard deviation of the last :data:`TAIL` losses from a straight line, over their mean. A
-    loss that still falls steadily does not count as jumping.
+    A loss that still falls steadily does not count as jumping.
     """
     losses = _column(run, "total")[-TAIL:]
     if len(losses) < TAIL:

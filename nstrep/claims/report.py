@@ -97,19 +97,14 @@ def missing(findings: Iterable[Finding]) -> list[str]:
     return sorted({needs for needs, network in needed if network != needs})
 
 
-def stand_ins(runs: Iterable[ClaimRun]) -> list[str]:
-    """What replaced the images that were not on disk, one line each."""
-    inputs = (run.metrics.get(role) for run in runs for role in ("content", "style"))
-    replaced = (one for one in inputs if isinstance(one, dict) and one.get("stand_in_for"))
-    return sorted({f"{one['stand_in_for']}: {one['source']}" for one in replaced})
-
-
 def write(folder: Path, scale: Scale, findings: Sequence[Finding]) -> Path:
     """Write claims.csv, the figures and report.md, whose path is returned."""
     remove_unfinished(folder)
     with atomic_write(folder / CLAIMS) as temporary:
         table(findings).to_csv(temporary, index=False, float_format="%.6g")
     runs = [run for finding in findings for run in finding.runs]
+    inputs = (run.metrics.get(role) or {} for run in runs for role in ("content", "style"))
+    replaced = (image for image in inputs if image.get("stand_in_for"))
     shown_verdicts = verdicts.ALL if scale.decides else (verdicts.NOT_DECIDED,)
     template = jinja2.Environment(
         trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined,
@@ -124,7 +119,7 @@ def write(folder: Path, scale: Scale, findings: Sequence[Finding]) -> Path:
         counts={v: sum(f.verdict == v for f in findings) for v in shown_verdicts},
         networks=networks(runs),
         missing=missing(findings),
-        stand_ins=stand_ins(runs),
+        stand_ins=sorted({f"{one['stand_in_for']}: {one['source']}" for one in replaced}),
         versions=environment.versions(),
         runs=len({run.planned.directory for run in runs}),
         minutes=seconds(runs) / 60,

@@ -29,9 +29,7 @@ def per_group(statistic: Callable[..., float]) -> Callable[..., float]:
     """Add the argument ``within`` to a statistic; see above."""
 
     @functools.wraps(statistic)
-    def mean_over_groups(
-        runs: Runs, *args: Any, within: Sequence[str] = (), **options: Any
-    ) -> float:
+    def mean_over_groups(runs: Runs, *args: Any, within: Sequence[str] = (), **options: Any):
         groups: dict[tuple[str, ...], list[ClaimRun]] = {}
         for run in runs:
             groups.setdefault(tuple(run.swept[key] for key in within), []).append(run)
@@ -72,7 +70,12 @@ def trend(runs: Runs, of: Any, along: str) -> float:
 
     Values that are not numbers (sets of layers) rank in the order in which they were swept.
     """
-    return _spearman(_ranks(runs, along), [quantity(run, of) for run in runs])
+    swept = [run.swept[along] for run in runs]
+    try:
+        ranks = [float(one) for one in swept]
+    except ValueError:
+        ranks = [list(dict.fromkeys(swept)).index(one) for one in swept]
+    return _spearman(ranks, [quantity(run, of) for run in runs])
 
 
 def trend_in_epochs(runs: Runs, of: str, first: int = 0) -> float:
@@ -161,12 +164,10 @@ def measure(runs: Runs, statistic: str, given: Mapping[str, Any]) -> float:
 
 def select(runs: Runs, where: Where | None) -> Runs:
     """The runs whose swept keys have the given values."""
-
-    def matches(run: ClaimRun, key: str, values: Any) -> bool:
+    for key, values in (where or {}).items():
         allowed = values if isinstance(values, list) else [values]
-        return any(_equal(run.swept[key], one) for one in allowed)
-
-    return [run for run in runs if all(matches(run, *item) for item in (where or {}).items())]
+        runs = [run for run in runs if any(_equal(run.swept[key], one) for one in allowed)]
+    return runs
 
 
 def _equal(typed: str, wanted: Any) -> bool:
@@ -176,21 +177,10 @@ def _equal(typed: str, wanted: Any) -> bool:
         return typed == str(wanted)
 
 
-def _ranks(runs: Runs, along: str) -> list[float]:
-    """Values of a swept key as numbers, or their positions in the sweep."""
-    typed = [run.swept[along] for run in runs]
-    try:
-        return [float(one) for one in typed]
-    except ValueError:
-        order = list(dict.fromkeys(typed))
-        return [order.index(one) for one in typed]
-
-
 def _spearman(x: Sequence[float], y: Sequence[float]) -> float:
     """Rank correlation; NaN if one of the two does not vary."""
-    if min(len(set(x)), len(set(y))) < 2:
-        return math.nan
-    return float(stats.spearmanr(x, y).statistic)
+    varied = min(len(set(x)), len(set(y))) > 1
+    return float(stats.spearmanr(x, y).statistic) if varied else math.nan
 
 
 def _lowest(values: Iterable[float]) -> float:

@@ -80,7 +80,7 @@ def _cells(
     """Axes (rows, columns) of the shape of the first image, the figure, and its height / width."""
     if rows * columns > MOST:
         raise NothingToDraw(f"grid: {rows} x {columns} pictures are more than {MOST}")
-    first = next((image for run in runs if (image := _picture(run)) is not None), None)
+    first = next((image for run in runs if (image := picture_of(run)) is not None), None)
     if first is None:
         damaged = " that can be read" if any(run.picture_path for run in runs) else ""
         raise NothingToDraw(f"grid: no run has a picture{damaged}")
@@ -96,7 +96,8 @@ def _cells(
     return figure.subplots(rows, columns, squeeze=False), figure, height / width
 
 
-def _picture(run: RunLike) -> np.ndarray | None:
+def picture_of(run: RunLike) -> np.ndarray | None:
+    """The result, ``rgb01``; None if there is none or it is damaged, which is logged."""
     try:
         return run.picture if run.picture_path else None
     except InputError as error:
@@ -108,7 +109,7 @@ def _show(axes: Axes, run: RunLike | None, aspect: float) -> None:
     _bare(axes)
     reason = "not run"
     if run is not None:
-        picture = _picture(run)
+        picture = picture_of(run)
         if picture is not None:  # 512 pixels are more than its cell has
             small = io.resize_long_edge(picture, 512, upscale=False)
             axes.imshow(small, interpolation="antialiased")

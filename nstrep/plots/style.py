@@ -44,7 +44,7 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def subplots(columns: int, width: float, height: float, **options: Any) -> tuple[Figure, Any]:
-    """A figure, and its axes in one row."""
+    """A new figure, and its axes in one row."""
     figure = new_figure(width, height)
     return figure, figure.subplots(1, columns, squeeze=False, **options)[0]
 

@@ -24,10 +24,10 @@ from nstrep.config.fields import flatten
 from nstrep.config.schema import PictureConfig
 from nstrep.experiment import image_inputs, run_directory
 from nstrep.images import io as images
-from nstrep.images.io import to_uint8
 from nstrep.plots.curves import mixed
 from nstrep.plots.labels import axis, heading, levels, numeric, plain, short
 from nstrep.plots.measures import final_number
+from nstrep.plots.panels import picture_of
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +41,6 @@ LINKED = (
     run_directory.FINAL, run_directory.LAST_GOOD, run_directory.CURVE, run_directory.LOSS,
     run_directory.LOG,
 )  # fmt: skip
-"""Files of a run that the page links to."""
 
 SIDES = ((24, 512), (80, 320), (math.inf, 224))
 """Number of runs up to which the images have a certain longer side in pixels."""
@@ -63,7 +62,7 @@ def content(sweep: Sweep, folder: Path) -> dict[str, Any]:
             "keys": {key: plain(run.value(key)) for key in sweep.swept},
             "short": {key: short(run.value(key)) for key in sweep.swept},
             "numbers": {name: _finite(final_number(run, name)) for name in COLUMNS},
-            "picture": thumbnail(run, side),
+            "picture": data_address(picture_of(run), side),
             "photo": photos.of(run),
             "curve": curve(run, max(20, POINTS // len(sweep.runs))),
             "config": difference(flat(run.config), common),
@@ -72,7 +71,7 @@ def content(sweep: Sweep, folder: Path) -> dict[str, Any]:
                 for key, value in flat(run.metrics).items()
                 if not key.startswith("versions")
             },
-            "typed": " ".join(shlex.quote(word) for word in run.overrides),
+            "typed": shlex.join(run.overrides),
             "folder": link(run.path, folder),
             "files": {
                 name: link(run.path / name, folder)
@@ -106,20 +105,18 @@ def content(sweep: Sweep, folder: Path) -> dict[str, Any]:
 
 def flat(node: Any) -> dict[str, str]:
     """A configuration as dotted keys and values as text, in its order."""
-    leaves: dict[str, str] = {}
-    for key, value in flatten(node):
+
+    def text(value: Any) -> str:
         is_word = value is None or isinstance(value, bool)
-        text = json.dumps(value) if is_word else one_line(plain(value), 2000)
-        leaves[one_line(key, 100)] = text
-    return leaves
+        return json.dumps(value) if is_word else one_line(plain(value), 2000)
+
+    return {one_line(key, 100): text(value) for key, value in flatten(node)}
 
 
 def difference(leaves: dict[str, str], common: dict[str, str]) -> dict[str, str | None]:
     """The entries of a configuration that differ from the common one; None for a missing key."""
-    changed: dict[str, str | None] = {
-        key: value for key, value in leaves.items() if common.get(key) != value
-    }
-    return changed | {key: None for key in common if key not in leaves}
+    keys = dict.fromkeys([*leaves, *common])
+    return {key: leaves.get(key) for key in keys if leaves.get(key) != common.get(key)}
 
 
 def rounded(value: str) -> str:
@@ -143,42 +140,32 @@ def curve(run: Run, points: int) -> dict[str, list[float | None]]:
         return {}
     places = np.unique(np.linspace(0, len(rows) - 1, min(points, len(rows))).round().astype(int))
     rows = rows.iloc[places]
-    names = [name for name in ("epoch", *CURVES) if name in rows]
-    return {name: [_finite(float(f"{value:.4g}")) for value in rows[name]] for name in names}
+    return {
+        name: [_finite(float(f"{value:.4g}")) for value in rows[name]]
+        for name in ("epoch", *CURVES)
+        if name in rows
+    }
 
 
 def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def thumbnail(run: Run, side: int) -> str | None:
-    """The result as a data URL; None if there is none or it is damaged, which is logged."""
-    if run.picture_path is None:
+def data_address(rgb01: np.ndarray | None, side: int) -> str | None:
+    """An image as a data URL, its longer side at most ``side`` pixels; None without an image."""
+    if rgb01 is None:
         return None
-    try:
-        return data_address(run.picture, side)
-    except InputError as error:
-        log.warning("%s", error)
-        return None
-
-
-def data_address(rgb01: np.ndarray, side: int) -> str:
-    """An image as a data URL, its longer side at most ``side`` pixels."""
     small = images.resize_long_edge(rgb01, side, upscale=False)
     stream = io.BytesIO()
-    Image.fromarray(to_uint8(small)).save(stream, format="WEBP", quality=82, method=4)
+    Image.fromarray(images.to_uint8(small)).save(stream, format="WEBP", quality=82, method=4)
     return "data:image/webp;base64," + base64.b64encode(stream.getvalue()).decode()
 
 
 class Photos:
-    """The content images of the runs, each once, at the size of the results.
+    """The content images of the runs, each once, at the size of the results up to ``side`` pixels.
 
     A run does not store its content image. It is read again from where the configuration says, and
     shown only if it still has the hash in metrics.json, so that a page never shows another image.
-
-    Args:
-        side: the longer side, in pixels.
-
     """
 
     def __init__(self, side: int) -> None:
@@ -195,13 +182,12 @@ class Photos:
         key = one_line(f"{digest} {size[1]} x {size[0]}", 200)
         if key not in self.addresses:
             if digest not in self._read:
-                photo = _content_image(run.config)
-                self._read[digest] = photo if photo and photo.sha256 == digest else None
-            if (photo := self._read[digest]) is None:
+                self._read[digest] = _content_image(run.config)
+            photo = self._read[digest]
+            if photo is None or photo.sha256 != digest:
                 return None
             scale = min(1, self._side / max(size))
-            height, width = (max(1, round(n * scale)) for n in size)
-            small = images.resize_to(photo.rgb, height, width)
+            small = images.resize_to(photo.rgb, *(max(1, round(n * scale)) for n in size))
             self.addresses[key] = data_address(small, self._side)
         return key
 
@@ -216,10 +202,10 @@ def _content_image(config: dict[str, Any]) -> images.Picture | None:
             return images.load_picture(file)
         if not isinstance(named, dict) or not isinstance(named.get("name"), str):
             return None
-        values = {item.name: named.get(item.name) for item in fields(PictureConfig)}
-        if not all(value is None or isinstance(value, str) for value in values.values()):
+        values = [named.get(item.name) for item in fields(PictureConfig)]
+        if not all(value is None or isinstance(value, str) for value in values):
             return None
-        return image_inputs.load_named(PictureConfig(**values), key="content")
+        return image_inputs.load_named(PictureConfig(*values), key="content")
     except InputError as error:
         log.info("%s", error)
         return None

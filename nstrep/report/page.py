@@ -17,19 +17,12 @@ from nstrep.analysis.run_reader import Sweep
 from nstrep.base.files import atomic_write
 from nstrep.report.content import content
 
-SCRIPTS = ("chart.js", "page.js")
-
 SIZE = "@@size of this page@@"
 """Replaced by the size once the page is complete."""
 
 
 def write(sweep: Sweep, path: Path | None = None) -> Path:
-    """Write the report of a sweep, to FOLDER/report.html unless another file is named.
-
-    Raises:
-        ResultsError: the file cannot be written.
-
-    """
+    """Write the report of a sweep, to FOLDER/report.html unless another file is named."""
     path = path or sweep.path / "report.html"
     html = render(sweep, path.parent)
     with atomic_write(path) as temporary:
@@ -44,7 +37,7 @@ def render(sweep: Sweep, folder: Path) -> str:
     run could act even if it were not escaped.
     """
     style = _source("page.css")
-    script = "\n".join(_source(name) for name in SCRIPTS)
+    script = "\n".join(map(_source, ("chart.js", "page.js")))
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import gc
 import math
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -51,19 +52,24 @@ def prepare(config: DictConfig) -> None:
 
     The runs compose their configuration anew; ``hydra.overrides.hydra`` reaches them.
     """
-    overrides = swept_and_constant(config)
+    # hydra.sweeper.params of an experiment file, then the command line
+    params = OmegaConf.select(config, "hydra.sweeper.params") or {}
+    from_file = [f"{key}={value}" for key, value in params.items()]
+    overrides = directory_names.parsed([*from_file, *config.hydra.overrides.task])
     folder = Path(config.hydra.sweep.dir).absolute()
-    runs = planned_runs(config, overrides)
+    runs = OmegaConf.select(config, "hydra.sweeper.n_trials")  # of a search
+    if runs is None:  # all combinations of the swept values
+        discrete = [item for item in overrides if item.is_discrete_sweep()]
+        runs = math.prod(sum(1 for _ in item.sweep_string_iterator()) for item in discrete)
     added = {"hydra.sweep.dir": _quoted(folder)}
-    raw = OmegaConf.to_container(config.hydra.sweep, resolve=False)
-    if "${nstrep.sweep_name:" in raw["dir"]:
+    if "${nstrep.sweep_name:" in OmegaConf.to_container(config.hydra.sweep, resolve=False)["dir"]:
         # In a folder that the user named, sweeps with other constants may meet.
         keys = [_quoted(item.key_or_group) for item in overrides if not item.is_sweep_override()]
         added["hydra.job.config.override_dirname.exclude_keys"] = f"[{','.join(keys)}]"
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     with read_write(config.hydra):
         config.hydra.sweep.dir = str(folder)
-        _let_search_continue(config.hydra.sweeper, list(config.hydra.overrides.hydra))
+        _let_search_continue(config.hydra.sweeper, config.hydra.overrides.hydra)
         share_machine(config.hydra.launcher, overrides, at_once(config.hydra.sweeper, runs))
         SweepCallback.progress = Progress(folder, runs)
         added[f"++hydra.job.env_set.{job.REPORTS}"] = _quoted(SweepCallback.progress.reports)
@@ -72,10 +78,7 @@ def prepare(config: DictConfig) -> None:
 
 
 def close(error: NstrepError | None) -> int:
-    """End the sweep that this process started: print, write the summary, return the exit code.
-
-    ``error`` is what ended it early, if anything did.
-    """
+    """End the sweep, early for an error: print, write the summary, return the exit code."""
     progress = SweepCallback.progress
     code = progress.close(error)
     if progress.ended:
@@ -85,22 +88,6 @@ def close(error: NstrepError | None) -> int:
         except (NstrepError, OSError) as problem:
             say(f"summary.csv: cannot be written ({reason(problem)})")
     return code
-
-
-def swept_and_constant(config: DictConfig) -> list[Override]:
-    """All overrides: ``hydra.sweeper.params`` of an experiment file, then the command line."""
-    params = OmegaConf.select(config, "hydra.sweeper.params") or {}
-    from_file = [f"{key}={value}" for key, value in params.items()]
-    return directory_names.parsed(from_file + list(config.hydra.overrides.task))
-
-
-def planned_runs(config: DictConfig, overrides: list[Override]) -> int:
-    """Number of runs: all combinations of the swept values, or the trials of a search."""
-    trials = OmegaConf.select(config, "hydra.sweeper.n_trials")
-    if trials is not None:
-        return trials
-    discrete = [item for item in overrides if item.is_discrete_sweep()]
-    return math.prod(sum(1 for _ in item.sweep_string_iterator()) for item in discrete)
 
 
 def at_once(sweeper: DictConfig, runs: int) -> int:
@@ -125,9 +112,8 @@ def share_machine(launcher: DictConfig, overrides: list[Override], runs: int) ->
             launcher.n_jobs = 1 if on_gpu else max(1, min(cores, runs))
         process_memory.share_memory(launcher.n_jobs)
         # After Ctrl-C, joblib's resource tracker would warn that it cleans up.
-        given = os.environ.get("PYTHONWARNINGS")
-        hidden = "ignore:resource_tracker:UserWarning"
-        os.environ["PYTHONWARNINGS"] = f"{given},{hidden}" if given else hidden
+        warnings = [os.environ.get("PYTHONWARNINGS"), "ignore:resource_tracker:UserWarning"]
+        os.environ["PYTHONWARNINGS"] = ",".join(filter(None, warnings))
         threads = cores // launcher.n_jobs
     elif plugin == "submitit":
         threads = launcher.cpus_per_task or 1
@@ -138,7 +124,7 @@ def share_machine(launcher: DictConfig, overrides: list[Override], runs: int) ->
     environment.share_threads(max(1, int(threads)))
 
 
-def _let_search_continue(sweeper: DictConfig, typed: list[str]) -> None:
+def _let_search_continue(sweeper: DictConfig, typed: Iterable[str]) -> None:
     """Replace two defaults of Optuna: stop at the first failure, and other trials every time."""
     given = {split_override(item)[0] for item in typed}
     if "max_failure_rate" in sweeper and "hydra.sweeper.max_failure_rate" not in given:

@@ -19,27 +19,18 @@ from nstrep.config.fields import split_override
 LONGEST = 100
 """Characters of a name; file systems allow 255 bytes."""
 
-FOLDERS = re.compile(r"[^\s,=+'\"\[\]]*/+")
-"""The folders of a path in an override; only its last part goes into the name."""
-
-BRACKETS = re.compile(r"[\[\](){}'\"]")
-UNSAFE = re.compile(r"[^A-Za-z0-9_.,=+-]+")
-
 
 def folder_name(overrides: Iterable[str], otherwise: str) -> str:
     """A readable file name for overrides, the same every time.
 
     The folders of paths and characters that a shell or file system may not accept are dropped. If
     anything was dropped, or the name was cut, it ends with a hash, so that different overrides
-    never share a name.
-
-    Args:
-        overrides: as typed, ``key=value``.
-        otherwise: the name if there are no overrides.
-
+    never share a name. Without overrides it is ``otherwise``.
     """
     whole = "+".join(overrides)
-    name = UNSAFE.sub("-", BRACKETS.sub("", FOLDERS.sub("", whole))).strip("-.")
+    name = re.sub(r"[^\s,=+'\"\[\]]*/+", "", whole)  # of a path, only the last part
+    name = re.sub(r"[\[\](){}'\"]", "", name)
+    name = re.sub(r"[^A-Za-z0-9_.,=+-]+", "-", name).strip("-.")
     if name == whole and len(name) <= LONGEST:
         return name or otherwise
     digest = hashlib.sha256(whole.encode("utf-8", "backslashreplace")).hexdigest()[:8]
@@ -47,13 +38,7 @@ def folder_name(overrides: Iterable[str], otherwise: str) -> str:
 
 
 def run_name(overrides: Sequence[str], constant: Sequence[str] = ()) -> str:
-    """The name of a run in its sweep.
-
-    Args:
-        overrides: those of this run.
-        constant: keys that do not vary in the sweep; left out unless there are no others.
-
-    """
+    """The name of a run in its sweep, without the keys that are constant if there are others."""
     varied = [item for item in overrides if split_override(item)[0] not in constant]
     return folder_name([",".join(varied or overrides)], "run")
 
@@ -66,29 +51,22 @@ def parsed(overrides: Iterable[str]) -> list[Override]:
 
 def sweep_name(config: DictConfig) -> str:
     """The name of a sweep: its overrides, the swept keys first."""
-    given = config.hydra.overrides
-    params = "hydra.sweeper.params."
-    typed = [item for item in given.hydra if item.lstrip("+").startswith(params)]
-    items = parsed([item.lstrip("+").removeprefix(params) for item in typed] + list(given.task))
+    given, params = config.hydra.overrides, "hydra.sweeper.params."
+    typed = [item.lstrip("+") for item in given.hydra]
+    swept = [item.removeprefix(params) for item in typed if item.startswith(params)]
+    items = parsed([*swept, *given.task])
     items.sort(key=lambda item: not item.is_sweep_override())
     return folder_name([item.input_line for item in items], "sweep")
 
 
 def register() -> None:
     """Register the OmegaConf resolvers that the files in configs/ use to name folders."""
-    OmegaConf.register_new_resolver(
-        "nstrep.typed_name",
-        lambda *, _root_: folder_name(list(_root_.hydra.overrides.task), "default"),
-        replace=True,
-    )
-    OmegaConf.register_new_resolver(
-        "nstrep.sweep_name", lambda *, _root_: sweep_name(_root_), replace=True
-    )
-    OmegaConf.register_new_resolver(
-        "nstrep.run_name",
-        lambda *, _root_: run_name(
-            list(_root_.hydra.overrides.task),
-            list(_root_.hydra.job.config.override_dirname.exclude_keys),
+    resolvers = {
+        "typed_name": lambda *, _root_: folder_name(_root_.hydra.overrides.task, "default"),
+        "sweep_name": lambda *, _root_: sweep_name(_root_),
+        "run_name": lambda *, _root_: run_name(
+            list(_root_.hydra.overrides.task), _root_.hydra.job.config.override_dirname.exclude_keys
         ),
-        replace=True,
-    )
+    }
+    for name, resolver in resolvers.items():
+        OmegaConf.register_new_resolver(f"nstrep.{name}", resolver, replace=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
+import json
 import logging
 import os
 import signal
@@ -15,25 +16,23 @@ from typing import Any
 from omegaconf import DictConfig
 
 from nstrep.base.errors import BusyError, ResultsError
+from nstrep.base.files import atomic_write
 from nstrep.experiment import run_directory
-from nstrep.sweeps import progress
 
 log = logging.getLogger(__name__)
 
 REPORTS, PARENT = "NSTREP_SWEEP_REPORTS", "NSTREP_SWEEP_PID"
 """Environment variables of a run: the folder for its reports, and the process that started it."""
 
-PR_SET_PDEATHSIG = 1
-"""From Linux's prctl.h."""
+PR_SET_PDEATHSIG = 1  # from Linux's prctl.h
 
 
 class SweepJob:
     """Context manager around a run: reports its end, and keeps its error from ending the sweep."""
 
     def __init__(self, hydra_config: DictConfig) -> None:
-        self._number, self._sweeper = hydra_config.job.num, hydra_config.sweeper
+        self._config = hydra_config
         self._directory = Path(hydra_config.runtime.output_dir)
-        self._name = os.path.relpath(self._directory, hydra_config.sweep.dir)
         self._reports = Path(os.environ[REPORTS])
         self._computed = False
 
@@ -58,7 +57,7 @@ class SweepJob:
         self, kind: type | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
         """Report the end. Optuna's sweeper receives the error; other sweepers would stop at it."""
-        report: dict[str, Any] = {"run": self._name}
+        report: dict[str, Any] = {"run": os.path.relpath(self._directory, self._config.sweep.dir)}
         if isinstance(error, BusyError):
             report["status"] = "busy"
         elif isinstance(error, Exception):
@@ -72,12 +71,13 @@ class SweepJob:
         else:
             report["status"] = "skipped"
         try:
-            progress.report_end(self._reports, self._number, report)
+            with atomic_write(self._reports / f"{self._config.job.num}.json") as temporary:
+                temporary.write_text(json.dumps(report))
         except ResultsError:  # the sweep must not end as if there had been no such run
             if error is None:
                 raise
             return False
-        return "max_failure_rate" not in self._sweeper
+        return "max_failure_rate" not in self._config.sweeper
 
     def _is_new_warning(self, record: logging.LogRecord) -> bool:
         """Log filter of the terminal: each warning once in a sweep; the run's file has the rest."""

@@ -5,7 +5,6 @@ The runs report through small files in a folder, which also works from other mac
 
 from __future__ import annotations
 
-import json
 import shutil
 import sys
 import threading
@@ -21,7 +20,6 @@ from typing import Any
 from tqdm import tqdm
 
 from nstrep.base.errors import NstrepError, ResultsError
-from nstrep.base.files import atomic_write
 from nstrep.experiment import run_directory
 
 REPORTS = ".progress"
@@ -29,54 +27,29 @@ REPORTS = ".progress"
 
 SHOWN_FAILURES = 10
 
-ATTEMPTS = 5
-"""How often it is tried to create the folder for the reports."""
-
-
-def report_end(folder: Path, number: int, report: Mapping[str, Any]) -> None:
-    """Write a run's report into :attr:`Progress.reports`, from any process or machine.
-
-    Args:
-        folder: :attr:`Progress.reports`.
-        number: of the run in its sweep.
-        report: ``run``; ``status``: finished, skipped, busy or failed; ``seconds`` or ``reason``.
-
-    Raises:
-        ResultsError: the folder is gone or cannot be written.
-
-    """
-    with atomic_write(folder / f"{number}.json") as temporary:
-        temporary.write_text(json.dumps(report))
-
 
 class Progress:
-    """Prints one line for every run that ends, and the closing lines.
-
-    Args:
-        sweep: folder of the sweep; created if missing.
-        planned: number of runs.
-
-    Raises:
-        ResultsError: the folder cannot be created.
-
-    """
+    """Prints one line for each of the planned runs that ends, and the closing lines."""
 
     def __init__(self, sweep: Path, planned: int) -> None:
         self.sweep, self.planned = sweep, planned
         self.reports = sweep / REPORTS / uuid.uuid4().hex[:12]
         self.ended: dict[str, Mapping[str, Any]] = {}
+        """By the names of their files: ``run``; ``status``: finished, skipped, busy or failed;
+        ``seconds`` or ``reason``.
+        """
         self._is_new, self._began = not sweep.exists(), time.monotonic()
         self._lock = ExitStack()
         # Remove the folders of killed processes; those of living processes are locked.
         for folder in (sweep / REPORTS).glob("*"):
             with suppress(NstrepError), run_directory.locked(folder):
                 shutil.rmtree(folder, ignore_errors=True)
-        for attempt in range(1, ATTEMPTS + 1):
+        for attempts_left in (4, 3, 2, 1, 0):
             try:
                 self._lock.enter_context(run_directory.locked(self.reports))
                 break
             except ResultsError:  # perhaps another process has just removed the parent folder
-                if attempt == ATTEMPTS:
+                if not attempts_left:
                     raise
                 time.sleep(0.05)
         self._closing = threading.Event()
@@ -89,9 +62,8 @@ class Progress:
 
     def _print_new(self) -> None:
         for path in sorted(self.reports.glob("[0-9]*.json"), key=lambda path: int(path.stem)):
-            if path.name in self.ended:
-                continue
-            if report := run_directory.stored(self.reports, path.name):
+            is_new = path.name not in self.ended
+            if is_new and (report := run_directory.stored(self.reports, path.name)):
                 self.ended[path.name] = report
                 say(self._line(report))
 
@@ -110,12 +82,7 @@ class Progress:
         return f"{count}, {duration(median(times))} each{left}: {run}"
 
     def close(self, error: NstrepError | None) -> int:
-        """Print how the sweep ended, remove the reports, and return the exit code.
-
-        Args:
-            error: what ended the sweep early, if anything did.
-
-        """
+        """Print how the sweep ended, or what ended it early; remove the reports; an exit code."""
         self._closing.set()
         self._thread.join()
         self._print_new()
@@ -153,8 +120,8 @@ def closing(reports: Sequence[Mapping[str, Any]], planned: int) -> str:
     if len(failures) == 1:
         return f"{line}: {failures[0]}"
     hidden = len(failures) - SHOWN_FAILURES
-    more = [f"  and {hidden} more"] if hidden > 0 else []
-    return "\n".join([line, *(f"  {failure}" for failure in failures[:SHOWN_FAILURES]), *more])
+    shown = failures[:SHOWN_FAILURES] + ([f"and {hidden} more"] if hidden > 0 else [])
+    return "\n  ".join([line, *shown])
 
 
 def say(line: str) -> None:

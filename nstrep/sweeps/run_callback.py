@@ -23,12 +23,7 @@ class RunCallback(Callback):
     """Registered in configs/config.yaml and configs/fast.yaml."""
 
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
-        """Lock ``.hydra/`` until this process ends; let Hydra write to it only in a new run.
-
-        Raises:
-            Refused: another process holds the lock, or the directory cannot be written.
-
-        """
+        """Lock ``.hydra/`` until this process ends; let Hydra write to it only in a new run."""
         directory, lock = Path(config.hydra.run.dir), ExitStack()
         atexit.register(lock.close)
         try:

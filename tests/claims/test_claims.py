@@ -513,7 +513,8 @@ def test_a_run_of_another_process_is_waited_for(monkeypatch, tmp_path):
 
     monkeypatch.setattr(plan, "_run", run)
     monkeypatch.setattr(plan, "POLL", 0)
-    monkeypatch.setattr(plan, "load_run", lambda directory: made())
+    monkeypatch.setattr(plan, "load_run", lambda directory: SimpleNamespace())
+    monkeypatch.setattr(plan, "ClaimRun", SimpleNamespace)
     assert len(plan.make(planned, tmp_path, lambda one: None)) == 2
     assert order == ["a", "b", "a"]
 

@@ -42,7 +42,7 @@ def test_curves_are_coloured_by_a_key(sweep):
 
 def test_mixed_formulas_are_shown_relative_to_their_start(tmp_path):
     write_sweep(tmp_path, "recipe=nstrep,gatys2015")
-    ((_, figure),) = plot.curves(load_sweep(tmp_path), plot.Asked())
+    ((_, figure),) = plot.curves(load_sweep(tmp_path))
     assert [line.get_ydata()[0] for line in figure.axes[0].lines] == [1, 1]
     assert any("share of its start" in word for word in words(figure))
 
@@ -136,9 +136,7 @@ def test_hostile_names_are_drawn_as_text(tmp_path):
         write_run(tmp_path / str(number), f"style.name={name!r}", overrides=False)
         config = tmp_path / str(number) / "config.yaml"
         assert "style" in config.read_text()
-    written, _ = plot.draw(
-        load_sweep(tmp_path), ["curves", "final", "grid"], plot.Asked(), tmp_path / "out"
-    )
+    written, _ = plot.draw(load_sweep(tmp_path), ["curves", "final", "grid"], tmp_path / "out")
     assert any(path.name == "curves_style.svg" for path in written)
     assert text("_a") != "_a"
 
@@ -202,4 +200,4 @@ def test_runs_whose_pictures_are_all_damaged_are_a_line(tmp_path):
         run = write_run(tmp_path / str(index), f"content_weight={index + 1}", seed=index)
         (run / "final.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     with pytest.raises(NothingToDraw, match="no run has a picture that can be read"):
-        list(plot.grid(load_sweep(tmp_path), plot.Asked()))
+        list(plot.grid(load_sweep(tmp_path)))

@@ -143,9 +143,7 @@ def test_pictures_and_curves_are_thinned_for_many_runs(tmp_path):
 def test_damaged_runs_do_not_break_the_page(tmp_path, file, text):
     write_run(tmp_path / "good", "content_weight=20")
     (write_run(tmp_path / "bad") / file).write_text(text)
-    plot.draw(
-        load_sweep(tmp_path), ["curves", "final", "tradeoff"], plot.Asked(), tmp_path / "plots"
-    )
+    plot.draw(load_sweep(tmp_path), ["curves", "final", "tradeoff"], tmp_path / "plots")
     html = report.render(load_sweep(tmp_path), tmp_path)
     (found,) = re.findall(r'id="data">(.*?)</script>', html, re.S)
 

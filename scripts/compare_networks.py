@@ -271,7 +271,7 @@ def measured_painting(config: ExperimentConfig) -> dict[str, float]:
 
 def grid(rgb01: np.ndarray, flat_in: np.ndarray | None = None) -> float:
     """The highest peak of a regular grid over all periods."""
-    return max(texture_distance.grid_peaks(rgb01, flat_in).values())
+    return max(texture.grid_peaks(rgb01, flat_in).values())
 
 
 def large_enough(measure: Callable[..., float], *rgb01: np.ndarray) -> float:

@@ -1,7 +1,7 @@
-"""Distance of two textures, and the peaks of a regular grid: measures to compare networks with.
+"""Distance of two textures, a measure to compare networks with: none was trained for it.
 
-No network was trained for them. The texture statistics follow Portilla and Simoncelli, A
-Parametric Texture Model Based on Joint Statistics of Complex Wavelet Coefficients (IJCV 40, 2000):
+The texture statistics follow Portilla and Simoncelli, A Parametric Texture Model Based on Joint
+Statistics of Complex Wavelet Coefficients (IJCV 40, 2000):
 the marginals of oriented bands and the correlations of their magnitudes. The bands come from
 complex Gabor filters an octave wide, at four scales an octave apart and in six orientations, on
 lightness and two opponent colours (CIE L*a*b*). All functions take ``rgb01`` pictures, (H, W, 3).
@@ -9,13 +9,12 @@ lightness and two opponent colours (CIE L*a*b*). All functions take ``rgb01`` pi
 
 from __future__ import annotations
 
-import math
 from functools import lru_cache
 from itertools import combinations
 
 import numpy as np
-from scipy import fft, ndimage, signal
-from skimage import color, filters
+from scipy import ndimage, signal
+from skimage import filters
 
 from nstrep.images import io
 from nstrep.images.texture import FLOOR, lab
@@ -31,12 +30,6 @@ MIN_SIDE = 4 * 2**SCALES
 QUANTILES = np.linspace(0.05, 0.95, 19)
 
 UNIT_EDGE = 256  # pixels
-
-PERIODS = (2, 4, 8, 16)
-"""Strides of VGG's layers in pixels, at which a network can produce a grid."""
-
-WINDOW, STEP = 64, 16
-"""Of :func:`grid_peaks`, in pixels: side of a window, distance between two windows."""
 
 
 def statistics(rgb01: np.ndarray) -> dict[str, np.ndarray]:
@@ -178,57 +171,3 @@ def _units() -> dict[str, float]:
     pictures = [io.resize_long_edge(io.builtin(n).rgb, UNIT_EDGE) for n in io.PHOTOGRAPHS]
     gaps = [_gaps(a, b) for a, b in combinations(map(statistics, pictures), 2)]
     return {name: float(np.median([gap[name] for gap in gaps])) for name in gaps[0]}
-
-
-def grid_peaks(rgb01: np.ndarray, flat_in: np.ndarray | None = None) -> dict[int, float]:
-    """How far the peaks of a regular grid rise above the luminance's spectrum, in flat areas.
-
-    The power spectra of windows (:data:`WINDOW`, Hann) are averaged over the third of the windows
-    in which ``flat_in`` varies least. A grid of period p has peaks at 1 / p cycles per pixel, along
-    the rows, the columns or the diagonals. Each is divided by the geometric mean of the power on
-    both sides in the same direction, just outside the window function's main lobe. So neither a
-    spectrum that follows a power law nor strokes of one direction have peaks.
-
-    Args:
-        rgb01: (H, W, 3), each side of at least :data:`WINDOW` pixels.
-        flat_in: the picture that defines the flat areas, of the same size: the content image.
-            None for ``rgb01`` itself.
-
-    Returns:
-        For each of :data:`PERIODS` the highest ratio of all directions: about 1 without a grid, 2
-        if the grid has twice the power of its surroundings.
-
-    Raises:
-        ValueError: the picture is too small, or the two differ in size.
-
-    """
-    if min(rgb01.shape[:2]) < WINDOW:
-        raise ValueError(f"a side of {min(rgb01.shape[:2])} pixels is below {WINDOW}")
-    flat_in = rgb01 if flat_in is None else flat_in
-    if flat_in.shape != rgb01.shape:
-        raise ValueError(f"the pictures differ in size: {rgb01.shape} and {flat_in.shape}")
-    variation = _windows(flat_in).std(axis=(1, 2))
-    flat = np.argsort(variation, kind="stable")[: math.ceil(len(variation) / 3)]
-    chosen = _windows(rgb01)[flat]
-    chosen = chosen - chosen.mean(axis=(1, 2), keepdims=True)
-    taper = filters.window("hann", (WINDOW, WINDOW))
-    power = (np.abs(fft.fft2(chosen * taper)) ** 2).mean(axis=0) + 1e-12 * WINDOW**2
-    return {period: _grid_peak(power, WINDOW // period) for period in PERIODS}
-
-
-def _windows(rgb01: np.ndarray) -> np.ndarray:
-    """Overlapping windows of the luminance, (count, WINDOW, WINDOW)."""
-    luminance = color.rgb2gray(np.asarray(rgb01, dtype=np.float64))
-    view = np.lib.stride_tricks.sliding_window_view(luminance, (WINDOW, WINDOW))
-    return view[::STEP, ::STEP].reshape(-1, WINDOW, WINDOW)
-
-
-def _grid_peak(power: np.ndarray, index: int) -> float:
-    """The highest ratio at one frequency, which is bin ``index`` of the spectrum's axes."""
-    peaks = []
-    for row, column in ((1, 0), (0, 1), (1, 1), (1, -1)):
-        below, at, above = (
-            power[row * k, column * k] for k in (index - 2, index, (index + 2) % WINDOW)
-        )
-        peaks.append(at / np.sqrt(below * above))
-    return float(max(peaks))

@@ -14,8 +14,7 @@ from nstrep.base.text import printable, reason
 class LineFormatter(logging.Formatter):
     """Writes one line for each message, whatever the names of files and pictures in it hold."""
 
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
-        """The message with escapes for characters that would break or colour the line."""
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802, D102
         record.message = printable(record.message)
         return super().formatMessage(record)
 
@@ -32,8 +31,8 @@ def plain_errors() -> Iterator[None]:
         print(f"nstrep: error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
     except OSError as error:
-        place = error.filename or "the folder"
-        print(f"nstrep: error: {place}: cannot be used ({reason(error)})", file=sys.stderr)
+        name = error.filename or "the folder"
+        print(f"nstrep: error: {name}: cannot be used ({reason(error)})", file=sys.stderr)
         sys.exit(ResultsError.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)
@@ -42,8 +41,7 @@ def plain_errors() -> Iterator[None]:
 class LogFile(logging.FileHandler):
     """A run's log file. On a full disk its lines are dropped: the log must not end the run."""
 
-    def emit(self, record: logging.LogRecord) -> None:
-        """Write a line if that is possible."""
+    def emit(self, record: logging.LogRecord) -> None:  # noqa: D102
         with contextlib.suppress(OSError):  # of opening the file
             super().emit(record)
 

@@ -17,20 +17,10 @@ from nstrep.base import process_memory
 
 log = logging.getLogger(__name__)
 
-SYSTEM_LIBRARIES = ("libgomp.so.1", "libquadmath.so.0")
-"""Libraries that the MXNet wheel needs and that slim container images lack."""
-
 THREAD_VARIABLE = "OMP_NUM_THREADS"
 
 CHOSEN = "NSTREP_CHOSE_THREADS"
 """Variable with the value that nstrep gave THREAD_VARIABLE; absent if the user has set that."""
-
-REQUIRED = {
-    # In graphs without a gradient MXNet fuses a convolution with its rectifier, and computes the
-    # rectified layer wrongly if both outputs are used (conv1_1 and relu1_1, say).
-    "MXNET_DISABLE_MKLDNN_FUSE_CONV_RELU": "1",
-}
-"""Set in any case: results are wrong otherwise."""
 
 DEFAULTS = {
     # Sums over a picture's positions lose digits in float32; this accumulates them in float64.
@@ -51,18 +41,16 @@ DEFAULTS = {
 
 
 def prepare() -> None:
-    """Check Python, NumPy and the system, and set the environment for MXNet 1.9.1.
+    """Set the environment for MXNet 1.9.1, or raise ImportError if this machine cannot run it.
 
-    Raises:
-        ImportError: one of them cannot run MXNet 1.9.1. Under ``python -m nstrep...`` the process
-            ends with the message instead of a traceback.
-
+    Under ``python -m nstrep...`` the process ends with the message instead of a traceback.
     """
     try:
         _check_versions()
         _set_defaults()
-        process_memory.use_one_arena()
         _check_libraries()
+        # The other arenas of malloc cannot hold blocks of more than 32 MiB.
+        process_memory.mallopt(process_memory.M_ARENA_MAX, 1)
     except ImportError as problem:
         if sys.argv[:1] == ["-m"]:
             raise SystemExit(f"nstrep: error: {problem}") from None
@@ -80,20 +68,20 @@ def _check_versions() -> None:
         raise ImportError(
             f"Python {major}.{minor} cannot run MXNet 1.9.1: use Python 3.10, 3.11 or 3.12"
         )
-    if not sys.platform.startswith("linux"):
+    if sys.platform != "linux":
         raise ImportError(f"MXNet 1.9.1 has no wheel that works on {sys.platform}: use Linux")
     try:
         version = metadata.version("numpy")
     except metadata.PackageNotFoundError:
         raise ImportError("NumPy is not installed: run  pip install nstrep") from None
-    if int(version.split(".")[0]) >= 2:
+    if not version.startswith("1."):
         raise ImportError(
             f"NumPy {version} cannot work with MXNet 1.9.1: run  pip install 'numpy<2'"
         )
 
 
 def _check_libraries() -> None:
-    for library in SYSTEM_LIBRARIES:
+    for library in ("libgomp.so.1", "libquadmath.so.0"):  # slim container images lack them
         try:
             ctypes.CDLL(library)
         except OSError:
@@ -104,13 +92,15 @@ def _check_libraries() -> None:
 
 
 def _set_defaults() -> None:
-    os.environ.update(REQUIRED)
+    # Needed for right results: in graphs without a gradient MXNet fuses a convolution with its
+    # rectifier, and computes the rectified layer wrongly if both outputs are used.
+    os.environ["MXNET_DISABLE_MKLDNN_FUSE_CONV_RELU"] = "1"
     for name, value in DEFAULTS.items():
         os.environ.setdefault(name, value)
     if THREAD_VARIABLE in os.environ or "MXNET_OMP_MAX_THREADS" in os.environ:
         return
     with contextlib.suppress(OSError), open("/proc/self/maps") as maps:
-        if any("libgomp" in line for line in maps):
+        if "libgomp" in maps.read():
             log.warning(
                 "OpenMP was loaded before nstrep, so MXNet will use half of the processors:"
                 " import nstrep first, or set %s in the shell",
@@ -133,16 +123,13 @@ def physical_cores() -> int:
     """
     from joblib import cpu_count
 
-    return max(1, cpu_count(only_physical_cores=True))
+    return cpu_count(only_physical_cores=True)
 
 
 def threads() -> int | None:
     """The number of threads that MXNet computes with, if the environment sets it."""
-    for name in ("MXNET_OMP_MAX_THREADS", THREAD_VARIABLE):
-        value = os.environ.get(name, "")
-        if value.isdigit():
-            return int(value)
-    return None
+    values = (os.environ.get(name, "") for name in ("MXNET_OMP_MAX_THREADS", THREAD_VARIABLE))
+    return next((int(value) for value in values if value.isdigit()), None)
 
 
 def versions() -> dict[str, str]:
@@ -151,17 +138,15 @@ def versions() -> dict[str, str]:
 
     result = {"python": ".".join(map(str, sys.version_info[:3])), "nstrep": nstrep.__version__}
     for name in ("mxnet", "numpy", "scipy", "scikit-image", "pillow", "hydra-core"):
-        try:
+        result[name] = "missing"
+        with contextlib.suppress(metadata.PackageNotFoundError):
             result[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            result[name] = "missing"
     return result
 
 
 def changed_versions(then: object) -> list[str]:
     """Describe where :func:`versions` differs from ``then``, the record of an earlier run."""
-    if not isinstance(then, dict):
-        return []
+    then = then if isinstance(then, dict) else {}
     return [
         f"{name} {then[name]} then, {version} now"
         for name, version in versions().items()
@@ -171,5 +156,4 @@ def changed_versions(then: object) -> list[str]:
 
 def changed_threads(then: int | None) -> list[str]:
     """Describe whether :func:`threads` differs from ``then``, the record of an earlier run."""
-    now = threads()
-    return [] if then == now else [f"threads {then} then, {now} now"]
+    return [] if then == threads() else [f"threads {then} then, {threads()} now"]

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from nstrep.base.text import printable
 
-MAX_LENGTH = 4000
-"""Characters of a message: enough for a path of any length and the problem with it."""
+MAX_LENGTH = 4000  # characters of a message: a path of any length and the problem with it
 
 
 class NstrepError(Exception):

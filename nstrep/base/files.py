@@ -64,16 +64,13 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     temporary = target.parent / f".{secrets.token_hex(8)}.tmp{target.suffix[:32]}"
     try:
         # Not tempfile.mkstemp, whose mode 0600 would keep other users from reading results.
-        descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
-        try:
+        with _open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY) as descriptor:
             with contextlib.suppress(OSError):  # some file systems have no locks
                 fcntl.flock(descriptor, fcntl.LOCK_EX)  # tells remove_unfinished to keep it
             yield temporary
             with open(temporary, "rb+") as stream:
                 os.fsync(stream.fileno())
             os.replace(temporary, target)
-        finally:
-            os.close(descriptor)
     except BaseException as error:
         with contextlib.suppress(OSError, ValueError):
             temporary.unlink()
@@ -82,12 +79,8 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
             raise ResultsError(message) from error
         raise
     # Without this a power cut may bring the old file back. Some systems cannot sync a folder.
-    with contextlib.suppress(OSError):
-        descriptor = os.open(target.parent, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    with contextlib.suppress(OSError), _open(target.parent, os.O_RDONLY) as descriptor:
+        os.fsync(descriptor)
 
 
 def remove_unfinished(folder: Path) -> None:
@@ -96,10 +89,15 @@ def remove_unfinished(folder: Path) -> None:
     Files that a living process has locked are kept, as are files that cannot be removed.
     """
     for leftover in folder.rglob(".*.tmp*"):
-        with contextlib.suppress(OSError):
-            descriptor = os.open(leftover, os.O_RDONLY)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                leftover.unlink()
-            finally:
-                os.close(descriptor)
+        with contextlib.suppress(OSError), _open(leftover, os.O_RDONLY) as descriptor:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            leftover.unlink()
+
+
+@contextlib.contextmanager
+def _open(path: Path, flags: int) -> Iterator[int]:
+    descriptor = os.open(path, flags, 0o666)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)

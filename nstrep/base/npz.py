@@ -11,7 +11,6 @@ import contextlib
 import io
 import math
 import os
-import stat
 import warnings
 import zipfile
 from collections.abc import Callable, Iterator
@@ -31,21 +30,15 @@ class FormatError(Exception):
 
 @dataclass(frozen=True)
 class Stored:
-    """An array in a file: its shape, its type, and a function that loads it."""
+    """An array in a file."""
 
     shape: tuple[int, ...]
-    dtype: str
-    """NumPy's name of the type, or the file's name of a type that NumPy does not have."""
+    dtype: str  # NumPy's name of the type, or the file's name of a type that NumPy does not have
     read: Callable[[], np.ndarray]
 
 
 def save_npz(path: str | os.PathLike[str], /, **arrays: np.ndarray) -> None:
-    """Write named arrays as a compressed ``.npz``, atomically. Equal arrays give equal bytes.
-
-    Raises:
-        ResultsError: the file cannot be written.
-
-    """
+    """Write named arrays as a compressed ``.npz``, atomically. Equal arrays give equal bytes."""
     # In memory first: on a full disk the destructor of a zip archive prints a traceback.
     packed = io.BytesIO()
     np.savez_compressed(packed, **arrays)
@@ -57,10 +50,9 @@ def check_file(path: Path, expected: str) -> None:
     """Raise FormatError unless a path is a regular file; opening a pipe or device could block."""
     if not path.exists():
         raise FormatError("there is no such file")
-    if path.is_dir():
-        raise FormatError(f"is a folder, expected {expected}")
-    if not stat.S_ISREG(path.stat().st_mode):
-        raise FormatError(f"is not a regular file, expected {expected}")
+    if not path.is_file():
+        kind = "a folder" if path.is_dir() else "not a regular file"
+        raise FormatError(f"is {kind}, expected {expected}")
 
 
 @contextlib.contextmanager
@@ -91,7 +83,7 @@ def read_npz(archive: zipfile.ZipFile) -> dict[str, Stored]:
         if info.filename.endswith(".npy")
     }
     if not arrays:
-        names = ", ".join(repr(name) for name in archive.namelist()[:3])
+        names = ", ".join(map(repr, archive.namelist()[:3]))
         raise FormatError(f"is a zip archive of {names or 'nothing'}, expected .npy arrays")
     return arrays
 
@@ -110,14 +102,13 @@ def _stored(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Stored:
         if np.lib.format.read_magic(member) != (1, 0):
             raise ValueError("not in version 1.0 of NumPy's format")
         shape, _, dtype = np.lib.format.read_array_header_1_0(member)
-        data_bytes = info.file_size - member.tell()
+        size = info.file_size - member.tell()
     if dtype.hasobject:
         raise FormatError(f"holds Python objects in {info.filename!r}, expected floats")
-    due = math.prod(shape) * dtype.itemsize
-    if min(shape, default=0) < 0 or data_bytes != due:
+    if size != math.prod(shape) * dtype.itemsize:
         raise FormatError(
-            f"is damaged: {info.filename!r} has {data_bytes} bytes of data, "
-            f"its shape {shape} and type {dtype} need {due}"
+            f"is damaged: {info.filename!r} has {size} bytes of data, "
+            f"its shape {shape} and type {dtype} need {math.prod(shape) * dtype.itemsize}"
         )
 
     def read() -> np.ndarray:

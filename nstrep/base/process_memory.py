@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import math
 import os
 import re
 from pathlib import Path
@@ -12,63 +11,47 @@ from pathlib import Path
 PROCESSES_VARIABLE = "NSTREP_PROCESSES"
 """Variable with the number of processes of a sweep that share the memory; absent for one."""
 
+# Of glibc's malloc.h.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX = -1, -3, -4, -8
-"""Of glibc's malloc.h."""
-
-MMAP_THRESHOLDS = 4 * 2**20, 32 * 2**20
-"""Bytes: the least that :func:`settle_malloc` sets, and the most that glibc accepts."""
-
-CGROUPS = Path("/sys/fs/cgroup")
 
 
 def memory_mb() -> dict[str, float]:
     """Resident memory of this process in MiB: ``now``, and its ``peak`` since the last reset."""
-    with open("/proc/self/status") as status:
-        kib = dict(re.findall(r"^Vm(RSS|HWM):\s+(\d+) kB", status.read(), re.MULTILINE))
+    kib = dict(re.findall(r"Vm(RSS|HWM):\s+(\d+) kB", Path("/proc/self/status").read_text()))
     return {"now": int(kib["RSS"]) / 1024, "peak": int(kib["HWM"]) / 1024}
 
 
 def reset_peak_memory() -> None:
     """Restart the peak of :func:`memory_mb`, where the kernel allows it."""
-    with contextlib.suppress(OSError), open("/proc/self/clear_refs", "w") as clear:
-        clear.write("5")
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
 
 
-def use_one_arena() -> None:
-    """Keep malloc to its first arena: the others cannot hold blocks of more than 32 MiB."""
-    _mallopt(M_ARENA_MAX, 1)
-
-
-def settle_malloc(keep: float) -> None:
-    """Choose the size from which malloc returns freed blocks to the system at once.
+def settle_malloc(*, keep: bool) -> None:
+    """Choose whether malloc keeps freed blocks for reuse, or returns all above 4 MiB to the system.
 
     Keeping blocks saves time: fresh pages take a tenth of an iteration of VGG-19. Returning them
-    saves memory. ``MALLOC_...`` variables of the user take precedence.
-
-    Args:
-        keep: bytes; smaller blocks are kept for reuse. Infinity keeps all.
-
+    saves memory.
     """
-    if math.isinf(keep):
-        _mallopt(M_MMAP_MAX, 0)
-        _mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
-        return
-    least, most = MMAP_THRESHOLDS
-    _mallopt(M_MMAP_MAX, 2**16)
-    _mallopt(M_TRIM_THRESHOLD, least)
-    _mallopt(M_MMAP_THRESHOLD, int(min(max(least, keep), most)))
+    mallopt(M_MMAP_MAX, 0 if keep else 2**16)
+    mallopt(M_TRIM_THRESHOLD, 2**31 - 1 if keep else 2**22)
+    mallopt(M_MMAP_THRESHOLD, 2**22)
 
 
-def _mallopt(option: int, value: int) -> None:
+def mallopt(option: int, value: int) -> None:
+    """Set an option of glibc's malloc, unless the user has set a ``MALLOC_...`` variable."""
     if not any(name.startswith("MALLOC_") for name in os.environ):
-        with contextlib.suppress(OSError, AttributeError):  # a C library other than glibc
-            ctypes.CDLL(None).mallopt(option, value)
+        _call_glibc("mallopt", option, value)
 
 
 def give_memory_back() -> None:
     """Return freed memory to the system: runs of many sizes leave gaps otherwise."""
-    with contextlib.suppress(OSError, AttributeError):  # a C library other than glibc
-        ctypes.CDLL(None).malloc_trim(0)
+    _call_glibc("malloc_trim", 0)
+
+
+def _call_glibc(function: str, *arguments: int) -> None:
+    with contextlib.suppress(AttributeError):  # another C library
+        getattr(ctypes.CDLL(None), function)(*arguments)
 
 
 def share_memory(processes: int) -> None:
@@ -83,39 +66,33 @@ def memory_share() -> float:
 
 def available() -> float:
     """Bytes that this process can still take: its share of the free memory of its cgroups."""
-    with open("/proc/meminfo") as lines:
-        system = dict(line.split(":") for line in lines)
-    free = float(system["MemAvailable"].split()[0]) * 1024
-    return min([free, *_cgroup_headroom()]) * memory_share()
+    free = re.search(r"MemAvailable:\s+(\d+)", Path("/proc/meminfo").read_text())
+    return min([float(free[1]) * 1024, *_cgroup_headroom()]) * memory_share()
 
 
-def _cgroup_headroom(root: Path = CGROUPS, membership: str | None = None) -> list[float]:
+def _cgroup_headroom(
+    root: Path = Path("/sys/fs/cgroup"), membership: str | None = None
+) -> list[float]:
     """Bytes left under each limit on this process's cgroups; page cache counts as free."""
     if membership is None:
-        try:
-            membership = Path("/proc/self/cgroup").read_text()
-        except OSError:
-            return []
+        own = Path("/proc/self/cgroup")
+        membership = own.read_text() if own.exists() else ""
     headroom = []
     for line in membership.splitlines():
         _, controllers, path = line.split(":", 2)
-        if controllers == "":  # version 2
-            top, names = root, ("memory.max", "memory.current", "inactive_file")
+        if not controllers:  # version 2
+            top, names, cache = root, ("memory.max", "memory.current"), "inactive_file"
         elif "memory" in controllers.split(","):
-            top = root / "memory"
-            names = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+            top, cache = root / "memory", "total_inactive_file"
+            names = ("memory.limit_in_bytes", "memory.usage_in_bytes")
         else:
             continue
         folder = Path(os.path.normpath(f"{top}/{path}"))
         # In a container the path is often that of the host, and the limit lies at the top.
-        for place in {top, folder, *(parent for parent in folder.parents if top in parent.parents)}:
+        for place in {top, folder, *folder.parents}:
             with contextlib.suppress(OSError, ValueError):  # ValueError: "max" is no limit
-                headroom.append(_bytes_left(place, *names))
+                limit, used = (int((place / name).read_text()) for name in names)
+                statistics = (place / "memory.stat").read_text().splitlines()
+                free = limit - used + int(dict(map(str.split, statistics)).get(cache, 0))
+                headroom.append(max(0.0, float(free)))
     return headroom
-
-
-def _bytes_left(folder: Path, limit: str, usage: str, cache: str) -> float:
-    most = int((folder / limit).read_text())
-    used = int((folder / usage).read_text())
-    statistics = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
-    return max(0.0, float(most - used + int(statistics.get(cache, 0))))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import stat
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +15,9 @@ import yaml
 
 from nstrep.base.text import reason
 
-MOST_YAML = 2**18
-"""Characters: a configuration has 2,000, and PyYAML takes a second for this many."""
-
-MOST_JSON = 2**24
-"""Bytes."""
-
-MAX_DEPTH = 20
-"""Of nested dicts and lists."""
+MOST_YAML = 2**18  # characters: a configuration has 2,000, and PyYAML takes a second for this many
+MOST_JSON = 2**24  # bytes
+MAX_DEPTH = 20  # of nested dicts and lists
 
 
 def read_text(path: str | os.PathLike[str], most: int) -> str:
@@ -35,10 +29,10 @@ def read_text(path: str | os.PathLike[str], most: int) -> str:
         OSError: the file is missing or cannot be read.
 
     """
-    status = os.stat(path)  # before it is opened: opening a pipe would block
-    if not stat.S_ISREG(status.st_mode):
+    size = os.stat(path).st_size
+    if not os.path.isfile(path):  # opening a pipe would block
         raise ValueError("not a file")
-    if status.st_size > most:
+    if size > most:
         raise ValueError(f"larger than {most >> 20} MiB" if most >> 20 else f"over {most} bytes")
     return Path(path).read_text(encoding="utf-8")
 
@@ -53,11 +47,9 @@ def read_yaml(text: str) -> Any:
     if len(text) > MOST_YAML:
         raise ValueError(f"larger than {MOST_YAML >> 10} KiB")
     try:
-        value = yaml.load(text, Loader=_Loader)
-        _check_depth(value)
+        return _checked_depth(yaml.load(text, Loader=_Loader))
     except Exception as error:  # PyYAML raises almost anything for an odd value
         raise ValueError(reason(error)) from None
-    return value
 
 
 def read_json(text: str) -> Any:
@@ -68,11 +60,9 @@ def read_json(text: str) -> Any:
 
     """
     try:
-        value = json.loads(text)
+        return _checked_depth(json.loads(text))
     except RecursionError:
         raise ValueError("nested too deeply") from None
-    _check_depth(value)
-    return value
 
 
 class _Loader(yaml.SafeLoader):
@@ -84,9 +74,10 @@ class _Loader(yaml.SafeLoader):
         return super().compose_node(parent, index)
 
 
-def _check_depth(node: Any, levels: int = MAX_DEPTH) -> None:
+def _checked_depth(node: Any, levels: int = MAX_DEPTH) -> Any:
     if levels == 0:
         raise ValueError("nested too deeply")
     if isinstance(node, (dict, list)):
         for item in node.values() if isinstance(node, dict) else node:
-            _check_depth(item, levels - 1)
+            _checked_depth(item, levels - 1)
+    return node

@@ -50,7 +50,7 @@ def settle_malloc(tile: int | None) -> None:
     Whole images keep all freed blocks; tiles keep few, for they take so long that fresh pages do
     not matter.
     """
-    process_memory.settle_malloc(math.inf if tile is None else 0)
+    process_memory.settle_malloc(keep=tile is None)
 
 
 def working_bytes(

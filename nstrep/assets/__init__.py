@@ -13,7 +13,6 @@ import logging
 import os
 import shutil
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
@@ -38,7 +37,7 @@ def find(name: str) -> Path | None:
         path = home() / asset.path
         if path.is_file():
             try:
-                check(asset, path, asset.checksums)
+                check(asset, path)
             except RefusedError as refusal:
                 log.warning("%s %s: move it away and fetch it again", shown(path), refusal)
             else:
@@ -58,19 +57,16 @@ def ensure(name: str, policy: str) -> Path | None:
         The file, or None if it is missing and was not downloaded. A failure is logged as one line.
 
     Raises:
-        InputError: there is no asset of this name, or no such policy.
+        InputError: there is no asset of this name.
 
     """
-    if policy not in ("ask", "always", "never"):
-        raise InputError(f"assets.download={policy}: allowed are ask, always, never")
     path = find(name)
-    if path is not None or not _may_fetch(named(name), policy):
-        return path
-    try:
-        return obtain(name)
-    except NstrepError as error:
-        log.warning("%s", error)
-        return None
+    if path is None and _may_fetch(named(name), policy):
+        try:
+            return obtain(name)
+        except NstrepError as error:
+            log.warning("%s", error)
+    return path
 
 
 def _may_fetch(asset: Asset, policy: str) -> bool:
@@ -81,8 +77,8 @@ def _may_fetch(asset: Asset, policy: str) -> bool:
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         return False
     # On stderr, as the log: stdout may be piped.
-    print(f"{asset.path} ({asset.title}) is missing. Fetch it now? [y/N] ", end="", file=sys.stderr)
-    sys.stderr.flush()
+    question = f"{asset.path} ({asset.title}) is missing. Fetch it now? [y/N] "
+    print(question, end="", file=sys.stderr, flush=True)
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
@@ -94,9 +90,9 @@ def obtain(name: str) -> Path:
         ResultsError: the file could not be written.
 
     """
-    asset, *substitutes = _with_substitutes(named(name))
+    _, *substitutes = _with_substitutes(named(name))
     try:
-        return fetch(asset.name)
+        return fetch(name)
     except InputError as error:
         for substitute in substitutes:
             with contextlib.suppress(InputError):
@@ -107,10 +103,9 @@ def obtain(name: str) -> Path:
 
 
 def _with_substitutes(asset: Asset) -> list[Asset]:
-    substitutes = [named(name) for name in asset.substitutes]
-    if importlib.util.find_spec("h5py") is None:
-        substitutes = [one for one in substitutes if not one.name.endswith(".h5")]
-    return [asset, *substitutes]
+    without_keras = importlib.util.find_spec("h5py") is None
+    names = [name for name in asset.substitutes if not (without_keras and name.endswith(".h5"))]
+    return [asset, *map(named, names)]
 
 
 def fetch(name: str) -> Path:
@@ -133,15 +128,13 @@ def fetch(name: str) -> Path:
         with FileLock(path.with_name(".download.lock")):
             if path.is_file():
                 with contextlib.suppress(RefusedError):
-                    check(asset, path, asset.checksums)
+                    check(asset, path)
                     return path
             for source in (*_mirrored(asset), *asset.sources):
                 try:
-                    _fetch_from(asset, source, path)
+                    return _fetch_from(asset, source, path)
                 except RefusedError as failure:
                     failures.append(f"{urlsplit(source.url).hostname or source.url}: {failure}")
-                else:
-                    return path
     except OSError as error:
         raise InputError(f"{shown(path)}: cannot be written ({reason(error)})") from error
     first = asset.sources[0]
@@ -153,17 +146,14 @@ def fetch(name: str) -> Path:
     )
 
 
-def _mirrored(asset: Asset) -> Iterator[Source]:
+def _mirrored(asset: Asset) -> list[Source]:
     mirror = os.environ.get("NSTREP_MIRROR", "").rstrip("/")
-    if not mirror:
-        return
-    if urlsplit(mirror).scheme not in ("http", "https", "file"):
+    if mirror and urlsplit(mirror).scheme not in ("http", "https", "file"):
         mirror = Path(mirror).expanduser().absolute().as_uri()
-    for path in (asset.path, asset.name):
-        yield Source(f"{mirror}/{quote(path)}")
+    return [Source(f"{mirror}/{quote(path)}") for path in (asset.path, asset.name) if mirror]
 
 
-def _fetch_from(asset: Asset, source: Source, path: Path) -> None:
+def _fetch_from(asset: Asset, source: Source, path: Path) -> Path:
     from nstrep.assets.download import download  # loads pooch
 
     # The lock is held, so an existing folder is the leftover of a killed process.
@@ -171,10 +161,9 @@ def _fetch_from(asset: Asset, source: Source, path: Path) -> None:
     shutil.rmtree(scratch, ignore_errors=True)
     try:
         file = download(source, scratch)
-        # A mirror may have any of the files that the catalogue knows.
-        check(asset, file, (source.checksum,) if source.checksum else asset.checksums)
-        if not asset.checksums:
+        check(asset, file, source.checksum)
+        if not asset.pinned:
             record(asset, file, source)
-        os.replace(file, path)
+        return file.replace(path)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)

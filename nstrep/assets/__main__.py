@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if options.list:
             print("\n".join(map(_description, CATALOGUE.values())))
-            return code
+            return 0
         substitutes = {name for asset in CATALOGUE.values() for name in asset.substitutes}
         everything = [name for name in CATALOGUE if name not in substitutes]
         for name in options.names or (everything if options.all else basic):
@@ -52,13 +52,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _description(asset: Asset) -> str:
     path = home() / asset.path
-    state = "missing"
-    if path.is_file():
-        try:
-            check(asset, path, asset.checksums)
+    try:
+        state = "missing"
+        if path.is_file():
+            check(asset, path)
             state = "here"
-        except RefusedError as refusal:
-            state = f"WRONG, {refusal}"
+    except RefusedError as refusal:
+        state = f"WRONG, {refusal}"
     pins = ", ".join(dict.fromkeys(source.checksum or "not pinned" for source in asset.sources))
     return f"{asset.name}\n  {state}: {shown(path)}\n  {asset.title}\n  {asset.licence}\n  {pins}"
 

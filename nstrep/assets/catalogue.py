@@ -9,7 +9,6 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -32,7 +31,7 @@ class Asset:
     path: str
     title: str
     licence: str
-    sources: tuple[Source, ...]
+    sources: Sequence[Source]
     substitutes: Sequence[str] = ()
     basic: bool = False
 
@@ -42,10 +41,14 @@ class Asset:
         return Path(self.path).name
 
     @property
-    def checksums(self) -> tuple[str, ...]:
-        """Those that the file may have; empty for a picture that is not pinned."""
-        known = tuple(source.checksum for source in self.sources if source.checksum)
-        return known if len(known) == len(self.sources) else ()
+    def checksums(self) -> list[str]:
+        """The published checksums."""
+        return [source.checksum for source in self.sources if source.checksum]
+
+    @property
+    def pinned(self) -> bool:
+        """Whether every address has a checksum."""
+        return len(self.checksums) == len(self.sources)
 
 
 def home() -> Path:
@@ -60,10 +63,9 @@ def named(name: str) -> Asset:
     return CATALOGUE[name]
 
 
-def _asset(path: str, sources: list[dict[str, str]], **entry: Any) -> Asset:
-    return Asset(path, sources=tuple(Source(**source) for source in sources), **entry)
-
-
-_ENTRIES = yaml.safe_load(Path(__file__).with_name("catalogue.yaml").read_text(encoding="utf-8"))
-CATALOGUE = {Path(path).name: _asset(path, **entry) for path, entry in _ENTRIES.items()}
-"""Name to asset."""
+CATALOGUE: dict[str, Asset] = {}  # by name
+for _path, _entry in yaml.safe_load(
+    Path(__file__).with_name("catalogue.yaml").read_bytes()
+).items():
+    _sources = [Source(**source) for source in _entry.pop("sources")]
+    CATALOGUE[Path(_path).name] = Asset(_path, sources=_sources, **_entry)

@@ -24,31 +24,32 @@ class RefusedError(Exception):
     """A download or file cannot be used. The message continues a line that names it."""
 
 
-def check(asset: Asset, file: Path, checksums: tuple[str, ...]) -> None:
+def check(asset: Asset, file: Path, checksum: str | None = None) -> None:
     """Check that a file is the asset.
 
     Args:
         asset: what the file must be.
         file: with any name.
-        checksums: those that the file may have; empty if the asset is not pinned.
+        checksum: that the file must have; None for any of the asset's.
 
     Raises:
         RefusedError: the file is something else.
         InputError: the record of first downloads is damaged.
 
     """
-    published = checksums or tuple(filter(None, (source.checksum for source in asset.sources)))
-    digests = [_digest(file, checksum.split(":")[0]) for checksum in published]
+    published = [checksum] if checksum else asset.checksums
+    digests = [_digest(file, known.split(":")[0]) for known in published]
     if set(digests) & set(published):
         return
-    if checksums:
-        raise RefusedError(f"is not the published file: {digests[0]}, expected {checksums[0]}")
-    recorded = _read_record().get(asset.name, {}).get("sha256")
+    if checksum or asset.pinned:
+        raise RefusedError(f"is not the published file: {digests[0]}, expected {published[0]}")
+    recorded = _read_record().get(asset.name)
     digest = _digest(file, "sha256")
-    if recorded is not None and digest != f"sha256:{recorded}":
+    if recorded and digest != f"sha256:{recorded['sha256']}":
         raise RefusedError(
-            f"is not the file of the first download: {digest}, expected sha256:{recorded};"
-            f" to accept it, remove {asset.name} from {shown(_record_path())}"
+            f"is not the file of the first download: {digest}, expected"
+            f" sha256:{recorded['sha256']}; to accept it, remove {asset.name} from"
+            f" {shown(_record_path())}"
         )
     from nstrep.images import io
 
@@ -66,12 +67,13 @@ def record(asset: Asset, file: Path, source: Source) -> None:
         ResultsError: it cannot be written.
 
     """
-    digest = _digest(file, "sha256").removeprefix("sha256:")
-    path = _record_path()
+    digest = sha256_of(file)
     entries = {**_read_record(), asset.name: {"sha256": digest, "url": source.url}}
-    with atomic_write(path) as temporary:
+    with atomic_write(_record_path()) as temporary:
         temporary.write_text(json.dumps(entries, indent=2, sort_keys=True) + "\n")
-    log.info("%s is not pinned: sha256 %s, recorded in %s", asset.name, digest, shown(path))
+    log.info(
+        "%s is not pinned: sha256 %s, recorded in %s", asset.name, digest, shown(_record_path())
+    )
 
 
 def _digest(file: Path, algorithm: str) -> str:
@@ -94,13 +96,12 @@ def _record_path() -> Path:
 
 
 def _read_record() -> dict[str, dict[str, str]]:
-    path = _record_path()
     try:
-        entries = json.loads(path.read_text(encoding="utf-8"))
+        entries = json.loads(_record_path().read_text(encoding="utf-8"))
         if all(isinstance(entry["sha256"], str) for entry in entries.values()):
             return entries
     except FileNotFoundError:
         return {}
     except (ValueError, AttributeError, KeyError, TypeError):
         pass
-    raise InputError(f"{shown(path)}: is damaged; repair or remove it")
+    raise InputError(f"{shown(_record_path())}: is damaged; repair or remove it")

@@ -16,21 +16,18 @@ from nstrep.networks.vgg import Architecture
 from nstrep.networks.weights import calibration, layouts
 from nstrep.networks.weights.containers import open_arrays
 
-NETWORKS = Path(__file__).resolve().parents[1]
-"""The folder of the networks that ship with the package."""
+NETWORKS = Path(__file__).resolve().parents[1]  # the folder of the networks that are shipped
 
 
 @dataclass(frozen=True, eq=False)
 class Weights:
     """The convolutions of one architecture; its input is RGB, 0 to 255, minus ``RGB_MEAN``."""
 
+    # conv1_1_weight (out, in, 3, 3), conv1_1_bias (out,), ...: float32, C-contiguous; NumPy's, or
+    # on a device MXNet's.
     arrays: Mapping[str, Any]
-    """``conv1_1_weight`` (out, in, 3, 3), ``conv1_1_bias`` (out,), ...: float32, C-contiguous;
-    NumPy's, or on a device MXNet's."""
-    source: str
-    """The path as given, ``nstrep/networks/NAME`` for a shipped network, or ``random``."""
-    sha256: str
-    """Of the file; of the arrays' bytes in order for random weights."""
+    source: str  # the path as given, nstrep/networks/NAME for a shipped network, or "random"
+    sha256: str  # of the file; of the arrays' bytes in order for random weights
 
 
 def load_weights(
@@ -66,12 +63,8 @@ def random_weights(architecture: Architecture, seed: int) -> Weights:
     Weights are He-normal. Then, layer by layer, each filter's output before the rectifier is
     shifted and scaled to zero mean and unit variance over the calibration pictures. Without this
     step the signal of a random VGG, and so its Gram matrices, shrinks or grows with the depth.
-
-    Args:
-        architecture: the network to draw.
-        seed: of ``numpy.random.PCG64``. The same seed gives the same draw everywhere, and the
-            same scales up to the rounding of the machine's convolution.
-
+    The same seed gives the same draw everywhere, and the same scales up to the rounding of the
+    machine's convolution.
     """
     arrays = calibration.random_arrays(architecture, seed)
     digest = hashlib.sha256()
@@ -86,10 +79,7 @@ def normalized(weights: Weights, architecture: Architecture) -> Weights:
     The mean is taken after the rectifier, over pictures and positions, with average pooling, over
     the calibration pictures in all hues. A filter's weights and bias are divided by it and the
     next layer's weights for this input multiplied by it, so every layer computes the same as
-    before up to one factor for each channel. Filters that never fire are not changed.
-
-    Returns:
-        New arrays; ``source`` and ``sha256`` still name the original file.
-
+    before up to one factor for each channel. Filters that never fire are not changed. The result's
+    ``source`` and ``sha256`` name the original file.
     """
     return replace(weights, arrays=calibration.normalized_arrays(weights.arrays, architecture))

@@ -17,14 +17,13 @@ from nstrep.networks.vgg import RGB_MEAN, Architecture, Convolution
 
 RANDOM_LONG_EDGE = 128  # pixels of the photographs
 NORMALIZE_LONG_EDGE = 256
-DEAD_SHARE = 1e-6
-"""A filter whose mean activation is below this share of its layer's mean never fires."""
+DEAD_SHARE = 1e-6  # a filter with less of its layer's mean activation never fires
 
+# Weight and bias of a convolution to its outputs, (1, channels, h, w) for each photograph.
 Apply = Callable[[np.ndarray, np.ndarray], list[np.ndarray]]
-"""Weight and bias of a convolution to its outputs, (1, channels, h, w) for each photograph."""
 
+# The scaled weight and bias of a convolution, and its scaled outputs.
 Fitted = tuple[np.ndarray, np.ndarray, list[np.ndarray]]
-"""The scaled weight and bias of a convolution, and its scaled outputs."""
 
 
 def random_arrays(architecture: Architecture, seed: int) -> dict[str, np.ndarray]:
@@ -68,14 +67,8 @@ def normalized_arrays(
 def pictures(long_edge: int, *, all_hues: bool = False) -> list[np.ndarray]:
     """The photographs as ``vgg_input`` images, each (1, 3, H, W).
 
-    Args:
-        long_edge: of each picture, in pixels.
-        all_hues: give each picture three times, with its colour channels rotated. The set has
-            little blue and violet; filters for these would otherwise be scaled up too far.
-
-    Raises:
-        InputError: scikit-image is installed without its pictures.
-
+    ``all_hues`` gives each picture three times, with its colour channels rotated: the set has
+    little blue and violet; filters for these would otherwise be scaled up too far.
     """
     images = []
     for name in PHOTOGRAPHS:
@@ -103,7 +96,7 @@ def _fit_layers(
         size = {"num_filter": len(bias), "kernel": (3, 3), "pad": (1, 1)}
         return [mx.nd.Convolution(x, *parameters, **size).asnumpy() for x in inputs]
 
-    arrays: dict[str, np.ndarray] = {}
+    arrays = {}
     inputs = [mx.nd.array(image) for image in images]
     convolutions = iter(architecture.convolutions)
     for layer in architecture.layers:
@@ -122,10 +115,7 @@ def _fit_layers(
 
 
 def channel_means(arrays: list[np.ndarray]) -> np.ndarray:
-    """The mean (channels,) over positions, then over pictures, of (1, channels, h, w), in float64.
-
-    So each picture counts the same, whatever its size.
-    """
+    """The mean of (1, channels, h, w) over positions, then over pictures, (channels,), float64."""
     return np.mean([array.mean(axis=(0, 2, 3), dtype=np.float64) for array in arrays], axis=0)
 
 

@@ -10,18 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from nstrep.base.npz import (
-    FormatError,
-    Stored,
-    check_file,
-    damage_as_format_error,
-    open_zip,
-    read_npz,
-)
+from nstrep.base import npz
+from nstrep.base.npz import FormatError, Stored
 from nstrep.networks.weights import params, pytorch
 
 
@@ -34,7 +29,7 @@ def open_arrays(path: Path) -> Iterator[dict[str, Stored]]:
         OSError: the file cannot be read.
 
     """
-    check_file(path, "a weights file")
+    npz.check_file(path, "a weights file")
     with path.open("rb") as file:
         start = file.read(32)
     if not start:
@@ -53,9 +48,9 @@ def open_arrays(path: Path) -> Iterator[dict[str, Stored]]:
 @contextmanager
 def _open_zip(path: Path) -> Iterator[dict[str, Stored]]:
     """PyTorch's zip format, or NumPy's."""
-    with open_zip(path) as archive:
+    with npz.open_zip(path) as archive:
         is_pytorch = any(Path(name).name == "data.pkl" for name in archive.namelist())
-        yield pytorch.read_zip(archive) if is_pytorch else read_npz(archive)
+        yield pytorch.read_zip(archive) if is_pytorch else npz.read_npz(archive)
 
 
 @contextmanager
@@ -68,24 +63,19 @@ def _open_hdf5(path: Path) -> Iterator[dict[str, Stored]]:
             "is a Keras .h5 file, which needs h5py: pip install nstrep[keras]"
         ) from None
     arrays: dict[str, Stored] = {}
-    damage = "is a damaged or cut HDF5 file"
+    checked = npz.damage_as_format_error("is a damaged or cut HDF5 file", passed=())
 
     def add(name: str | bytes, item: object) -> None:
-        def read() -> np.ndarray:
-            with damage_as_format_error(damage, passed=()):
-                return np.asarray(item[()])
-
         if isinstance(name, bytes):  # not UTF-8
             name = name.decode("utf-8", errors="replace")
         # An external or virtual data set would read another file.
         if isinstance(item, h5py.Dataset) and not (item.external or item.is_virtual):
+            read = checked(partial(np.asarray, item))
             arrays[name] = Stored(item.shape or (), item.dtype.name, read)
 
-    with damage_as_format_error(damage, passed=()):
-        file = h5py.File(path, "r", locking=False)
+    file = checked(h5py.File)(path, "r", locking=False)
     with file:
-        with damage_as_format_error(damage, passed=()):
-            file.visititems(add)
+        checked(file.visititems)(add)
         yield arrays
 
 

@@ -14,15 +14,12 @@ from nstrep.base.npz import FormatError, Stored
 from nstrep.networks.weights.reader import Reader
 
 MAGIC = struct.pack("<Q", 0x112)
-MAX_ARRAYS = 10_000
-MAX_DIMENSIONS = 8
-MAX_NAME_BYTES = 1_000
+MAX_ARRAYS, MAX_DIMENSIONS, MAX_NAME_BYTES = 10_000, 8, 1_000
 
 DTYPES = ("float32", "float64", "float16", "uint8", "int32", "int8", "int64", "bool")
 """By mshadow's type flag. Flags above these, such as 12 for bfloat16, have no NumPy type."""
 
 V1, V2, V3 = 0xF993FAC8, 0xF993FAC9, 0xF993FACA
-DENSE = 0
 
 
 @contextmanager
@@ -30,8 +27,7 @@ def open_params(path: Path) -> Iterator[dict[str, Stored]]:
     """List a file of ``mx.nd.save``: each version of MXNet's format from 2015 (none) to V3."""
     with path.open("rb") as file:
         reader = Reader(file)
-        reader.skip(len(MAGIC))
-        _reserved, count = reader.unpack("QQ")
+        _magic, _reserved, count = reader.unpack("QQQ")
         if count > MAX_ARRAYS:
             raise FormatError(f"is damaged: its header announces {count} arrays")
         arrays = [_array(reader) for _ in range(count)]
@@ -55,13 +51,12 @@ def _array(reader: Reader) -> Stored | None:
     (magic,) = reader.unpack("I")
     if magic in (V2, V3):
         (storage,) = reader.unpack("i")
-        if storage != DENSE:
+        if storage != 0:
             raise FormatError(f"has an array of storage type {storage}, expected dense arrays (0)")
+    dimensions, word = magic, "I"
     if magic in (V1, V2, V3):
         (dimensions,) = reader.unpack("i")
         word = "q"
-    else:
-        dimensions, word = magic, "I"
     if dimensions == (-1 if magic == V3 else 0):
         return None  # an array without a value: nothing follows
     if not 0 <= dimensions <= MAX_DIMENSIONS:

@@ -15,6 +15,7 @@ import pickletools
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -25,15 +26,15 @@ from nstrep.networks.weights.reader import Reader
 
 STREAM_MAGIC = b"\x80\x02\x8a\x0a" + (0x1950A86A20F9469CFC6C).to_bytes(10, "little") + b"."
 MAX_PICKLE_BYTES = 1 << 20  # VGG-19's is 4 KB
+# A tensor needs five. Python crashes on the hash of a tuple nested 150,000 deep.
 MAX_TUPLES = 50_000
-"""A tensor needs five. Python crashes on the hash of a tuple nested 150,000 deep."""
 
+# Class of a storage to NumPy's type.
 STORAGES = {
     "HalfStorage": "<f2", "FloatStorage": "<f4", "DoubleStorage": "<f8", "BFloat16Storage": "V2",
     "ByteStorage": "u1", "CharStorage": "i1", "ShortStorage": "<i2", "IntStorage": "<i4",
     "LongStorage": "<i8", "BoolStorage": "?",
 }  # fmt: skip
-"""Class of a storage to NumPy's type."""
 
 
 class Storage(NamedTuple):
@@ -42,7 +43,6 @@ class Storage(NamedTuple):
     key: str
     dtype: np.dtype
     count: int
-
     nbytes = property(lambda self: self.count * self.dtype.itemsize)
 
 
@@ -61,7 +61,7 @@ def read_zip(archive: zipfile.ZipFile) -> dict[str, Stored]:
     name = next(name for name in members if PurePosixPath(name).name == "data.pkl")
     folder = name.removesuffix("data.pkl")
     order = members.get(f"{folder}byteorder")
-    if order is not None and (order.file_size > 10 or read_member(archive, order) != b"little"):
+    if order and (order.file_size > 10 or read_member(archive, order) != b"little"):
         raise FormatError("is a big-endian state dict, expected little-endian")
     if members[name].file_size > MAX_PICKLE_BYTES:
         raise FormatError(f"is no state dict: its data.pkl has {members[name].file_size} bytes")
@@ -110,21 +110,17 @@ def _arrays(root: object, load: Callable[[Storage], bytes]) -> dict[str, Stored]
     if not isinstance(root, dict):
         raise FormatError(f"is no state dict: it holds a {type(root).__name__}")
 
-    def stored(tensor: Tensor) -> Stored:
-        dtype = tensor.storage.dtype
+    def read(tensor: Tensor) -> np.ndarray:
+        flat = np.frombuffer(load(tensor.storage), tensor.storage.dtype)[tensor.offset :]
+        strides = [stride * flat.itemsize for stride in tensor.strides]
+        return np.lib.stride_tricks.as_strided(flat, tensor.shape, strides, writeable=False)
 
-        def read() -> np.ndarray:
-            flat = np.frombuffer(load(tensor.storage), dtype)[tensor.offset :]
-            strides = [stride * dtype.itemsize for stride in tensor.strides]
-            return np.lib.stride_tricks.as_strided(flat, tensor.shape, strides, writeable=False)
-
-        return Stored(tensor.shape, "bfloat16" if dtype.kind == "V" else dtype.name, read)
-
-    arrays = {
-        name: stored(tensor)
-        for name, tensor in root.items()
-        if isinstance(name, str) and isinstance(tensor, Tensor)
-    }
+    arrays = {}
+    for name, tensor in root.items():
+        if isinstance(name, str) and isinstance(tensor, Tensor):
+            dtype = tensor.storage.dtype
+            kind = "bfloat16" if dtype.kind == "V" else dtype.name
+            arrays[name] = Stored(tensor.shape, kind, partial(read, tensor))
     if not arrays:
         raise FormatError("is a PyTorch file without tensors, expected a state dict")
     return arrays
@@ -133,8 +129,7 @@ def _arrays(root: object, load: Callable[[Storage], bytes]) -> dict[str, Stored]
 def unpickle(stream: io.BytesIO, storages: dict[str, Storage] | None = None) -> object:
     """Read one pickle of numbers, strings, lists, tuples, dicts and tensors, up to its end.
 
-    ``storages`` is filled with the storages that the pickle names. Raises FormatError if the pickle
-    is damaged or holds anything else.
+    Fills ``storages`` with those that it names. Raises FormatError for damage and anything else.
     """
     with damage_as_format_error("is a damaged or cut PyTorch file"):
         start, tuples = stream.tell(), 0
@@ -152,9 +147,7 @@ class _Dict(dict):
     """A dict that ignores attributes: a state dict's ``_metadata`` holds versions of layers."""
 
     __slots__ = ()
-
-    def __setstate__(self, state: object) -> None:
-        pass
+    __setstate__ = lambda self, state: None  # noqa: E731
 
 
 class _Unpickler(pickle.Unpickler):

@@ -13,9 +13,8 @@ class Reader:
     """Reads an open file from its beginning; every size is checked against the file's length."""
 
     def __init__(self, file: BinaryIO) -> None:
-        self.file = file
+        self.file, self.position = file, 0
         self.length = os.fstat(file.fileno()).st_size
-        self.position = 0
 
     def skip(self, size: int) -> int:
         """Advance by ``size`` bytes and return the position before them."""

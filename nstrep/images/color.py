@@ -90,14 +90,13 @@ def with_chrominance(rgb01: np.ndarray, content: np.ndarray) -> np.ndarray:
 class Mode:
     """How one value of ``color`` changes the network's inputs and the result."""
 
+    # Style and content image to the style image that the network gets.
     style: Callable[[np.ndarray, np.ndarray], np.ndarray]
-    """Style and content image to the style image that the network gets."""
+    # Content image to the content image that the network gets.
     content: Callable[[np.ndarray], np.ndarray] = lambda content: content
-    """Content image to the content image that the network gets."""
+    # Result of the optimisation and content image to the picture that is saved.
     result: Callable[[np.ndarray, np.ndarray], np.ndarray] = lambda result, content: result
-    """Result of the optimisation and content image to the picture that is saved."""
-    luminance: bool = False
-    """Only the luminance is optimised."""
+    luminance: bool = False  # only the luminance is optimised
 
 
 MODES = {

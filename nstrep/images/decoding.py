@@ -6,13 +6,10 @@ Samples of 16 bits are reduced to their high byte, as Pillow does for colour.
 
 from __future__ import annotations
 
-import contextlib
 import io
 import logging
 import os
 import stat
-import warnings
-from collections.abc import Iterator
 from typing import BinaryIO
 
 import numpy as np
@@ -21,12 +18,11 @@ from PIL import Image, ImageCms, ImageOps, TiffImagePlugin
 from nstrep.base.text import reason
 
 log = logging.getLogger(__name__)
+logging.getLogger("PIL.TiffImagePlugin").addFilter(lambda _record: False)  # lines about damage
 
-MAX_PIXELS = 100_000_000
-"""Largest width x height of a picture. As float32 RGB that is 1.2 GB."""
+MAX_PIXELS = 100_000_000  # width x height of a picture: as float32 RGB that is 1.2 GB
 
 FORMATS = "JPEG, PNG, TIFF, WebP, BMP or GIF"
-_PIL_FORMATS = ["JPEG", "PNG", "TIFF", "WEBP", "BMP", "GIF"]  # JPEG includes MPO, of many cameras
 
 
 class Refused(Exception):
@@ -46,35 +42,22 @@ def check_size(width: int, height: int) -> None:
         raise Refused(too_large(f"{width} x {height} = {width * height}"))
 
 
-def open_file(path: str | os.PathLike[str]) -> BinaryIO:
+def open_file(path: str | os.PathLike[str], formats: str) -> BinaryIO:
     """Open a regular, non-empty file; opening a pipe would block."""
     try:
         status = os.stat(path)
-        if stat.S_ISREG(status.st_mode) and status.st_size > 0:
+        kind = stat.S_IFMT(status.st_mode)
+        if kind == stat.S_IFREG and status.st_size > 0:
             return open(path, "rb")
-        folder = "a folder" if stat.S_ISDIR(status.st_mode) else "a device, pipe or socket"
-        found = "an empty file" if stat.S_ISREG(status.st_mode) else folder
-        raise Refused(f"found {found}; allowed: a {FORMATS} file")
+        names = {stat.S_IFREG: "an empty file", stat.S_IFDIR: "a folder"}
+        found = names.get(kind, "a device, pipe or socket")
+        raise Refused(f"found {found}; allowed: a {formats} file")
     except FileNotFoundError as error:
-        raise Refused(f"found no such file; allowed: a {FORMATS} file") from error
+        raise Refused(f"found no such file; allowed: a {formats} file") from error
     except PermissionError as error:
         raise Refused("found a file without read permission; allowed: a readable file") from error
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         raise Refused(f"cannot be opened ({reason(error)}); allowed: a readable file") from error
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Suppress Pillow's warnings and log lines; libtiff, in C, may still print one."""
-    logger = logging.getLogger("PIL.TiffImagePlugin")
-    before = logger.disabled
-    logger.disabled = True
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.disabled = before
 
 
 def decode(stream: BinaryIO, label: str) -> np.ndarray:
@@ -112,7 +95,8 @@ def decode(stream: BinaryIO, label: str) -> np.ndarray:
 def _open_image(stream: BinaryIO) -> Image.Image:
     """Pillow's picture, header only, of an allowed format, size and depth."""
     try:
-        image = Image.open(stream, formats=_PIL_FORMATS)
+        # JPEG includes MPO, of many cameras.
+        image = Image.open(stream, formats=["JPEG", "PNG", "TIFF", "WEBP", "BMP", "GIF"])
     except Image.UnidentifiedImageError as error:
         stream.seek(0)
         start = stream.read(8)

@@ -11,10 +11,11 @@ import importlib.util
 import logging
 import os
 import re
-from collections.abc import Mapping
+import warnings
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, TypeVar
 
 import numpy as np
 from PIL import Image, PngImagePlugin
@@ -22,18 +23,12 @@ from PIL import Image, PngImagePlugin
 from nstrep.base.errors import InputError
 from nstrep.base.files import atomic_write, sha256_of_stream
 from nstrep.base.text import reason, shown
-from nstrep.images.decoding import (
-    FORMATS,
-    MAX_PIXELS,
-    Refused,
-    check_size,
-    decode,
-    open_file,
-    quiet,
-    too_large,
-)
+from nstrep.images import decoding
+from nstrep.images.decoding import FORMATS, MAX_PIXELS, Refused, check_size
 
 log = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
 
 PHOTOGRAPHS = {
     "astronaut": "astronaut.png",
@@ -62,16 +57,11 @@ STAND_INS = {
 class Picture:
     """A picture and where it came from. Two pictures are the same if their `sha256` is."""
 
-    name: str
-    """Short name, for file names and tables."""
-    rgb: np.ndarray
-    """(H, W, 3) float32, sRGB in [0, 1], read-only."""
-    sha256: str
-    """Of the file's bytes; of shape and pixels for a stand-in painting or a picture in memory."""
-    source: str
-    """The path as given, or what made it."""
-    stand_in_for: str | None = None
-    """The picture that this one replaces, if any."""
+    name: str  # short, for file names and tables
+    rgb: np.ndarray  # (H, W, 3) float32, sRGB in [0, 1], read-only
+    sha256: str  # of the file's bytes; of shape and pixels for a stand-in or a picture in memory
+    source: str  # the path as given, or what made it
+    stand_in_for: str | None = None  # the picture that this one replaces, if any
 
     def __post_init__(self) -> None:
         self.rgb.flags.writeable = False
@@ -103,19 +93,15 @@ def picture_from_array(
         raise InputError(f"picture {name}: found values from {low:g} to {high:g}; allowed: 0 to 1")
     rgb = np.array(rgb, dtype=np.float32, order="C")
     digest = hashlib.sha256(f"rgb01 float32 {rgb.shape[0]}x{rgb.shape[1]}x3\n".encode())
-    digest.update(np.ascontiguousarray(rgb, dtype="<f4").data)
+    digest.update(rgb.data)
     return Picture(name, rgb, digest.hexdigest(), source, stand_in_for)
 
 
 def builtin(name: str, *, key: str = "picture") -> Picture:
-    """A picture that needs no download: from scikit-image (BUILTIN), or one of STAND_INS.
-
-    Raises InputError, listing the names, for an unknown one.
-    """
+    """A picture that needs no download, by its name in BUILTIN or STAND_INS."""
     if name in STAND_INS:
-        path = STAND_INS[name]
-        rgb = load_picture(path, key=key).rgb
-        return picture_from_array(name, rgb, source=f"nstrep/images/stand_ins/{path.name}")
+        rgb = load_picture(STAND_INS[name], key=key).rgb
+        return picture_from_array(name, rgb, source=f"nstrep/images/stand_ins/{name}.webp")
     if name not in BUILTIN:
         allowed = ", ".join([*BUILTIN, *STAND_INS])
         raise InputError(f"{key}={shown(name)}: no such built-in picture; allowed: {allowed}")
@@ -125,9 +111,7 @@ def builtin(name: str, *, key: str = "picture") -> Picture:
 
 def builtin_file(name: str, *, key: str = "picture") -> Path:
     """The file of a picture of BUILTIN. Raises InputError if scikit-image does not have it."""
-    spec = importlib.util.find_spec("skimage")
-    folder = spec.submodule_search_locations[0] if spec else "skimage"
-    path = Path(folder, "data", BUILTIN[name])
+    path = Path(importlib.util.find_spec("skimage").origin).with_name("data") / BUILTIN[name]
     if not path.is_file():
         raise InputError(
             f"{key}={name}: {shown(path)} is missing, install scikit-image's wheel from PyPI:"
@@ -146,52 +130,73 @@ def load_picture(path: str | os.PathLike[str], *, key: str = "picture") -> Pictu
     converted to sRGB by LittleCMS; a damaged one is ignored with a log warning. CMYK without a
     profile is converted naively. PNG gAMA and cHRM are ignored.
 
-    `key` names the setting in messages. MAX_PIXELS is checked against the header, before any pixel
-    is decoded.
-
-    Raises InputError: one line with `key=path`, what was found and what is allowed.
+    MAX_PIXELS is checked against the header, before any pixel is decoded. Raises InputError: one
+    line with `key=path`, what was found and what is allowed.
     """
-    try:
-        with quiet(), open_file(path) as stream:
-            rgb = decode(stream, shown(path))
-            sha256 = sha256_of_stream(stream)  # not by path: the file may have been replaced
+
+    def read(stream: BinaryIO) -> Picture:
+        rgb = decoding.decode(stream, shown(path))
+        sha256 = sha256_of_stream(stream)  # not by path: the file may have been replaced
         return Picture(Path(path).stem, rgb, sha256, os.fspath(path))
+
+    return _read_file(path, key, FORMATS, read)
+
+
+def read_png_text(path: str | os.PathLike[str], *, key: str = "picture") -> dict[str, str]:
+    """The text chunks (tEXt, zTXt, iTXt) of a PNG, as {key: text}; empty if there are none.
+
+    PIL limits the text to 1 MiB a chunk, 64 MiB in all. Raises InputError, and nothing else, for
+    anything that is not a complete, single-frame PNG within these limits and MAX_PIXELS.
+    """
+
+    def read(stream: BinaryIO) -> dict[str, str]:
+        with Image.open(stream, formats=["PNG"]) as image:
+            check_size(*image.size)
+            if getattr(image, "is_animated", False):
+                raise Refused("found an animated PNG; allowed: a single picture")
+            return {str(name): str(value) for name, value in image.text.items()}
+
+    return _read_file(path, key, "PNG", read)
+
+
+def _read_file(
+    path: str | os.PathLike[str], key: str, formats: str, read: Callable[[BinaryIO], Result]
+) -> Result:
+    try:
+        with warnings.catch_warnings(), decoding.open_file(path, formats) as stream:
+            warnings.simplefilter("ignore")  # of Pillow
+            return read(stream)
     except Refused as error:
         message = str(error)
     except Image.DecompressionBombError as error:
         count = re.search(r"(\d+) pixels", str(error))
-        message = too_large(count[1] if count else "too many")
+        message = decoding.too_large(count[1] if count else "too many")
+    except Image.UnidentifiedImageError:
+        message = f"found no {formats} file; allowed: a complete {formats} file"
     except Exception as error:  # decoders raise almost anything for a damaged file
         log.debug("decoding failed", exc_info=True)
-        message = (
-            f"found a damaged or unsupported file ({reason(error)}); "
-            f"allowed: a complete {FORMATS} file"
-        )
+        found = f"found a damaged or unsupported file ({reason(error)})"
+        message = f"{found}; allowed: a complete {formats} file"
     # Outside the handlers, so that it does not keep the decoder's traceback alive.
     raise InputError(f"{key}={shown(path)}: {message}")
 
 
 def resized_size(
-    height: int,
-    width: int,
-    long_edge: int,
-    *,
-    rounding: Literal["nearest", "truncate"] = "nearest",
-    side: int | None = None,
+    height: int, width: int, long_edge: int, *, rounding: str = "nearest", side: int | None = None
 ) -> tuple[int, int]:
     """(height, width) with `side`, by default the longer one, scaled to `long_edge` pixels.
 
-    The aspect ratio is kept, and both are at least 1. "nearest" rounds exactly, halves up.
-    "truncate" is int(length * (long_edge / side)) in floating point, as some programs do: the
-    short edge, and now and then the long one, may be one pixel less than with nearest.
+    The aspect ratio is kept, and both are at least 1. Rounding is "nearest" (exact, halves up) or
+    "truncate": int(length * (long_edge / side)) in floating point, as some programs do. Then the
+    short edge, and now and then the long one, may be one pixel less.
 
     Raises InputError if the result has more than MAX_PIXELS.
     """
     side = side or max(height, width)
     if rounding == "nearest":
-        sides = [(2 * old * int(long_edge) + side) // (2 * side) for old in (height, width)]
+        sides = [(2 * old * long_edge + side) // (2 * side) for old in (height, width)]
     else:
-        sides = [int(old * (float(long_edge) / side)) for old in (height, width)]
+        sides = [int(old * (long_edge / side)) for old in (height, width)]
     new_height, new_width = (max(1, new) for new in sides)
     if new_height * new_width > MAX_PIXELS:
         raise InputError(
@@ -208,10 +213,9 @@ def resize_long_edge(
 
     With upscale=False a picture that is smaller already keeps its size.
     """
-    height, width = rgb.shape[:2]
-    size = resized_size(height, width, long_edge)
-    if not upscale and max(height, width) <= long_edge:
-        size = height, width
+    size = rgb.shape[:2]
+    if upscale or max(size) > long_edge:
+        size = resized_size(*size, long_edge)
     return resize_to(rgb, *size, method=method)
 
 
@@ -234,13 +238,10 @@ def resize_to(rgb: np.ndarray, height: int, width: int, *, method: str = "lanczo
         from skimage.transform import resize  # imports scipy.ndimage, slowly
 
         return np.clip(resize(rgb, (height, width)), 0, 1).astype(np.float32)
-    planes = [
-        Image.fromarray(np.ascontiguousarray(rgb[..., channel])).resize(
-            (int(width), int(height)), Image.Resampling[method.upper()]
-        )
-        for channel in range(3)
-    ]
-    return np.clip(np.stack([np.asarray(plane) for plane in planes], axis=-1), 0, 1)
+    planes = [Image.fromarray(np.ascontiguousarray(rgb[..., channel])) for channel in range(3)]
+    resampling = Image.Resampling[method.upper()]
+    resized = [plane.resize((int(width), int(height)), resampling) for plane in planes]
+    return np.clip(np.stack(resized, axis=-1), 0, 1)
 
 
 def to_uint8(rgb01: np.ndarray) -> np.ndarray:
@@ -276,24 +277,3 @@ def save_png(
     image = Image.fromarray(np.ascontiguousarray(pixels))
     with atomic_write(path) as temporary:
         image.save(temporary, format="PNG", pnginfo=info, compress_level=6)
-
-
-def read_png_text(path: str | os.PathLike[str], *, key: str = "picture") -> dict[str, str]:
-    """The text chunks (tEXt, zTXt, iTXt) of a PNG, as {key: text}; empty if there are none.
-
-    PIL limits the text to 1 MiB a chunk, 64 MiB in all. Raises InputError, and nothing else, for
-    anything that is not a complete, single-frame PNG within these limits and MAX_PIXELS.
-    """
-    try:
-        with quiet(), open_file(path) as stream, Image.open(stream, formats=["PNG"]) as image:
-            check_size(*image.size)
-            if getattr(image, "is_animated", False):
-                raise Refused("found an animated PNG; allowed: a single picture")
-            return {str(name): str(value) for name, value in image.text.items()}
-    except Refused as error:
-        message = str(error).replace(FORMATS, "PNG")
-    except Image.UnidentifiedImageError:
-        message = "found no PNG file; allowed: a complete PNG file"
-    except Exception as error:
-        message = f"found a damaged PNG file ({reason(error)}); allowed: a complete PNG file"
-    raise InputError(f"{key}={shown(path)}: {message}")

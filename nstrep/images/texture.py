@@ -11,20 +11,11 @@ import numpy as np
 from scipy import fft
 from skimage import color, filters
 
-FLOOR = 0.005
-"""About one grey level, on a scale from black 0 to white 1: less counts as no contrast."""
-
-FINE = 0.7 * 0.5
-"""Cycles per pixel: 0.7 of the Nyquist frequency. Higher ones are grain rather than strokes."""
-
-PERIODS = (2, 4, 8, 16)
-"""Strides of VGG's layers in pixels, at which a network can produce a grid."""
-
-WINDOW, STEP = 64, 16
-"""Of :func:`grid_peaks`, in pixels: side of a window, distance between two windows."""
-
-BAND, STRIPS = 8, 5
-"""Of :func:`border_error`: width of a strip in pixels, number of strips at each side."""
+FLOOR = 0.005  # about a grey level, on a scale from black 0 to white 1: less is no contrast
+FINE = 0.7 * 0.5  # of the Nyquist frequency, in cycles per pixel: above it is grain, not strokes
+PERIODS = (2, 4, 8, 16)  # strides of VGG's layers in pixels, at which a network can produce a grid
+WINDOW, STEP = 64, 16  # pixels, of grid_peaks: side of a window, distance between two windows
+BAND, STRIPS = 8, 5  # of border_error: width of a strip in pixels, number of strips at each side
 
 
 def speckle(rgb01: np.ndarray) -> float:
@@ -107,13 +98,7 @@ def border_error(rgb01: np.ndarray, band: int = BAND) -> float:
     square of the outermost jumps divided by that of the inner jumps: about 1 without an artefact,
     several if the border is darker, smoother or of another hue.
 
-    Args:
-        rgb01: (H, W, 3), each side of at least twice :data:`STRIPS` bands.
-        band: width of a strip in pixels.
-
-    Raises:
-        ValueError: the picture is too small.
-
+    Raises ValueError unless each side has at least twice :data:`STRIPS` times ``band`` pixels.
     """
     if min(rgb01.shape[:2]) < 2 * STRIPS * band:
         raise ValueError(f"a side of {min(rgb01.shape[:2])} pixels is below {2 * STRIPS * band}")

@@ -28,10 +28,6 @@ def find(name: str) -> Path | None:
     """Return the path of an asset, or of a substitute, if it is on the disk and verified.
 
     Files that are not the published ones are skipped with a warning in the log.
-
-    Raises:
-        InputError: there is no asset of this name.
-
     """
     for asset in _with_substitutes(named(name)):
         path = home() / asset.path
@@ -46,19 +42,10 @@ def find(name: str) -> Path | None:
 
 
 def ensure(name: str, policy: str) -> Path | None:
-    """Find an asset, or download it if the policy allows.
+    """Find an asset, or download it if the policy allows; None if it is missing after that.
 
-    Args:
-        name: of the asset.
-        policy: ``always``, ``never``, or ``ask``, which asks on a terminal and is ``never``
-            elsewhere. With CI=true in the environment nothing is downloaded.
-
-    Returns:
-        The file, or None if it is missing and was not downloaded. A failure is logged as one line.
-
-    Raises:
-        InputError: there is no asset of this name.
-
+    The policy is ``always``, ``never``, or ``ask``, which asks on a terminal and is ``never``
+    elsewhere. With CI=true in the environment nothing is downloaded. A failure is logged.
     """
     path = find(name)
     if path is None and _may_fetch(named(name), policy):
@@ -85,16 +72,12 @@ def _may_fetch(asset: Asset, policy: str) -> bool:
 def obtain(name: str) -> Path:
     """Download an asset, or else the first of its substitutes that is available.
 
-    Raises:
-        InputError: none could be downloaded. The message says what to do by hand.
-        ResultsError: the file could not be written.
-
+    Raises InputError, with what to do by hand, or ResultsError if a file cannot be written.
     """
-    _, *substitutes = _with_substitutes(named(name))
     try:
         return fetch(name)
     except InputError as error:
-        for substitute in substitutes:
+        for substitute in _with_substitutes(named(name))[1:]:
             with contextlib.suppress(InputError):
                 path = fetch(substitute.name)
                 log.warning("%s; instead of it: %s", error, substitute.title)
@@ -112,11 +95,7 @@ def fetch(name: str) -> Path:
     """Download one asset from the mirror or its published addresses to its place.
 
     One process at a time downloads to a folder. If two want the same file, the second waits and
-    takes the file of the first.
-
-    Raises:
-        InputError: no address has the right file. The message says what to do by hand.
-
+    takes the file of the first. If no address has the right file, an InputError says what to do.
     """
     from filelock import FileLock
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from nstrep.assets import obtain
 from nstrep.assets.catalogue import CATALOGUE, Asset, home
 from nstrep.assets.checksums import RefusedError, check
+from nstrep.base.command_line import plain_errors
 from nstrep.base.errors import NstrepError
 from nstrep.base.text import shown
 
@@ -32,10 +33,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("--list and --all take no names")
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     code = 0
-    try:
+    with plain_errors():
         if options.list:
             print("\n".join(map(_description, CATALOGUE.values())))
-            return 0
+            return code
         substitutes = {name for asset in CATALOGUE.values() for name in asset.substitutes}
         everything = [name for name in CATALOGUE if name not in substitutes]
         for name in options.names or (everything if options.all else basic):
@@ -45,8 +46,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             except NstrepError as error:
                 print(f"nstrep: error: {error}", file=sys.stderr)
                 code = max(code, error.exit_code)
-    except KeyboardInterrupt:
-        return 130
     return code
 
 
@@ -64,7 +63,4 @@ def _description(asset: Asset) -> str:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except NstrepError as problem:  # a damaged record of checksums
-        sys.exit(f"nstrep: error: {problem}")
+    sys.exit(main())

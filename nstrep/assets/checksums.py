@@ -25,17 +25,9 @@ class RefusedError(Exception):
 
 
 def check(asset: Asset, file: Path, checksum: str | None = None) -> None:
-    """Check that a file is the asset.
+    """Check that a file is the asset, with this checksum or, if it is None, any of the asset's.
 
-    Args:
-        asset: what the file must be.
-        file: with any name.
-        checksum: that the file must have; None for any of the asset's.
-
-    Raises:
-        RefusedError: the file is something else.
-        InputError: the record of first downloads is damaged.
-
+    Raises RefusedError for another file, InputError if the record of downloads is damaged.
     """
     published = [checksum] if checksum else asset.checksums
     digests = [_digest(file, known.split(":")[0]) for known in published]
@@ -43,13 +35,12 @@ def check(asset: Asset, file: Path, checksum: str | None = None) -> None:
         return
     if checksum or asset.pinned:
         raise RefusedError(f"is not the published file: {digests[0]}, expected {published[0]}")
-    recorded = _read_record().get(asset.name)
-    digest = _digest(file, "sha256")
-    if recorded and digest != f"sha256:{recorded['sha256']}":
+    digest = _digest(file, "sha256").removeprefix("sha256:")
+    recorded = _read_record().get(asset.name, {}).get("sha256", digest)
+    if digest != recorded:
         raise RefusedError(
-            f"is not the file of the first download: {digest}, expected"
-            f" sha256:{recorded['sha256']}; to accept it, remove {asset.name} from"
-            f" {shown(_record_path())}"
+            f"is not the file of the first download: sha256:{digest}, expected sha256:{recorded};"
+            f" to accept it, remove {asset.name} from {shown(_record_path())}"
         )
     from nstrep.images import io
 
@@ -62,10 +53,7 @@ def check(asset: Asset, file: Path, checksum: str | None = None) -> None:
 def record(asset: Asset, file: Path, source: Source) -> None:
     """Record the SHA-256 of a picture that is not pinned, and its address; the caller has a lock.
 
-    Raises:
-        InputError: the record is damaged.
-        ResultsError: it cannot be written.
-
+    Raises InputError if the record is damaged, ResultsError if it cannot be written.
     """
     digest = sha256_of(file)
     entries = {**_read_record(), asset.name: {"sha256": digest, "url": source.url}}

@@ -22,16 +22,10 @@ RETRIES = 1  # attempts after a transfer that broke off
 
 
 def download(source: Source, folder: Path) -> Path:
-    """Bring a file to a folder, out of its zip archive if it is in one.
+    """Bring a file to a new folder, out of its zip archive if it is in one.
 
-    Args:
-        source: its address: http, https or file.
-        folder: does not exist yet.
-
-    Raises:
-        RefusedError: the address has no such file, or the transfer failed.
-        OSError: the file cannot be written.
-
+    Raises RefusedError if the address (http, https or file) has no such file or the transfer fails,
+    OSError if the file cannot be written.
     """
     folder.mkdir()
     file = folder / "file"

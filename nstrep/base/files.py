@@ -25,12 +25,7 @@ def stamp(path: str | os.PathLike[str]) -> tuple[int, ...] | None:
 
 
 def sha256_of(path: str | os.PathLike[str]) -> str:
-    """SHA-256 of a file's bytes as 64 hexadecimal digits.
-
-    Raises:
-        InputError: the file cannot be read.
-
-    """
+    """SHA-256 of a file's bytes as 64 hexadecimal digits; InputError if it cannot be read."""
     try:
         with open(path, "rb") as stream:
             return sha256_of_stream(stream)
@@ -54,11 +49,8 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     The temporary file exists, is empty, and has the suffix of ``path`` (some writers choose the
     format by it). A reader sees the old file or the whole new one, never a part. If the block
     fails, the temporary file is removed and the old file stays. A symbolic link is replaced, not
-    followed.
-
-    Raises:
-        ResultsError: for any OSError, inside the block too, so do not read other files there.
-
+    followed. Any OSError becomes a ResultsError, inside the block too, so do not read other files
+    there.
     """
     target = Path(path)
     temporary = target.parent / f".{secrets.token_hex(8)}.tmp{target.suffix[:32]}"

@@ -59,10 +59,7 @@ def check_file(path: Path, expected: str) -> None:
 def open_npz(path: Path) -> Iterator[dict[str, Stored]]:
     """List the arrays of an ``.npz`` file; each can be loaded inside the block.
 
-    Raises:
-        FormatError: the file is missing, damaged or no ``.npz``.
-        OSError: the file cannot be read.
-
+    Raises FormatError if the file is missing, damaged or no ``.npz``, OSError if it is unreadable.
     """
     check_file(path, "an .npz file")
     with open_zip(path) as archive:

@@ -23,11 +23,8 @@ MAX_DEPTH = 20  # of nested dicts and lists
 def read_text(path: str | os.PathLike[str], most: int) -> str:
     """The text of a regular file in UTF-8.
 
-    Raises:
-        ValueError: the file is a pipe, a device or a folder, has more than ``most`` bytes, or is
-            not UTF-8.
-        OSError: the file is missing or cannot be read.
-
+    Raises ValueError for a pipe, a device or a folder, for more than ``most`` bytes, and for text
+    that is not UTF-8; OSError if the file cannot be read.
     """
     size = os.stat(path).st_size
     if not os.path.isfile(path):  # opening a pipe would block
@@ -40,9 +37,7 @@ def read_text(path: str | os.PathLike[str], most: int) -> str:
 def read_yaml(text: str) -> Any:
     """Parse YAML; aliases are refused, because they can expand without limit.
 
-    Raises:
-        ValueError: the text is damaged, larger than :data:`MOST_YAML` or nested too deeply.
-
+    Raises ValueError for text that is damaged, too long (MOST_YAML) or nested too deeply.
     """
     if len(text) > MOST_YAML:
         raise ValueError(f"larger than {MOST_YAML >> 10} KiB")
@@ -53,12 +48,7 @@ def read_yaml(text: str) -> Any:
 
 
 def read_json(text: str) -> Any:
-    """Parse JSON.
-
-    Raises:
-        ValueError: the text is damaged or nested too deeply.
-
-    """
+    """Parse JSON; ValueError for text that is damaged or nested too deeply."""
     try:
         return _checked_depth(json.loads(text))
     except RecursionError:

@@ -77,9 +77,7 @@ class Picture:
         return self.rgb.shape[1]
 
 
-def picture_from_array(
-    name: str, rgb: np.ndarray, *, source: str = "memory", stand_in_for: str | None = None
-) -> Picture:
+def picture_from_array(name: str, rgb: np.ndarray, *, source: str = "memory") -> Picture:
     """A Picture from an array (H, W, 3), floats in [0, 1]; the array is copied.
 
     Raises InputError for another shape or type, or for values outside [0, 1].
@@ -94,7 +92,7 @@ def picture_from_array(
     rgb = np.array(rgb, dtype=np.float32, order="C")
     digest = hashlib.sha256(f"rgb01 float32 {rgb.shape[0]}x{rgb.shape[1]}x3\n".encode())
     digest.update(rgb.data)
-    return Picture(name, rgb, digest.hexdigest(), source, stand_in_for)
+    return Picture(name, rgb, digest.hexdigest(), source)
 
 
 def builtin(name: str, *, key: str = "picture") -> Picture:
@@ -206,17 +204,15 @@ def resized_size(
     return new_height, new_width
 
 
-def resize_long_edge(
-    rgb: np.ndarray, long_edge: int, *, upscale: bool = True, method: str = "lanczos"
-) -> np.ndarray:
-    """`rgb01` (H, W, 3) with its longer side of `long_edge` pixels; see resized_size, resize_to.
+def resize_long_edge(rgb: np.ndarray, long_edge: int, *, upscale: bool = True) -> np.ndarray:
+    """`rgb01` (H, W, 3) with its longer side of `long_edge` pixels, by Lanczos.
 
     With upscale=False a picture that is smaller already keeps its size.
     """
     size = rgb.shape[:2]
     if upscale or max(size) > long_edge:
         size = resized_size(*size, long_edge)
-    return resize_to(rgb, *size, method=method)
+    return resize_to(rgb, *size)
 
 
 def resize_to(rgb: np.ndarray, height: int, width: int, *, method: str = "lanczos") -> np.ndarray:

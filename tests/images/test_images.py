@@ -797,8 +797,8 @@ def test_damaged_bytes_give_a_picture_or_one_line(tmp_path, capfd, seed, cut, ta
 
 def test_picture_from_array():
     rgb = RGB8 / 255
-    picture = picture_from_array("x", rgb, source="here", stand_in_for="there")
-    assert (picture.name, picture.source, picture.stand_in_for) == ("x", "here", "there")
+    picture = picture_from_array("x", rgb, source="here")
+    assert (picture.name, picture.source, picture.stand_in_for) == ("x", "here", None)
     np.testing.assert_array_equal(picture.rgb, rgb.astype(np.float32))
     rgb[0, 0] = 0.25  # a copy was taken
     assert picture.rgb[0, 0, 0] == np.float32(RGB8[0, 0, 0] / 255)

@@ -24,10 +24,7 @@ from nstrep.networks.weights import params, pytorch
 def open_arrays(path: Path) -> Iterator[dict[str, Stored]]:
     """List the arrays in an MXNet ``.params``, NumPy ``.npz``, PyTorch or HDF5 file.
 
-    Raises:
-        FormatError: the file is missing, empty, damaged, or in another format.
-        OSError: the file cannot be read.
-
+    Raises FormatError if it is missing, empty, damaged, or in another format, or OSError.
     """
     npz.check_file(path, "a weights file")
     with path.open("rb") as file:

@@ -53,10 +53,8 @@ def canonical(stored: Mapping[str, Stored], architecture: Architecture) -> dict[
     means (at most 0.5 of 255) through the bias. At the border the difference is counted for the
     padded pixels too, so activations of conv1_1 there differ by at most 0.5 times their weights.
 
-    Raises:
-        FormatError: an array is missing, or has another shape or type, NaN or infinity, or the
-            file is of another network.
-
+    Raises FormatError if the file is of another network, or if an array is missing, has another
+    shape or type, or holds NaN or infinity.
     """
     layout = _recognise(stored, architecture)
     arrays = {

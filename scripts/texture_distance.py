@@ -1,10 +1,10 @@
 """Distance of two textures, a measure to compare networks with: none was trained for it.
 
 The texture statistics follow Portilla and Simoncelli, A Parametric Texture Model Based on Joint
-Statistics of Complex Wavelet Coefficients (IJCV 40, 2000):
-the marginals of oriented bands and the correlations of their magnitudes. The bands come from
-complex Gabor filters an octave wide, at four scales an octave apart and in six orientations, on
-lightness and two opponent colours (CIE L*a*b*). All functions take ``rgb01`` pictures, (H, W, 3).
+Statistics of Complex Wavelet Coefficients (IJCV 40, 2000): the marginals of oriented bands and the
+correlations of their magnitudes. The bands come from complex Gabor filters an octave wide, at four
+scales an octave apart and in six orientations, on lightness and two opponent colours (CIE L*a*b*).
+All functions take ``rgb01`` pictures, (H, W, 3).
 """
 
 from __future__ import annotations

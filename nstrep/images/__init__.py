@@ -4,5 +4,4 @@ An image is an array of shape (H, W, 3), float32 or float64, RGB from 0 to 1 (``
 here knows a configuration or a network.
 """
 
-INTERPOLATIONS = ("lanczos", "bicubic", "bilinear", "skimage")
-"""Ways to resize; see :func:`nstrep.images.io.resize_to`."""
+INTERPOLATIONS = ("lanczos", "bicubic", "bilinear", "skimage")  # methods of io.resize_to

@@ -29,17 +29,13 @@ class Refused(Exception):
     """A file cannot be used. The message is "found ...; allowed: ...", without the file's name."""
 
 
-def too_large(pixels: str) -> str:
-    """The message for a picture of more than MAX_PIXELS."""
-    return f"found {pixels} pixels; allowed: at most {MAX_PIXELS} pixels"
-
-
 def check_size(width: int, height: int) -> None:
     """Refuse a picture without pixels, or with more than MAX_PIXELS."""
     if width < 1 or height < 1:
         raise Refused(f"found a size of {width} x {height}; allowed: at least 1 x 1")
     if width * height > MAX_PIXELS:
-        raise Refused(too_large(f"{width} x {height} = {width * height}"))
+        size = f"{width} x {height} = {width * height}"
+        raise Refused(f"found {size} pixels; allowed: at most {MAX_PIXELS} pixels")
 
 
 def open_file(path: str | os.PathLike[str], formats: str) -> BinaryIO:

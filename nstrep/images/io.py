@@ -167,8 +167,8 @@ def _read_file(
     except Refused as error:
         message = str(error)
     except Image.DecompressionBombError as error:
-        count = re.search(r"(\d+) pixels", str(error))
-        message = decoding.too_large(count[1] if count else "too many")
+        count = re.search(r"\d+(?= pixels)", str(error))[0]
+        message = f"found {count} pixels; allowed: at most {MAX_PIXELS} pixels"
     except Image.UnidentifiedImageError:
         message = f"found no {formats} file; allowed: a complete {formats} file"
     except Exception as error:  # decoders raise almost anything for a damaged file

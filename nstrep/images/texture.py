@@ -53,7 +53,7 @@ def grid_peaks(rgb01: np.ndarray, flat_in: np.ndarray | None = None) -> dict[int
     spectrum that follows a power law nor strokes of one direction have peaks.
 
     Args:
-        rgb01: (H, W, 3), each side of at least :data:`WINDOW` pixels.
+        rgb01: (H, W, 3).
         flat_in: the picture that defines the flat areas, of the same size: the content image.
             None for ``rgb01`` itself.
 
@@ -62,7 +62,7 @@ def grid_peaks(rgb01: np.ndarray, flat_in: np.ndarray | None = None) -> dict[int
         if the grid has twice the power of its surroundings.
 
     Raises:
-        ValueError: the picture is too small, or the two differ in size.
+        ValueError: a side is below :data:`WINDOW` pixels, or the two differ in size.
 
     """
     if min(rgb01.shape[:2]) < WINDOW:

@@ -35,15 +35,9 @@ def load_weights(
 ) -> Weights:
     """Read a network from a file, in any layout that :mod:`nstrep.networks.weights.layouts` knows.
 
-    Args:
-        path: an MXNet ``.params``, NumPy ``.npz``, PyTorch ``.pth`` or Keras ``.h5`` file. Its
-            content decides, not its name.
-        architecture: the network that the file must hold. Dense layers are ignored.
-        key: the setting that an error message names.
-
-    Raises:
-        InputError: the file cannot be read, or does not hold this architecture.
-
+    The file is an MXNet ``.params``, NumPy ``.npz``, PyTorch ``.pth`` or Keras ``.h5`` file; its
+    content decides, not its name. Dense layers are ignored. ``key`` is the setting that an error
+    message names. Raises InputError if the file does not hold this architecture.
     """
     try:
         with open_arrays(Path(path)) as stored:

@@ -83,7 +83,7 @@ def iterate(problem, network: Network, start: str, count: str, tile: str = "0") 
     image = problem[start]
     before = process_memory.memory_mb()["now"]
     side = int(tile) or None
-    memory_plan.settle_malloc(side)
+    process_memory.settle_malloc(keep=side is None)
     found = gatys(problem, network, side)
     process_memory.give_memory_back()
     first = found(image)
@@ -166,7 +166,7 @@ def follow(found: Objective, start: np.ndarray, config, goal: float, most: int) 
         seen[:] = [step]
         return best <= goal or step.epoch >= most
 
-    memory_plan.settle_malloc(None)
+    process_memory.settle_malloc(keep=True)
     found(start).gradient.wait_to_read()
     clock = harness.Clock()
     minimize(problem, start, config.optimizer, config.lr or math.nan, observe)

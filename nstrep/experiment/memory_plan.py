@@ -44,15 +44,6 @@ class Plan(NamedTuple):
     bytes: float  # that the run adds to the process
 
 
-def settle_malloc(tile: int | None) -> None:
-    """Tune malloc's thresholds for whole or tiled runs.
-
-    Whole images keep all freed blocks; tiles keep few, for they take so long that fresh pages do
-    not matter.
-    """
-    process_memory.settle_malloc(keep=tile is None)
-
-
 def working_bytes(
     network: Network,
     layers: Sequence[str],

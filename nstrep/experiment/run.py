@@ -274,7 +274,7 @@ def objective(config: ExperimentConfig, inputs: Inputs) -> Objective:
         inputs.network, inputs.start.shape, styles, layers,
         config.optimizer, config.basis, config.tile,
     )  # fmt: skip
-    memory_plan.settle_malloc(plan.tile)
+    process_memory.settle_malloc(keep=plan.tile is None)
     content = image_inputs.to_vgg_input(inputs.content_target, config.preprocess.pixel_scale)
     return Objective(inputs.network, content, inputs.regions, weights, config.losses, plan.tile)
 

@@ -30,12 +30,9 @@ FLOATS = ("float16", "float32", "float64")
 class Layout:
     """Where a file keeps the parameters of an architecture."""
 
-    names: Mapping[str, str]
-    """Canonical name to the name in the file."""
-    kernel_axes: tuple[int, int, int, int] = (0, 1, 2, 3)
-    """Which axes of the file's kernels are (out, in, height, width)."""
-    input: str = "vgg"
-    """``vgg`` (canonical), ``imagenet`` (RGB 0 to 1, standardised) or ``bgr``."""
+    names: Mapping[str, str]  # canonical name to the name in the file
+    kernel_axes: tuple[int, ...] = (0, 1, 2, 3)  # of (out, in, height, width) in the file
+    input: str = "vgg"  # canonical, or "imagenet" (RGB 0 to 1, standardised), or "bgr"
 
     def in_file(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """The shape that a parameter of a canonical shape has in the file."""
@@ -125,14 +122,10 @@ def _groups(pattern: str, names: Iterable[str]) -> set[str]:
 
 
 def _keras_paths(stored: Mapping[str, Stored]) -> dict[str, str]:
-    """Canonical name to a path in Keras' file, whose name for it changed over the years.
-
-    "block1_conv1/block1_conv1/kernel:0", or ".../block1_conv1_W_1:0" in the files of 2016.
-    """
-    paths = {}
+    """Canonical name to a path in Keras' file, whose name for it changed over the years."""
+    paths = {}  # "block1_conv1/block1_conv1/kernel:0", or ".../block1_conv1_W_1:0" in 2016
     for path, array in stored.items():
-        match = re.search(r"(?:^|/)block(\d)_conv(\d)/", path)
-        if match:
+        if match := re.search(r"(?:^|/)block(\d)_conv(\d)/", path):
             kind = {4: "weight", 1: "bias"}.get(len(array.shape))
             paths[f"conv{match[1]}_{match[2]}_{kind}"] = path
     return paths
@@ -162,7 +155,6 @@ def load_array(
         raise FormatError(f"{label} has type {array.dtype}, expected {', '.join(FLOATS)}")
     with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinite, and is refused
         values = array.read().astype(np.float32)
-    wrong = int(np.count_nonzero(~np.isfinite(values)))
-    if wrong:
+    if wrong := np.count_nonzero(~np.isfinite(values)):
         raise FormatError(f"{label} has {wrong} values that are NaN or infinite, expected none")
     return values.transpose(layout.kernel_axes) if len(shape) == 4 else values

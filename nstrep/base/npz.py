@@ -88,7 +88,7 @@ def read_npz(archive: zipfile.ZipFile) -> dict[str, Stored]:
 def read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
     """The bytes of a member, whose checksum and length (``info.file_size``) are checked."""
     with _open_member(archive, info) as member:
-        data = member.read()
+        data = member.read(info.file_size)  # no more, whatever its compressed size claims
         if len(data) != info.file_size:
             raise EOFError("it is too short")
     return data

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import mxnet as mx
 
 from nstrep.config.schema import LossesConfig
-from nstrep.losses.scene import Scene
 from nstrep.losses.term import Edges, LossTerm, Symbols, form_coefficient, register, sum_of_squares
+from nstrep.losses.tile_graph import Scene
 
 
 @register("content_loss")

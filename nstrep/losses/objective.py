@@ -12,9 +12,8 @@ import numpy as np
 from nstrep.base.errors import InputError
 from nstrep.config.schema import LossesConfig
 from nstrep.losses.regions import Region
-from nstrep.losses.scene import Scene, of_term
 from nstrep.losses.term import Edges, LossTerm, Symbols, energy, kinds
-from nstrep.losses.tile_graph import TileGraph, key
+from nstrep.losses.tile_graph import Scene, TileGraph, key, of_term
 from nstrep.losses.tiling import Tile, tiles
 from nstrep.networks.features import Network
 
@@ -60,14 +59,9 @@ class Objective:
     """
 
     def __init__(
-        self,
-        network: Network,
-        content: np.ndarray,
-        regions: Sequence[Region],
-        weights: LayerWeights,
-        forms: LossesConfig,
-        tile: int | None = None,
-    ) -> None:
+        self, network: Network, content: np.ndarray, regions: Sequence[Region],
+        weights: LayerWeights, forms: LossesConfig, tile: int | None = None,
+    ) -> None:  # fmt: skip
         """Compute the targets and bind the graphs.
 
         ``content`` is the ``vgg_input`` of the content image, (1, 3, H, W), and the shape of the

@@ -10,7 +10,6 @@ import numpy as np
 
 from nstrep.config.schema import LossesConfig
 from nstrep.losses.regions import Source, pooled
-from nstrep.losses.scene import Scene
 from nstrep.losses.term import (
     Edges,
     LossTerm,
@@ -20,6 +19,7 @@ from nstrep.losses.term import (
     register,
     sum_of_squares,
 )
+from nstrep.losses.tile_graph import Scene
 
 # Share of the mean energy that filters are taken to have at least when they are scaled to equal
 # energy: one that hardly fires on the style image must not decide the result.

@@ -26,7 +26,7 @@ from nstrep.config.schema import LossForm
 from nstrep.networks.vgg import Architecture
 
 if TYPE_CHECKING:
-    from nstrep.losses.scene import Scene
+    from nstrep.losses.tile_graph import Scene
 
 Symbols = Mapping[str, mx.sym.Symbol]
 

@@ -9,8 +9,8 @@ import mxnet as mx
 import numpy as np
 
 from nstrep.config.schema import TvForm
-from nstrep.losses.scene import Scene
 from nstrep.losses.term import Edges, LossTerm, Symbols, register, sum_of_squares
+from nstrep.losses.tile_graph import Scene
 
 
 @register("tv_loss")

@@ -8,8 +8,8 @@ from nstrep.config.schema import LossesConfig, LossForm, StyleForm, TvForm
 from nstrep.losses import objective, tiling
 from nstrep.losses.objective import LayerWeights, Objective
 from nstrep.losses.regions import Region, Source, whole
-from nstrep.losses.scene import Scene
 from nstrep.losses.style import source_grams
+from nstrep.losses.tile_graph import Scene
 from nstrep.networks.features import Network
 from nstrep.networks.vgg import ARCHITECTURES
 from tests import reference

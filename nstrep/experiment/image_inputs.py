@@ -17,7 +17,7 @@ from nstrep import assets
 from nstrep.base.errors import InputError
 from nstrep.base.files import stamp
 from nstrep.config.folder import config_folder, group_options
-from nstrep.config.schema import ExperimentConfig, PictureConfig
+from nstrep.config.schema import ExperimentConfig, ObjectiveConfig, PictureConfig
 from nstrep.images import io
 from nstrep.images.io import Picture
 from nstrep.networks.vgg import RGB_MEAN, Architecture
@@ -34,16 +34,17 @@ def load_pictures(
     style group whose file has not been downloaded is replaced by its built-in stand-in; the log
     says so, and so does ``stand_in_for``.
     """
-    download, pictures = config.assets.download, []
-    for role in ("content",) if config.styles else ("content", "style"):
-        file = getattr(config, f"{role}_image")
-        if role in given:
-            pictures.append(given[role])
-        elif file is not None:
-            pictures.append(load_file(file, key=f"{role}_image"))
-        else:
-            pictures.append(load_named(getattr(config, role), key=role, download=download))
-    return (*pictures, *(_load_style(style, download) for style in config.styles))
+    roles = ("content",) if config.styles else ("content", "style")
+    pictures = [given[role] if role in given else load_role(config, role) for role in roles]
+    return (*pictures, *(_load_style(name, config.assets.download) for name in config.styles))
+
+
+def load_role(config: ObjectiveConfig, role: str) -> Picture:
+    """The content or style image that a configuration names: a file, or one of the group."""
+    file = getattr(config, f"{role}_image")
+    if file is not None:
+        return load_file(file, key=f"{role}_image")
+    return load_named(getattr(config, role), key=role, download=config.assets.download)
 
 
 def _load_style(name: str, download: str) -> Picture:

@@ -19,9 +19,8 @@ import numpy as np
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from nstrep.base import environment, process_memory
-from nstrep.base.errors import DivergedError, ResultsError
+from nstrep.base.errors import DivergedError
 from nstrep.base.files import remove_unfinished
-from nstrep.base.text import reason
 from nstrep.config.checks import layer_weights
 from nstrep.config.schema import ExperimentConfig
 from nstrep.experiment import image_inputs, memory_plan, multiscale, results, resume, run_directory
@@ -143,15 +142,12 @@ class Experiment:
         self._warn(made_from or {})
         run_directory.claim(directory, config, resumes=self._state is not None)
         with run_directory.failures_kept(directory):
-            try:
-                outcome = self._optimise()
-                last = outcome.last
-                pictures = (None, None) if last is None else self._pictures(last.image)
-                metrics = results.save(directory, config, self._inputs, outcome, *pictures)
-                if outcome.status != "interrupted":
-                    (directory / CHECKPOINT).unlink(missing_ok=True)
-            except OSError as error:
-                raise ResultsError(f"{directory}: cannot be written ({reason(error)})") from None
+            outcome = self._optimise()
+            last = outcome.last
+            pictures = (None, None) if last is None else self._pictures(last.image)
+            metrics = results.save(directory, config, self._inputs, outcome, *pictures)
+            if outcome.status != "interrupted":
+                (directory / CHECKPOINT).unlink(missing_ok=True)
             self._report(outcome)
         return metrics
 

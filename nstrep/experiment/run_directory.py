@@ -135,9 +135,12 @@ def _without_nan(value: Any) -> Any:
 
 @contextlib.contextmanager
 def failures_kept(directory: Path) -> Iterator[None]:
-    """Write failed.json if the block raises an error and there is no metrics.json."""
+    """Make an OSError a ResultsError, and write failed.json of any error without metrics.json."""
     try:
-        yield
+        try:
+            yield
+        except OSError as error:
+            raise ResultsError(f"{directory}: cannot be written ({reason(error)})") from None
     except Exception as error:
         keep_failure(directory, error)
         raise

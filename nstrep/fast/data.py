@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from functools import lru_cache, partial
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -75,8 +75,8 @@ class Photos:
     def _next(self, position: int) -> Picture:
         """The image at a position of the endless sequence of epochs, or the next readable one."""
         epoch, start = divmod(position, max(1, len(self.names)))
-        order = _order(len(self.names), self._seed, epoch)
-        for number in np.roll(order, -start):
+        rng = np.random.Generator(np.random.PCG64([self._seed, epoch, 2**32]))
+        for number in np.roll(rng.permutation(len(self.names)), -start):
             if (picture := self._read(self.names[number])) is not None:
                 return picture
         raise InputError(
@@ -97,11 +97,6 @@ class Photos:
     def validation(self) -> list[np.ndarray]:
         """The central square of each held-out image, ``rgb01`` (size, size, 3)."""
         return [center(picture.rgb, self._config.size) for picture in self.held_out]
-
-
-@lru_cache(maxsize=4)
-def _order(count: int, seed: int, epoch: int) -> np.ndarray:
-    return np.random.Generator(np.random.PCG64([seed, epoch, 2**32])).permutation(count)
 
 
 def center(rgb01: np.ndarray, size: int) -> np.ndarray:

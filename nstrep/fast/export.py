@@ -16,9 +16,8 @@ import numpy as np
 from nstrep.base.command_line import plain_errors
 from nstrep.base.errors import InputError
 from nstrep.base.files import atomic_write
-from nstrep.fast import graph, layouts
+from nstrep.fast import layouts, network
 from nstrep.fast.config import ExportConfig, parse
-from nstrep.fast.network import Transformer
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -44,9 +43,9 @@ def export(model: str | Path, target: Path, height: int, width: int) -> Path:
         raise InputError("out: ONNX is not installed: run  pip install 'nstrep[onnx]'") from None
 
     net, parameters = layouts.load(model)
-    Transformer(net, parameters).check_size(height, width, f"size={width}x{height}")
-    symbol = graph.symbol(net, height, width, portable=True)
-    known = {**parameters, **graph.constants(net)}
+    network.Transformer(net, parameters).check_size(height, width, f"size={width}x{height}")
+    symbol = network.symbol(net, height, width, portable=True)
+    known = {**parameters, **network.constants(net)}
     arrays = {name: mx.nd.array(array) for name, array in known.items()}
     with atomic_write(target) as temporary:
         mx.onnx.export_model(symbol, arrays, [(1, 3, height, width)], [np.float32], str(temporary))

@@ -113,10 +113,8 @@ def _recognise(
         if described is not None and described.name != net.name:
             continue
         if {*layout.names.values()} <= {*stored}:
-            in_file = {
-                layout.names[name]: layout.in_file(shape) for name, shape in net.shapes.items()
-            }
-            misfits = [name for name, shape in in_file.items() if stored[name].shape != shape]
+            shapes = {layout.names[name]: layout.in_file(net.shapes[name]) for name in net.shapes}
+            misfits = [name for name, shape in shapes.items() if stored[name].shape != shape]
             if not misfits:
                 return net, layout
             wrong += misfits

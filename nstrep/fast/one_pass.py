@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import logging
 import time
+from contextlib import closing
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from nstrep.base.errors import ResultsError
-from nstrep.base.text import reason
 from nstrep.config.schema import ExperimentConfig, ObjectiveConfig
 from nstrep.experiment import image_inputs, recorders, results, resume, run, run_directory
 from nstrep.experiment.identity import digest, identity_of
@@ -62,21 +61,19 @@ def run_once(
         if metrics is not None:
             return metrics
         run_directory.clear(directory)
+        run_directory.claim(directory, config)
         about = {
             "status": "finished", "stop_reason": "one pass", "identity": identity,
             "training": {"directory": network.name, **training_metrics}, **inputs.provenance,
         }  # fmt: skip
-        try:
-            return _run(config, inputs, directory, Transformer(*layouts.load(network)), about)
-        except OSError as error:
-            raise ResultsError(f"{directory}: cannot be written ({reason(error)})") from None
+        measured = _measure(config, inputs, directory, Transformer(*layouts.load(network)))
+        return run_directory.write_metrics(directory, {**about, **measured})
 
 
-def _run(
-    config: ExperimentConfig, inputs: Inputs, directory: Path, transformer: Transformer,
-    about: dict[str, Any],
-) -> dict[str, Any]:  # fmt: skip
-    run_directory.claim(directory, config)
+def _measure(
+    config: ExperimentConfig, inputs: Inputs, directory: Path, transformer: Transformer
+) -> dict[str, Any]:
+    """Stylise the content image, write the files of its result, and return their metrics."""
     times = []
     for _ in range(1 + REPEATS):
         start = time.perf_counter()
@@ -85,12 +82,10 @@ def _run(
     result, seconds = result.clip(0, 1), float(np.median(times[1:]))
     image = image_inputs.to_vgg_input(result, config.preprocess.pixel_scale)
     losses = run.objective(config, inputs)(image).losses
-    curve = recorders.Curve(directory / run_directory.CURVE)
-    curve(Step(epoch=0, losses=losses, evaluations=1, seconds=seconds, image=image))
-    curve.close()
+    with closing(recorders.Curve(directory / run_directory.CURVE)) as curve:
+        curve(Step(epoch=0, losses=losses, evaluations=1, seconds=seconds, image=image))
     io.save_png(directory / run_directory.FINAL, result)
     height, width = result.shape[:2]
     log.info("one pass in %.3f s, total loss %.4g: %s", seconds, losses["total"], directory)
     measured = {"width": width, "height": height, "seconds": seconds, "losses": losses}
-    compared = results.compare(result, inputs.content_rgb01)
-    return run_directory.write_metrics(directory, {**about, **measured, **compared})
+    return measured | results.compare(result, inputs.content_rgb01)

@@ -17,10 +17,9 @@ from dataclasses import dataclass
 import mxnet as mx
 import numpy as np
 
-from nstrep.fast import graph
+from nstrep.fast import network
 from nstrep.fast.architectures import Conv, Residual
-from nstrep.fast.graph import Size
-from nstrep.fast.network import Transformer, to_pixels, to_rgb01
+from nstrep.fast.network import Size, Transformer, to_pixels, to_rgb01
 
 ACTIVATIONS = {"relu": lambda x: np.maximum(x, 0), "tanh": np.tanh, None: lambda x: x}
 
@@ -34,11 +33,9 @@ class Features:
 
 
 def stylize(
-    transformer: Transformer,
-    rgb01: np.ndarray,
-    tile: int,
+    transformer: Transformer, rgb01: np.ndarray, tile: int,
     progress: Callable[[float], None] = lambda share: None,
-) -> np.ndarray:
+) -> np.ndarray:  # fmt: skip
     """As :meth:`Transformer.__call__`, in tiles.
 
     ``tile`` is the side of the part of a layer's output that is computed at once, in pixels of the
@@ -46,7 +43,7 @@ def stylize(
     """
     net = transformer.net
     size = rgb01.shape[:2]
-    mean, shift = (array[0] for array in graph.constants(net).values())
+    mean, shift = (array[0] for array in network.constants(net).values())
     image = to_pixels(rgb01)[0] - mean
     if net.border:
         image = np.pad(image, ((0, 0), *[(net.border,) * 2] * 2), mode="reflect")
@@ -110,7 +107,7 @@ class _TiledNetwork:
     def conv(self, x: Features, conv: Conv) -> Features:
         """A convolution; normalisation and activation are applied when its result is read."""
         net, parameters = self.transformer.net, self.transformer.parameters
-        size = graph.output_size(conv, net.padding_of(conv), x.size)
+        size = network.output_size(conv, net.padding_of(conv), x.size)
         output, statistics = _scratch(conv.channels, size), Statistics()
         for tile in squares(size, self.tile):
             values = self._convolve(x, conv, tile)
@@ -133,7 +130,7 @@ class _TiledNetwork:
         """A tile of a convolution's output."""
         net, kernel, stride = self.transformer.net, conv.kernel, conv.stride
         padding = net.padding_of(conv)
-        start = graph.transposed_start(conv, padding)
+        start = network.transposed_start(conv, padding)
         inputs, results = [], []
         for part, side in zip(tile, x.size):
             if conv.transposed:
@@ -142,7 +139,7 @@ class _TiledNetwork:
                 stop = (part.stop - 1 + start) // stride + 1
                 offset = start - stride * first
             else:
-                before, _ = graph.pads(conv, padding, side * conv.upsample)
+                before, _ = network.pads(conv, padding, side * conv.upsample)
                 first = part.start * stride - before
                 stop = (part.stop - 1) * stride - before + kernel
                 offset = -part.start
@@ -153,7 +150,7 @@ class _TiledNetwork:
         operator = mx.nd.Deconvolution if conv.transposed else mx.nd.Convolution
         parts = ("weight", "bias") if net.bias else ("weight",)
         weights = [self.transformer.parameters[f"{conv.name}_{part}"] for part in parts]
-        result = graph.convolve(operator, values, conv, weights, kernel, stride)
+        result = network.convolve(operator, values, conv, weights, kernel, stride)
         return result.asnumpy()[(0, slice(None), *results)]
 
 

@@ -2,6 +2,5 @@
 
 ``term`` is the protocol for terms, the registry of their kinds, and the check of their settings;
 ``content``, ``style`` (with ``regions``) and ``total_variation`` are kinds. ``objective`` is the
-weighted sum, ``tiling`` cuts an image into tiles, and ``tile_graph`` has what terms are made from
-and computes their statistics over a tile.
+weighted sum; ``tiling`` has what terms are made from, and computes their statistics in tiles.
 """

@@ -9,7 +9,7 @@ import mxnet as mx
 
 from nstrep.config.schema import LossesConfig
 from nstrep.losses.term import Edges, LossTerm, Symbols, form_coefficient, register, sum_of_squares
-from nstrep.losses.tile_graph import Scene
+from nstrep.losses.tiling import Scene
 
 
 @register("content_loss")

@@ -13,8 +13,7 @@ from nstrep.base.errors import InputError
 from nstrep.config.schema import LossesConfig
 from nstrep.losses.regions import Region
 from nstrep.losses.term import Edges, LossTerm, Symbols, energy, kinds
-from nstrep.losses.tile_graph import Scene, TileGraph, key, of_term
-from nstrep.losses.tiling import Tile, tiles
+from nstrep.losses.tiling import Scene, Tile, TileGraph, key, of_term, tiles
 from nstrep.networks.features import Network
 
 # In tiles, content targets of at most so many numbers a pixel are kept; larger ones are recomputed.
@@ -199,7 +198,7 @@ class Targets:
             term.set_target_energy(energy(features[key("target", term)]))
 
     def __getitem__(self, tile: Tile) -> dict[str, np.ndarray]:
-        """The features by :func:`nstrep.losses.tile_graph.key`."""
+        """The features by :func:`nstrep.losses.tiling.key`."""
         if tile in self._kept or not self._terms:
             return self._kept.get(tile, {})
         parts = self._graph.forward(tile, self._content)

@@ -56,11 +56,9 @@ def shares(blend: Sequence[float], count: int) -> list[float]:
 
 
 def assemble(
-    styles: Sequence[np.ndarray],
-    blend: Sequence[float],
-    masks: Sequence[np.ndarray],
-    style_masks: Sequence[np.ndarray],
-) -> tuple[Region, ...]:
+    styles: Sequence[np.ndarray], blend: Sequence[float],
+    masks: Sequence[np.ndarray], style_masks: Sequence[np.ndarray],
+) -> tuple[Region, ...]:  # fmt: skip
     """The regions of an experiment; the arguments are those of its keys, ``vgg_input`` and masks.
 
     Without masks or with one, all style images are blended in it. With several masks there is one

@@ -19,7 +19,7 @@ from nstrep.losses.term import (
     register,
     sum_of_squares,
 )
-from nstrep.losses.tile_graph import Scene
+from nstrep.losses.tiling import Scene
 
 # Share of the mean energy that filters are taken to have at least when they are scaled to equal
 # energy: one that hardly fires on the style image must not decide the result.

@@ -7,7 +7,6 @@ of the layer's size) is a float64 coefficient for each term, applied outside of 
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import pkgutil
 from collections.abc import Callable, Iterable, Mapping
@@ -22,11 +21,12 @@ from omegaconf import OmegaConf
 from nstrep.base.errors import InputError
 from nstrep.config.checks import typed
 from nstrep.config.fields import number, text
+from nstrep.config.messages import did_you_mean
 from nstrep.config.schema import LossForm
 from nstrep.networks.vgg import Architecture
 
 if TYPE_CHECKING:
-    from nstrep.losses.tile_graph import Scene
+    from nstrep.losses.tiling import Scene
 
 Symbols = Mapping[str, mx.sym.Symbol]
 
@@ -132,8 +132,7 @@ def extra_settings(
     for name, values in (given or {}).items():
         key = f"extra_losses.{name}"
         if name not in known:
-            near = difflib.get_close_matches(str(name), known, 1)
-            hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known) or 'none'}"
+            hint = f"known: {', '.join(known) or 'none'}{did_you_mean(str(name), known)}"
             raise InputError(f"{key}: there is no such loss; {hint}")
         if not isinstance(values, Mapping):
             raise InputError(f"{key}={values}: must be settings, {{weight: 1, layers: [relu2_1]}}")

@@ -10,7 +10,7 @@ import numpy as np
 
 from nstrep.config.schema import TvForm
 from nstrep.losses.term import Edges, LossTerm, Symbols, register, sum_of_squares
-from nstrep.losses.tile_graph import Scene
+from nstrep.losses.tiling import Scene
 
 
 @register("tv_loss")

@@ -170,7 +170,7 @@ def test_a_killed_run_leaves_no_lock_and_is_made_again(small, tmp_path, caplog):
 
 def test_nothing_is_computed_twice_in_a_process(config, tmp_path, monkeypatch):
     from nstrep.experiment import image_inputs, network_input
-    from nstrep.losses.tile_graph import TileGraph
+    from nstrep.losses.tiling import TileGraph
     from nstrep.networks.features import Network
 
     network_input._network.cache_clear()  # what other tests left

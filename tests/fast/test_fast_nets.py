@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nstrep.base.errors import InputError
-from nstrep.fast import graph, layouts, network, tiles
+from nstrep.fast import layouts, network, tiles
 from nstrep.fast.architectures import NETS, Residual, choose
 from nstrep.fast.network import Transformer
 from tests import fast_reference
@@ -60,8 +60,8 @@ def test_the_portable_graph_is_the_same_network(name, rng, photo):
 
     net = narrow(name)
     parameters, picture = drawn(net, rng), photo(41, 46)
-    symbol = graph.symbol(net, 41, 46, portable=True)
-    known = {"image": network.to_pixels(picture), **graph.constants(net), **parameters}
+    symbol = network.symbol(net, 41, 46, portable=True)
+    known = {"image": network.to_pixels(picture), **network.constants(net), **parameters}
     arguments = {name: mx.nd.array(known[name]) for name in symbol.list_arguments()}
     executor = symbol.bind(mx.cpu(), arguments, grad_req="null")
     found = network.to_rgb01(executor.forward(is_train=False)[0].asnumpy())

@@ -15,7 +15,7 @@ from nstrep.config.checks import check
 from nstrep.fast import layouts, one_pass, training
 from nstrep.fast.config import check as check_training
 from nstrep.fast.network import Transformer, to_pixels
-from nstrep.fast.trainer import Trainer
+from nstrep.fast.training import Trainer
 from nstrep.images import io
 
 PAINTING = Path(skimage.__file__).with_name("data") / "coffee.png"

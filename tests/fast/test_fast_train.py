@@ -23,7 +23,7 @@ from nstrep.fast import data, layouts, training
 from nstrep.fast.architectures import NETS
 from nstrep.fast.config import DataConfig, check
 from nstrep.fast.data import Photos
-from nstrep.fast.trainer import Trainer
+from nstrep.fast.training import Trainer
 from nstrep.images import io
 
 PAINTING = Path(skimage.__file__).with_name("data") / "coffee.png"

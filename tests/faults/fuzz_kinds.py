@@ -72,7 +72,7 @@ class Bench:
     def training(self) -> Any:
         """The training that reads the checkpoints."""
         from nstrep.fast import config
-        from nstrep.fast.trainer import Trainer
+        from nstrep.fast.training import Trainer
 
         with seeds.configurations() as compose:
             composed = compose("fast", list(seeds.training_overrides(self.folder)))

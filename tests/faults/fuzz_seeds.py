@@ -190,7 +190,7 @@ def make(folder: Path) -> None:
     from nstrep.fast import layouts
     from nstrep.fast.architectures import NETS
     from nstrep.fast.network import initial
-    from nstrep.fast.trainer import Trainer
+    from nstrep.fast.training import Trainer
     from tests.runs import write_run
 
     for name, files in (("pictures", pictures()), ("networks", networks())):

@@ -218,7 +218,7 @@ def test_wrong_settings_are_named(given, message):
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("mean_varience_loss", "did you mean mean_variance_loss"), ("style_loss", "known: |did you")],
+    [("mean_varience_loss", ".*did you mean mean_variance_loss"), ("style_loss", "known: ")],
 )
 def test_unknown_names_are_refused(name, message):
     line = f"^extra_losses.{name}: there is no such loss; ({message})"

@@ -5,7 +5,7 @@ from nstrep.config.schema import LossesConfig, LossForm, StyleForm, TvForm
 from nstrep.losses.objective import LayerWeights, Objective
 from nstrep.losses.regions import whole
 from nstrep.losses.term import LossTerm
-from nstrep.losses.tile_graph import order
+from nstrep.losses.tiling import order
 from nstrep.networks.features import Network
 from tests import reference
 from tests.conftest import TINY

@@ -9,7 +9,7 @@ from nstrep.losses import objective, tiling
 from nstrep.losses.objective import LayerWeights, Objective
 from nstrep.losses.regions import Region, Source, whole
 from nstrep.losses.style import source_grams
-from nstrep.losses.tile_graph import Scene
+from nstrep.losses.tiling import Scene
 from nstrep.networks.features import Network
 from nstrep.networks.vgg import ARCHITECTURES
 from tests import reference

@@ -18,10 +18,10 @@ import nstrep  # noqa: F401  first of all
 from benchmarks import harness
 from nstrep import cli
 from nstrep.base import process_memory
-from nstrep.config.checks import check, layer_weights
+from nstrep.config.checks import check
 from nstrep.config.schema import ExperimentConfig
 from nstrep.experiment import memory_plan, multiscale
-from nstrep.losses.objective import LayerWeights, Objective
+from nstrep.losses.objective import Objective, term_settings
 from nstrep.losses.regions import whole
 from nstrep.networks.features import Network
 from nstrep.networks.vgg import ARCHITECTURES
@@ -71,11 +71,8 @@ def gatys(problem: np.lib.npyio.NpzFile, network: Network, tile: int | None = No
 
 def objective(problem, network: Network, config: ExperimentConfig, tile: int | None = None):
     """The objective of a configuration on the problem's pictures."""
-    weights = LayerWeights(
-        layer_weights(config, "content"), layer_weights(config, "style"), config.tv_weight
-    )
     regions = whole(problem["painting"])
-    return Objective(network, problem["photo"], regions, weights, config.losses, tile)
+    return Objective(network, problem["photo"], regions, term_settings(config), config.losses, tile)
 
 
 def iterate(problem, network: Network, start: str, count: str, tile: str = "0") -> dict:

@@ -20,10 +20,10 @@ import statistics
 from hydra import compose, initialize_config_dir
 
 from nstrep import cli
-from nstrep.config.checks import check, layer_weights
+from nstrep.config.checks import check
 from nstrep.experiment import image_inputs
 from nstrep.experiment.inputs import load_inputs
-from nstrep.losses.objective import LayerWeights, Objective
+from nstrep.losses.objective import Objective, term_settings
 
 PUBLISHED = {"content_loss": 7673.14, "style_loss": 1.11622e8}
 """J_content and J_style at iteration 0, in the article behind the recipe dlai."""
@@ -38,7 +38,7 @@ def start_costs(content: str, style: str) -> dict[str, float]:
     config = check(compose("config", ["recipe=dlai", "model=vgg19_slim", *pair]))
     inputs = load_inputs(config)
     scale = config.preprocess.pixel_scale
-    weights = LayerWeights(layer_weights(config, "content"), layer_weights(config, "style"), 0.0)
+    weights = term_settings(config) | {"tv_loss": 0.0}
     objective = Objective(
         inputs.network,
         image_inputs.to_vgg_input(inputs.content_target, scale),

@@ -19,6 +19,11 @@ from nstrep.networks.weights import Weights
 TINY = Architecture("tiny", depths=(2, 2, 1), widths=(4, 6, 8))
 
 
+def by_kind(content, style, tv, extra=None):
+    """What the terms of an objective are made from: weights by layer, the total variation's."""
+    return {"content_loss": content, "style_loss": style, "tv_loss": tv, **(extra or {})}
+
+
 @pytest.fixture
 def rng():
     return np.random.Generator(np.random.PCG64(7))

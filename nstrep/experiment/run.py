@@ -21,7 +21,6 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 from nstrep.base import environment, process_memory
 from nstrep.base.errors import DivergedError
 from nstrep.base.files import remove_unfinished
-from nstrep.config.checks import layer_weights
 from nstrep.config.schema import ExperimentConfig
 from nstrep.experiment import image_inputs, memory_plan, multiscale, results, resume, run_directory
 from nstrep.experiment.checkpoint import Keeper
@@ -34,7 +33,7 @@ from nstrep.images.color import MODES
 from nstrep.images.filters import remove_noise
 from nstrep.images.io import Picture
 from nstrep.losses import regions
-from nstrep.losses.objective import LayerWeights, Objective
+from nstrep.losses.objective import Objective, term_settings
 from nstrep.losses.term import extra_layers, extra_settings
 from nstrep.optim.basis import make_basis
 from nstrep.optim.minimize import OPTIMIZERS, Step, minimize
@@ -255,15 +254,10 @@ def problem(config: ExperimentConfig, inputs: Inputs) -> Problem:
 
 def objective(config: ExperimentConfig, inputs: Inputs) -> Objective:
     """What the experiment minimises, in tiles where the whole does not fit into the memory."""
-    weights = LayerWeights(
-        layer_weights(config, "content"),
-        layer_weights(config, "style"),
-        config.tv_weight,
-        extra_settings(config.extra_losses),
-    )
+    settings, extra = term_settings(config), extra_settings(config.extra_losses)
     layers = {
-        "content": tuple(weights.content),
-        "style": (*weights.style, *extra_layers(weights.extra)),
+        "content": tuple(settings["content_loss"]),
+        "style": (*settings["style_loss"], *extra_layers(extra)),
     }
     styles = [source.image.shape for region in inputs.regions for source in region.sources]
     plan = memory_plan.plan(
@@ -272,7 +266,8 @@ def objective(config: ExperimentConfig, inputs: Inputs) -> Objective:
     )  # fmt: skip
     process_memory.settle_malloc(keep=plan.tile is None)
     content = image_inputs.to_vgg_input(inputs.content_target, config.preprocess.pixel_scale)
-    return Objective(inputs.network, content, inputs.regions, weights, config.losses, plan.tile)
+    terms = settings | extra
+    return Objective(inputs.network, content, inputs.regions, terms, config.losses, plan.tile)
 
 
 def _blend(inputs: Inputs, config: ExperimentConfig) -> str:

@@ -124,8 +124,7 @@ NETS = {
     for net in (
         # hzy46/fast-neural-style-tensorflow, model.py
         TransformNet(
-            "hzy46",
-            _layers({"upsample": 4, "stride": 2}, {"activation": "tanh"}, {"norm": False}),
+            "hzy46", _layers({"upsample": 4, "stride": 2}, {"activation": "tanh"}, {"norm": False}),
             padding="reflect", border=10, affine=False, eps=1e-9,
             mean=RGB_MEAN, scale=127.5, shift=MIDDLE,
         ),
@@ -147,14 +146,12 @@ NETS = {
         ),
         # pytorch/examples, fast_neural_style/neural_style/transformer_net.py
         TransformNet(
-            "pytorch_examples",
-            _layers({"upsample": 2}, {"norm": False, "activation": None}),
+            "pytorch_examples", _layers({"upsample": 2}, {"norm": False, "activation": None}),
             padding="reflect", bias=True, initial="uniform",
         ),
         # lengstrom/fast-style-transfer, src/transform.py
         TransformNet(
-            "lengstrom",
-            _layers({"transposed": True, "stride": 2}, {"activation": "tanh"}),
+            "lengstrom", _layers({"transposed": True, "stride": 2}, {"activation": "tanh"}),
             padding="same", eps=1e-3, scale=150.0, shift=MIDDLE,
         ),
     )

@@ -25,7 +25,6 @@ BUILTIN = (
 )  # fmt: skip
 BUILTIN_HELD_OUT = ("chelsea", "rocket")
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
-CACHE_BYTES = 2**28  # of decoded images
 
 
 class Photos:
@@ -38,7 +37,8 @@ class Photos:
         """
         self._config, self._seed = config, seed
         load = io.builtin if config.dir is None else partial(io.load_picture, key="data.dir")
-        cache = LRUCache(CACHE_BYTES, getsizeof=lambda picture: picture.rgb.nbytes)
+        # At most so many bytes of decoded images are kept.
+        cache = LRUCache(2**28, getsizeof=lambda picture: picture.rgb.nbytes)
         self._load = cached(cache)(load)
         self.skipped: dict[str, str] = {}  # names of images that cannot be read, and the reasons
         self.names, candidates = list(BUILTIN), list(BUILTIN_HELD_OUT)
@@ -93,10 +93,6 @@ class Photos:
             given = picture.rgb, self._config.size
             crops.append(center(*given) if self._config.crop == "center" else random(*given, rng))
         return crops
-
-    def validation(self) -> list[np.ndarray]:
-        """The central square of each held-out image, ``rgb01`` (size, size, 3)."""
-        return [center(picture.rgb, self._config.size) for picture in self.held_out]
 
 
 def center(rgb01: np.ndarray, size: int) -> np.ndarray:

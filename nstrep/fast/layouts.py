@@ -80,9 +80,8 @@ def load(path: str | Path) -> tuple[TransformNet, dict[str, np.ndarray]]:
             if not os.path.isfile(file):
                 raise FormatError(f"holds no {PARAMETERS}: no run that has finished")
         with open_arrays(file) as stored:
-            described = _described_net(stored)
-            net, layout = _recognise(stored, described)
-            return described or net, {
+            net, layout = _recognise(stored)
+            return net, {
                 name: np.ascontiguousarray(load_array(stored, layout, name, shape, net.name))
                 for name, shape in net.shapes.items()
             }
@@ -104,11 +103,9 @@ def _described_net(stored: Mapping[str, Stored]) -> TransformNet | None:
         raise FormatError(f"has a damaged {NET!r} ({reason(error)})") from None
 
 
-def _recognise(
-    stored: Mapping[str, Stored], described: TransformNet | None
-) -> tuple[TransformNet, Layout]:
+def _recognise(stored: Mapping[str, Stored]) -> tuple[TransformNet, Layout]:
     """The network of a file and its layout."""
-    wrong = []
+    described, wrong = _described_net(stored), []
     for net, layout in LAYOUTS:
         if described is not None and described.name != net.name:
             continue
@@ -116,7 +113,7 @@ def _recognise(
             shapes = {layout.names[name]: layout.in_file(net.shapes[name]) for name in net.shapes}
             misfits = [name for name, shape in shapes.items() if stored[name].shape != shape]
             if not misfits:
-                return net, layout
+                return described or net, layout
             wrong += misfits
     nets = ", ".join(NETS)
     if wrong:

@@ -21,9 +21,6 @@ from mxnet.symbol import Symbol
 from nstrep.base.errors import InputError
 from nstrep.fast.architectures import Conv, Residual, TransformNet
 
-MOST_EXECUTORS = 8  # each for images of one size
-FEW = 8  # output channels below which _conv_by_rows is faster
-
 Size = tuple[int, int]  # height and width
 
 
@@ -107,9 +104,8 @@ class _Builder:
 
     def residual(self, x: Symbol, block: Residual) -> Symbol:
         """X + conv(conv(x))."""
-        y, (height, _) = x, self.size
-        for conv in block.convs:
-            y = self.conv(y, conv)
+        height = self.size[0]
+        y = reduce(self.conv, block.convs, x)
         lost = (height - self.size[0]) // 2
         return y + _crop(x, lost, lost)
 
@@ -151,7 +147,8 @@ class _Builder:
             zeros = tuple(before for before, _ in around)
         elif any(map(any, around)):
             x = self.pad(x, "reflect" if padding == "reflect" else "constant", around)
-        if conv.channels < FEW and conv.stride == 1 and not self.portable:
+        # With fewer than 8 output channels it is faster.
+        if conv.channels < 8 and conv.stride == 1 and not self.portable:
             return _conv_by_rows(x, conv, weights, zeros)
         return convolve(mx.sym.Convolution, x, conv, weights, conv.kernel, conv.stride, pad=zeros)
 
@@ -237,10 +234,9 @@ class Transformer:
         self, net: TransformNet, parameters: Mapping[str, np.ndarray],
         context: mx.Context | None = None,
     ) -> None:  # fmt: skip
-        self.net = net
-        self.context = context or mx.cpu()
+        self.net, self.context = net, context or mx.cpu()
         self.parameters = {n: mx.nd.array(parameters[n], ctx=self.context) for n in net.shapes}
-        self._executors: LRUCache = LRUCache(MOST_EXECUTORS)
+        self._executors = LRUCache(8)  # each for images of one size
 
     def check_size(self, height: int, width: int, name: str) -> None:
         """Raise :class:`InputError`, naming ``name``, for an image that is too small."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import reduce
 
 import mxnet as mx
 import numpy as np
@@ -28,8 +29,19 @@ ACTIVATIONS = {"relu": lambda x: np.maximum(x, 0), "tanh": np.tanh, None: lambda
 class Features:
     """The output of a layer."""
 
-    size: Size
-    read: Callable[[np.ndarray, np.ndarray], np.ndarray]  # indices of rows, columns to a copy
+    stored: np.ndarray  # (C, H, W)
+    finish: Callable[[np.ndarray], np.ndarray] = lambda values: values  # applied to what is read
+
+    @property
+    def size(self) -> Size:
+        """Height and width."""
+        return self.stored.shape[1:]
+
+    def read(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        """A copy of some rows and columns; only the block around them is read from the disk."""
+        top, left = rows.min(), columns.min()
+        block = np.array(self.stored[:, top : rows.max() + 1, left : columns.max() + 1])
+        return self.finish(block[:, rows - top][:, :, columns - left])
 
 
 def stylize(
@@ -48,7 +60,7 @@ def stylize(
     if net.border:
         image = np.pad(image, ((0, 0), *[(net.border,) * 2] * 2), mode="reflect")
     tiled = _TiledNetwork(transformer, tile)
-    x = Features(image.shape[1:], lambda rows, columns: image[:, rows][:, :, columns])
+    x = Features(image)
     for number, layer in enumerate(net.layers, start=1):
         x = tiled.residual(x, layer) if isinstance(layer, Residual) else tiled.conv(x, layer)
         progress(number / len(net.layers))
@@ -95,14 +107,12 @@ class _TiledNetwork:
 
     def residual(self, x: Features, block: Residual) -> Features:
         """A residual block; its sum is stored, so that later blocks do not compute it again."""
-        y = x
-        for conv in block.convs:
-            y = self.conv(y, conv)
+        y = reduce(self.conv, block.convs, x)
         output = _scratch(block.convs[-1].channels, y.size)
         for rows, columns in squares(y.size, self.tile):
             before = _read(x, rows, columns, (x.size[0] - y.size[0]) // 2)
             output[:, rows, columns] = _read(y, rows, columns) + before
-        return Features(y.size, lambda rows, columns: _read_block(output, rows, columns))
+        return Features(output)
 
     def conv(self, x: Features, conv: Conv) -> Features:
         """A convolution; normalisation and activation are applied when its result is read."""
@@ -122,9 +132,7 @@ class _TiledNetwork:
             shift = shift - statistics.mean * scale
         scale, shift = (part.astype(np.float32)[:, None, None] for part in (scale, shift))
         activate = ACTIVATIONS[conv.activation]
-        return Features(
-            size, lambda rows, columns: activate(_read_block(output, rows, columns) * scale + shift)
-        )
+        return Features(output, lambda values: activate(values * scale + shift))
 
     def _convolve(self, x: Features, conv: Conv, tile: tuple[slice, slice]) -> np.ndarray:
         """A tile of a convolution's output."""
@@ -176,10 +184,3 @@ def _read_padded(x: Features, indices: list[np.ndarray], padding: str, upsample:
         values[:, outside[0]] = 0
         values[:, :, outside[1]] = 0
     return values
-
-
-def _read_block(array: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """``array[:, rows][:, :, columns]``, reading only the block around them from the disk."""
-    top, left = rows.min(), columns.min()
-    block = np.array(array[:, top : rows.max() + 1, left : columns.max() + 1])
-    return block[:, rows - top][:, :, columns - left]

@@ -22,7 +22,6 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from nstrep.base import process_memory
 from nstrep.base.errors import DivergedError, InputError
-from nstrep.config.checks import layer_weights
 from nstrep.experiment import checkpoint, image_inputs, network_input, run_directory
 from nstrep.experiment.identity import digest, settings_of
 from nstrep.experiment.recorders import Recorders
@@ -30,11 +29,11 @@ from nstrep.experiment.run_directory import CHECKPOINT
 from nstrep.fast import layouts
 from nstrep.fast.architectures import choose
 from nstrep.fast.config import TrainConfig
-from nstrep.fast.data import Photos
+from nstrep.fast.data import Photos, center
 from nstrep.fast.network import Transformer, initial, to_pixels
 from nstrep.images import io
 from nstrep.losses import regions
-from nstrep.losses.objective import LayerWeights, Objective
+from nstrep.losses.objective import Objective, term_settings
 from nstrep.networks.vgg import RGB_MEAN
 from nstrep.optim import state
 from nstrep.optim.minimize import Step
@@ -70,11 +69,9 @@ class Trainer:
         check = partial(image_inputs.check_size, architecture=self.network.architecture)
         check(crop[0, 0], layers=[*config.content_layers, *layers], key=f"data.size={size}")
         check(style, layers=layers, key=f"style_size={config.style_size}")
-        weights = LayerWeights(
-            layer_weights(config, "content"), layer_weights(config, "style"), config.tv_weight
-        )
         target = regions.whole(image_inputs.to_vgg_input(style, 255.0))
-        self._objective = Objective(self.network, crop, target, weights, config.losses)
+        terms = term_settings(config)
+        self._objective = Objective(self.network, crop, target, terms, config.losses)
         net = choose(config.net.name, config.net.border, config.net.padding)
         self.transformer = Transformer(net, initial(net, config.seed), self.network.context)
         self.transformer.check_size(size, size, f"data.size={size}")
@@ -140,8 +137,9 @@ class Trainer:
             )  # fmt: skip
 
     def validate(self, network: Callable | None = None) -> dict[str, float]:
-        """Mean losses on the held-out images, of the network in training or of another one."""
-        network, crops = network or self.transformer, self.photos.validation()
+        """Mean losses on the held-out images' centers, of this network or of another one."""
+        network, size = network or self.transformer, self.config.data.size
+        crops = [center(picture.rgb, size) for picture in self.photos.held_out]
         return average([self.losses(crop, to_pixels(network(crop)))[0] for crop in crops])
 
     def sample(self) -> np.ndarray:

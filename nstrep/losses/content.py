@@ -19,7 +19,6 @@ class ContentLoss(LossTerm):
 
     weight: float = 1.0
     scene: Scene | None = None
-
     linear = True
     needs_target = True
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import mxnet as mx
 import numpy as np
 
 from nstrep.base.errors import InputError
-from nstrep.config.schema import LossesConfig
+from nstrep.config.checks import layer_weights
+from nstrep.config.schema import LossesConfig, ObjectiveConfig
 from nstrep.losses.regions import Region
-from nstrep.losses.term import Edges, LossTerm, Symbols, energy, kinds
+from nstrep.losses.term import Edges, LossTerm, Symbols, kinds
 from nstrep.losses.tiling import Scene, Tile, TileGraph, key, of_term, tiles
 from nstrep.networks.features import Network
 
@@ -21,14 +22,10 @@ KEPT_FLOATS = 16
 BRANCHES = ("content_loss", "style_loss", "tv_loss")  # every experiment has columns for them
 
 
-@dataclass(frozen=True)
-class LayerWeights:
-    """What each term is multiplied with; the overall weights are already in."""
-
-    content: Mapping[str, float]
-    style: Mapping[str, float]
-    tv: float
-    extra: Mapping[str, Any] = field(default_factory=dict)  # see term.extra_settings
+def term_settings(config: ObjectiveConfig) -> dict[str, Any]:
+    """The weights of the terms by their kind; the overall weights are already in."""
+    weights = {f"{branch}_loss": layer_weights(config, branch) for branch in ("content", "style")}
+    return weights | {"tv_loss": config.tv_weight}
 
 
 @dataclass(frozen=True)
@@ -59,21 +56,21 @@ class Objective:
 
     def __init__(
         self, network: Network, content: np.ndarray, regions: Sequence[Region],
-        weights: LayerWeights, forms: LossesConfig, tile: int | None = None,
+        settings: Mapping[str, Any], forms: LossesConfig, tile: int | None = None,
     ) -> None:  # fmt: skip
         """Compute the targets and bind the graphs.
 
         ``content`` is the ``vgg_input`` of the content image, (1, 3, H, W), and the shape of the
-        result; ``tile`` the most pixels on a side of a tile, with its margins, or None for the
-        whole image. Raises InputError if the tiles are too small for the layers, or if a term is
-        no sum over positions.
+        result; ``settings`` what the terms of each kind are made from (:func:`term_settings` and
+        :func:`.extra_settings`); ``tile`` the most pixels on a side of a tile, with its margins, or
+        None for the whole image. Raises InputError if the tiles are too small for the layers, or if
+        a term is no sum over positions.
         """
         self.network, self.shape, self.tile = network, content.shape, tile
         scene = Scene(network, content, regions, forms, tile)
-        branches = dict(zip(BRANCHES, (weights.content, weights.style, weights.tv)))
         self.terms: list[LossTerm] = []
-        for branch, settings in (branches | dict(weights.extra)).items():
-            self.terms += kinds()[branch].create(scene, settings)
+        for kind, given in settings.items():
+            self.terms += kinds()[kind].create(scene, given)
         whole = [term.name for term in self.terms if not term.sums_over_positions]
         if tile is not None and whole:
             raise InputError(f"tile={tile}: must be null, {whole[0]} is no sum over positions")
@@ -175,27 +172,24 @@ class Targets:
         self._graph = TileGraph(network, probes, {} if scene.tile is None else slot)
         if scene.tile is None:
             features = network.features(scene.content, layers)
-            self._set(tiles[0], {key("target", term): features[term.layer] for term in self._terms})
-            return
+            self._kept[tiles[0]] = {key("target", t): features[t.layer] for t in self._terms}
         floats = sum(network.channels(layer) / strides[layer] ** 2 for layer in layers)
-        energies = np.zeros(len(layers))
-        for tile in tiles:
-            features = self[tile]
-            energies += [np.sum(np.square(each, dtype=np.float64)) for each in features.values()]
-            if floats <= KEPT_FLOATS:
-                self._kept[tile] = features
-        for term, sum_of_squares in zip(self._terms, energies):
-            term.set_target_energy(float(sum_of_squares) or 1.0)
+        self._keep(tiles, scene.tile is None or floats <= KEPT_FLOATS)
 
     def aim(self, tile: Tile, content: np.ndarray) -> None:
         """Take the features of another image, of which the tile is the whole."""
         self._content, self._kept = content, {}
-        self._set(tile, self[tile])
+        self._keep([tile])
 
-    def _set(self, tile: Tile, features: dict[str, np.ndarray]) -> None:
-        self._kept[tile] = features
-        for term in self._terms:
-            term.set_target_energy(energy(features[key("target", term)]))
+    def _keep(self, tiles: Sequence[Tile], small: bool = True) -> None:
+        energies = np.zeros(len(self._terms))
+        for tile in tiles:
+            features = self[tile]
+            energies += [np.sum(np.square(each, dtype=np.float64)) for each in features.values()]
+            if small:
+                self._kept[tile] = features
+        for term, sum_of_squares in zip(self._terms, energies):
+            term.set_target_energy(float(sum_of_squares) or 1.0)
 
     def __getitem__(self, tile: Tile) -> dict[str, np.ndarray]:
         """The features by :func:`nstrep.losses.tiling.key`."""

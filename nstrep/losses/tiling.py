@@ -141,11 +141,7 @@ class TileGraph:
     def __init__(
         self, network: Network, terms: Sequence[LossTerm], slot: dict, *, gradient: bool = False
     ) -> None:
-        """Bind nothing yet.
-
-        ``slot`` holds the one bound graph and may be shared with other graphs; ``gradient`` tells
-        whether :meth:`backward` is used.
-        """
+        """``slot`` holds the one bound graph of all that share it; ``gradient`` for backward."""
         self._network, self._slot, self._gradient = network, slot, gradient
         self._terms = order(terms, list(network.architecture.layers))
         strides = {**network.architecture.layers, None: 1}

@@ -19,7 +19,6 @@ class TotalVariation(LossTerm):
     """Sum or mean over the differences of neighbouring pixels, in the image's own units."""
 
     form: TvForm | None = None
-
     linear = True
     overlap = 1
 

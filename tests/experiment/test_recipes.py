@@ -12,10 +12,9 @@ import numpy as np
 import pytest
 
 from nstrep import cli
-from nstrep.config.checks import layer_weights
 from nstrep.experiment import image_inputs, run
 from nstrep.images.io import picture_from_array
-from nstrep.losses.objective import LayerWeights, Objective
+from nstrep.losses.objective import Objective, term_settings
 from nstrep.losses.regions import whole
 from nstrep.networks.features import Network
 from nstrep.networks.vgg import Architecture
@@ -57,10 +56,7 @@ def page():
 
 def make_objective(config, arrays, photo, painting):
     network = Network(NARROW, Weights(arrays, "tests", "0" * 64), config.pooling)
-    weights = LayerWeights(
-        layer_weights(config, "content"), layer_weights(config, "style"), config.tv_weight
-    )
-    return Objective(network, photo, whole(painting), weights, config.losses)
+    return Objective(network, photo, whole(painting), term_settings(config), config.losses)
 
 
 def size(f):

@@ -16,13 +16,13 @@ from nstrep.base.errors import InputError
 from nstrep.config.schema import LossesConfig, LossForm, StyleForm, TvForm
 from nstrep.experiment import from_image, run
 from nstrep.losses import term as terms
-from nstrep.losses.objective import LayerWeights, Objective
+from nstrep.losses.objective import Objective
 from nstrep.losses.regions import whole
 from nstrep.losses.term import LossTerm, Settings, extra_settings, register, sum_of_squares
 from nstrep.networks.features import Network
 from nstrep.plots import curves
 from tests import reference
-from tests.conftest import SMALL, TINY
+from tests.conftest import SMALL, TINY, by_kind
 
 LAYERS = {"relu1_1": 1.0, "conv2_1": 1.0, "relu3_1": 1.0}
 SETTINGS = {"mean_variance_loss": {"weight": 2.5, "layers": list(LAYERS)}}
@@ -109,7 +109,7 @@ def _registered(monkeypatch):
 
 
 def objective(tiny, content, style, settings=SETTINGS, tile=None, *, others=True):
-    weights = LayerWeights(
+    weights = by_kind(
         {"relu2_2": 3.0} if others else {}, {"relu3_1": 1.5} if others else {},
         0.3 if others else 0.0, extra_settings(settings, TINY),
     )  # fmt: skip

@@ -2,13 +2,13 @@ import numpy as np
 import pytest
 
 from nstrep.config.schema import LossesConfig, LossForm, StyleForm, TvForm
-from nstrep.losses.objective import LayerWeights, Objective
+from nstrep.losses.objective import Objective
 from nstrep.losses.regions import whole
 from nstrep.losses.term import LossTerm
 from nstrep.losses.tiling import order
 from nstrep.networks.features import Network
 from tests import reference
-from tests.conftest import TINY
+from tests.conftest import TINY, by_kind
 
 GATYS = StyleForm(0.25, 2, 2, "size", 1.0, False), LossForm(0.5, 0, 0, "size")
 RELATIVE = StyleForm(1.0, 0, 0, "energy", 1.0, False), LossForm(1.0, 0, 0, "energy")
@@ -27,7 +27,7 @@ def expected_losses(arrays, x, content, style, weights, forms, pooling):
     of = lambda picture: reference.features(TINY.depths, arrays, picture[0].astype(float), pooling)  # noqa: E731
     fx, fc, fs = of(x), of(content), of(style)
     found = {}
-    for layer, weight in weights.content.items():
+    for layer, weight in weights["content_loss"].items():
         difference = np.sum((fx[layer] - fc[layer]) ** 2)
         form, n, m = forms.content, len(fx[layer]), fx[layer][0].size
         scale = (
@@ -36,7 +36,7 @@ def expected_losses(arrays, x, content, style, weights, forms, pooling):
             else 1 / (n**form.channels_power * m**form.positions_power)
         )
         found[f"content_loss.{layer}"] = weight * form.factor * scale * difference
-    for layer, weight in weights.style.items():
+    for layer, weight in weights["style_loss"].items():
         form, n, m = forms.style, len(fx[layer]), fx[layer][0].size
         if form.divide_by == "energy":
             value = reference.relative_style(
@@ -52,11 +52,11 @@ def expected_losses(arrays, x, content, style, weights, forms, pooling):
     tv = reference.tv(x[0].astype(float), forms.tv.form, forms.tv.grid)
     if forms.tv.reduction == "mean":
         raise NotImplementedError
-    return found, weights.tv * forms.tv.factor * tv
+    return found, weights["tv_loss"] * forms.tv.factor * tv
 
 
 def make(tiny, content, style, forms, pooling, tv="squared", grid="full"):
-    weights = LayerWeights(
+    weights = by_kind(
         {"relu2_2": 3.0, "conv1_2": 0.5},
         {"relu1_1": 1.0, "conv2_1": 0.25, "pool2": 2.0, "relu3_1": 1.5},
         tv=0.3,
@@ -90,7 +90,7 @@ def test_gatys_equation_4(tiny, image):
     arrays = tiny[1].arrays
     fx, fs = (reference.features(TINY.depths, arrays, y[0].astype(float)) for y in (x, style))
     found = objective(x).losses
-    for layer, weight in weights.style.items():
+    for layer, weight in weights["style_loss"].items():
         expected = weight * reference.gatys_style(fx[layer], fs[layer])
         assert found[f"style_loss.{layer}"] == pytest.approx(expected, rel=1e-5)
 
@@ -125,7 +125,7 @@ def test_total_variation_and_its_gradient(tiny, image, form, grid):
     if form == "power" and grid != "crop":
         pytest.skip("not defined: the joint power needs one grid")
     x = image(7, 9)
-    weights = LayerWeights({}, {"relu1_1": 0.0}, tv=1.0)
+    weights = by_kind({}, {"relu1_1": 0.0}, tv=1.0)
     forms = LossesConfig(GATYS[1], GATYS[0], TvForm(form, grid, "sum", 1.0), 1.0)
     found = Objective(Network(*tiny), x, whole(x), weights, forms)(x)
     assert found.losses["tv_loss"] == pytest.approx(
@@ -143,7 +143,7 @@ def test_total_variation_and_its_gradient(tiny, image, form, grid):
 def test_the_upstream_laplacian_is_the_gradient_of_a_sixteenth(tiny, image):
     """The MXNet example adds weight * Laplacian / 8 (zeros beyond the border) to the gradient."""
     x = image(8, 11)
-    weights = LayerWeights({}, {"relu1_1": 0.0}, tv=1.0)
+    weights = by_kind({}, {"relu1_1": 0.0}, tv=1.0)
     forms = LossesConfig(GATYS[1], GATYS[0], TvForm("squared", "zero_padded", "sum", 1 / 16), 1.0)
     gradient = Objective(Network(*tiny), x, whole(x), weights, forms)(x).gradient.asnumpy()[0]
     padded = np.pad(x[0], ((0, 0), (1, 1), (1, 1)))
@@ -153,7 +153,7 @@ def test_the_upstream_laplacian_is_the_gradient_of_a_sixteenth(tiny, image):
 
 def test_mean_total_variation_is_the_same_at_any_size(tiny, image):
     forms = LossesConfig(GATYS[1], GATYS[0], TvForm("squared", "full", "mean", 1.0), 1.0)
-    weights = LayerWeights({}, {"relu1_1": 0.0}, tv=1.0)
+    weights = by_kind({}, {"relu1_1": 0.0}, tv=1.0)
     x = np.zeros((1, 3, 6, 8), dtype=np.float32)
     x[..., ::2] = 10  # every horizontal difference is 10, every vertical one 0
     assert Objective(Network(*tiny), x, whole(x), weights, forms)(x).losses[

@@ -7,11 +7,11 @@ from nstrep.config.schema import LossesConfig, LossForm, StyleForm, TvForm
 from nstrep.experiment import masks
 from nstrep.images import io
 from nstrep.losses import regions
-from nstrep.losses.objective import LayerWeights, Objective
+from nstrep.losses.objective import Objective
 from nstrep.losses.regions import Region, Source, pooled, whole
 from nstrep.networks.features import Network
 from tests import reference
-from tests.conftest import TINY
+from tests.conftest import TINY, by_kind
 
 FORMS = {
     "gatys": StyleForm(0.25, 2, 2, "size", 1.0, False),
@@ -39,7 +39,7 @@ def objective(tiny, content, parts, form, pooling="avg", padding="zero"):
         LossForm(1.0, 0, 0, "energy"), form, TvForm("squared", "full", "sum", 1e-6), 1.0
     )
     network = Network(*tiny, pooling, padding)
-    return Objective(network, content, parts, LayerWeights({"relu2_2": 0.01}, LAYERS, 1.0), forms)
+    return Objective(network, content, parts, by_kind({"relu2_2": 0.01}, LAYERS, 1.0), forms)
 
 
 def expected_style(arrays, x, parts, form, pooling, padding):
@@ -118,7 +118,7 @@ def test_the_gradient_equals_finite_differences(tiny, image, mask, rng, pooling,
         whole_loss.network,
         content,
         (),
-        LayerWeights({"relu2_2": 0.01}, {}, 1.0),
+        by_kind({"relu2_2": 0.01}, {}, 1.0),
         LossesConfig(
             LossForm(1.0, 0, 0, "energy"), form, TvForm("squared", "full", "sum", 1e-6), 1.0
         ),
@@ -177,7 +177,7 @@ def test_outside_the_mask_the_style_has_no_pull(tiny, image):
     forms = LossesConfig(
         LossForm(1.0, 0, 0, "energy"), FORMS["nstrep"], TvForm("squared", "full", "sum", 1.0), 1.0
     )
-    weights = LayerWeights({}, {"relu2_2": 1.0}, 0.0)
+    weights = by_kind({}, {"relu2_2": 1.0}, 0.0)
     part = Region((Source(style),), left)
     gradient = Objective(Network(*tiny), x, (part,), weights, forms)(x).gradient.asnumpy()
     # 4 positions of stride 2; two convolutions at it and two before: 8 + 2 * 2 + 2 pixels.

@@ -6,14 +6,14 @@ from hypothesis import strategies as st
 from nstrep.base.errors import InputError
 from nstrep.config.schema import LossesConfig, LossForm, StyleForm, TvForm
 from nstrep.losses import objective, tiling
-from nstrep.losses.objective import LayerWeights, Objective
+from nstrep.losses.objective import Objective
 from nstrep.losses.regions import Region, Source, whole
 from nstrep.losses.style import source_grams
 from nstrep.losses.tiling import Scene
 from nstrep.networks.features import Network
 from nstrep.networks.vgg import ARCHITECTURES
 from tests import reference
-from tests.conftest import TINY
+from tests.conftest import TINY, by_kind
 
 GATYS = StyleForm(0.25, 2, 2, "size", 1.0, False), LossForm(0.5, 0, 0, "size")
 # The default recipe: covariances, few means, every filter alike.
@@ -31,7 +31,7 @@ def both(
     """The objective untiled and tiled."""
     network = Network(*tiny, pooling, padding)
     formulas = LossesConfig(forms[1], forms[0], TvForm(*tv, "mean", 1e-3), 1.0)
-    common = (network, content, parts, LayerWeights(CONTENT, STYLE, 0.3), formulas)
+    common = (network, content, parts, by_kind(CONTENT, STYLE, 0.3), formulas)
     return Objective(*common), Objective(*common, side)
 
 
@@ -128,7 +128,7 @@ def test_content_targets_that_are_not_kept(tiny, image, painting, monkeypatch):
 
 @pytest.mark.parametrize("layers", [(CONTENT, {}), ({}, STYLE), ({}, {"conv1_1": 1.0})])
 def test_content_or_style_alone(tiny, image, painting, layers):
-    weights = LayerWeights(*layers, 0.0)
+    weights = by_kind(*layers, 0.0)
     forms = LossesConfig(NSTREP[1], NSTREP[0], TvForm("squared", "full", "sum", 1.0), 1.0)
     common = (Network(*tiny), image(40, 57), whole(painting(30, 30)), weights, forms)
     plain, tiled = Objective(*common), Objective(*common, 28)
@@ -140,9 +140,7 @@ def test_the_gradient_is_that_of_float64_numpy(tiny, image, painting):
     content, style, x = image(52, 61), painting(40, 40), image(52, 61)
     layers = {"relu1_1": 1.0, "conv2_1": 0.25, "relu3_1": 1.5}
     forms = LossesConfig(NSTREP[1], GATYS[0], TvForm("squared", "full", "sum", 1.0), 1.0)
-    tiled = Objective(
-        Network(*tiny), content, whole(style), LayerWeights({}, layers, 0.0), forms, 28
-    )
+    tiled = Objective(Network(*tiny), content, whole(style), by_kind({}, layers, 0.0), forms, 28)
     arrays = tiny[1].arrays
     fx, fs = (reference.features(TINY.depths, arrays, y[0].astype(float)) for y in (x, style))
     loss, wanted = 0.0, {}

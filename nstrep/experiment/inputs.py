@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
+from nstrep.base.errors import InputError
+from nstrep.base.text import shown
 from nstrep.config.schema import INITS, ExperimentConfig
 from nstrep.experiment import image_inputs as images
 from nstrep.experiment import network_input
-from nstrep.experiment.masks import load_masks, scaled_masks
+from nstrep.images import io
 from nstrep.images.color import MODES, grey
 from nstrep.images.io import Picture
 from nstrep.losses import regions, tiling
@@ -20,6 +23,10 @@ from nstrep.losses.regions import Region
 from nstrep.losses.term import extra_layers, extra_settings
 from nstrep.networks.features import Network
 from nstrep.optim import minimize
+
+log = logging.getLogger(__name__)
+
+Image = TypeVar("Image", Picture, np.ndarray)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +77,11 @@ def load_inputs(
     """
     minimize.check(config.optimizer, config.lr)
     content, *styles = loaded = images.load_pictures(config, given)
-    masks = load_masks(config, content, styles)
+    masked = _masked_images(len(config.content_masks), content, styles)
+    masks = {
+        key: [load_mask(file, image, key=key) for file, image in zip(getattr(config, key), images)]
+        for key, images in masked.items()
+    }
     network = network_input.load_network(config)
     content_rgb01, *styles_rgb01 = images.scaled(loaded, config)
     _check_sizes(config, network, content_rgb01, styles_rgb01)
@@ -113,3 +124,55 @@ def _check_sizes(
             images.check_size(style, architecture, style_layers, scale)
     if config.tile not in (None, "auto"):
         tiling.check(network, layers, *content.shape[:2], config.tile)
+
+
+def load_mask(path: str, image: Picture, *, key: str) -> Picture:
+    """Read a mask: any image file with the shape of the image that it belongs to.
+
+    Its size may differ; its shape may differ by one pixel of rounding. The mean of the channels
+    counts. Transparent pixels count as white, as in every image.
+    """
+    mask = io.load_picture(path, key=key)
+    if abs(mask.height * image.width - image.height * mask.width) > image.width + image.height:
+        raise InputError(
+            f"{key}={shown(path)}: is {mask.width} x {mask.height} pixels; allowed:"
+            f" {image.width} x {image.height}, the size of {image.name}, or this shape in another"
+            " size"
+        )
+    white = mask.rgb.mean(axis=2)
+    if white.max() < 0.5:
+        raise InputError(f"{key}={shown(path)}: has no white; white is what belongs to the region")
+    if white.min() > 0.99:
+        log.warning("%s=%s: is white all over, so that nothing is left out", key, shown(path))
+    return mask
+
+
+def scaled_masks(
+    masks: dict[str, list[Picture]], content: np.ndarray, styles: Sequence[np.ndarray], stride: int
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Masks at the sizes of the images (H, W, 3) that they belong to, (H, W) float32 in [0, 1].
+
+    The interpolation is bilinear (over the area when shrinking), whatever that of the images: the
+    others overshoot at edges, so that the style would leave the region. InputError if a thin mask
+    has no white left at the deepest style layer, which has this stride.
+    """
+
+    def scaled(key: str, mask: Picture, image: np.ndarray) -> np.ndarray:
+        height, width = image.shape[:2]
+        small = io.resize_to(mask.rgb, height, width, method="bilinear").mean(axis=2)
+        if not regions.pooled(small, stride).any():
+            raise InputError(
+                f"{key}={shown(mask.source)}: nothing white is left of it at {width} x {height}"
+                f" pixels in the deepest of the style_layers, which has one position for"
+                f" {stride} x {stride}"
+            )
+        return small
+
+    by_key = _masked_images(len(masks["content_masks"]), content, styles)
+    return tuple([scaled(key, *pair) for pair in zip(masks[key], by_key[key])] for key in by_key)
+
+
+def _masked_images(count: int, content: Image, styles: Sequence[Image]) -> dict[str, list[Image]]:
+    """The image that each mask belongs to."""
+    own = [*styles] if len(styles) > 1 else [*styles] * count
+    return {"content_masks": [content] * count, "style_masks": own}

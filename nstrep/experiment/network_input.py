@@ -57,16 +57,18 @@ def _weights(
 ) -> Weights:
     """Weights of a file with this stamp, or random ones with this seed."""
     architecture = ARCHITECTURES[name]
-    if path == "random":
-        weights = random_weights(architecture, version)
-    else:
-        weights = load_weights(path, architecture)
+    random = path == "random"
+    weights = random_weights(architecture, version) if random else load_weights(path, architecture)
     return on_device(normalized(weights, architecture) if normalize else weights, context)
 
 
 def _own_weights(name: str, download: str) -> str:
     if name in SHIPPED:
         return str(Path(networks.__file__).with_name(SHIPPED[name]))
+    if name not in FETCHED:
+        raise InputError(
+            f"model={name}: has no weights of its own; weights.path must be a file, or random"
+        )
     file = FETCHED[name]
     fetched = assets.ensure(file, download)
     if fetched is None:

@@ -9,8 +9,9 @@ from PIL import Image
 
 from nstrep.base.errors import DivergedError, InputError
 from nstrep.config.schema import ExperimentConfig
-from nstrep.experiment import from_image, results, run
+from nstrep.experiment import from_image, network_input, results, run
 from nstrep.images import io
+from nstrep.networks.vgg import ARCHITECTURES
 from tests.conftest import SMALL
 
 
@@ -243,3 +244,11 @@ def test_other_inputs_than_then_are_named(config, tmp_path, caplog):
 def test_a_learning_rate_that_does_nothing_is_said(config, tmp_path, caplog):
     run.run(config(*SMALL, "lr=5"), tmp_path / "a")
     assert "lr=5 has no effect" in caplog.text
+
+
+def test_a_network_without_weights_of_its_own_needs_a_path(config, monkeypatch):
+    monkeypatch.setitem(ARCHITECTURES, "mine", ARCHITECTURES["vgg19_slim"])
+    settings = config()
+    settings.model.name = "mine"
+    with pytest.raises(InputError, match="^model=mine: has no weights of its own; weights.path "):
+        network_input.load_network(settings)

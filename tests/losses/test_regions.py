@@ -4,7 +4,7 @@ from PIL import Image
 
 from nstrep.base.errors import InputError
 from nstrep.config.schema import LossesConfig, LossForm, StyleForm, TvForm
-from nstrep.experiment import masks
+from nstrep.experiment import inputs
 from nstrep.images import io
 from nstrep.losses import regions
 from nstrep.losses.objective import Objective
@@ -246,28 +246,28 @@ def test_masks_must_fit_and_hold_something(tmp_path, shape, white, message):
     half[:, : shape[1] // 2] = white
     path = save(tmp_path / "m.png", half)
     if message is None:
-        assert masks.load_mask(path, photo, key="content_masks").width == shape[1]
+        assert inputs.load_mask(path, photo, key="content_masks").width == shape[1]
     else:
         with pytest.raises(InputError, match=message):
-            masks.load_mask(path, photo, key="content_masks")
+            inputs.load_mask(path, photo, key="content_masks")
 
 
 def test_a_mask_keeps_its_edges_at_working_size(tmp_path, caplog):
     half = np.zeros((300, 400))
     half[:, :200] = 255
     photo = io.picture_from_array("photo", np.zeros((300, 400, 3)))
-    read = masks.load_mask(save(tmp_path / "m.png", half), photo, key="content_masks")
+    read = inputs.load_mask(save(tmp_path / "m.png", half), photo, key="content_masks")
     loaded = {"content_masks": [read], "style_masks": []}
-    (small,), parts = masks.scaled_masks(loaded, np.zeros((75, 100, 3)), [np.zeros((9, 9, 3))], 8)
+    (small,), parts = inputs.scaled_masks(loaded, np.zeros((75, 100, 3)), [np.zeros((9, 9, 3))], 8)
     assert parts == []
     assert (small[:, :49] == 1).all()
     assert (small[:, 51:] == 0).all()
     assert "white all over" not in caplog.text
     path = save(tmp_path / "w.png", np.full((300, 400), 255))
-    white = masks.load_mask(path, photo, key="content_masks")
+    white = inputs.load_mask(path, photo, key="content_masks")
     assert "white all over" in caplog.text
     loaded = {"content_masks": [white], "style_masks": []}
-    (small,), _ = masks.scaled_masks(loaded, np.zeros((75, 100, 3)), [np.zeros((9, 9, 3))], 8)
+    (small,), _ = inputs.scaled_masks(loaded, np.zeros((75, 100, 3)), [np.zeros((9, 9, 3))], 8)
     np.testing.assert_allclose(small, 1, atol=1e-6)
 
 
@@ -275,8 +275,8 @@ def test_white_that_no_position_sees_is_refused(tmp_path):
     line = np.zeros((32, 47))
     line[:, -1] = 255  # 47 = 2 * 16 + 15: beyond the positions of relu5_1
     photo = io.picture_from_array("photo", np.zeros((32, 47, 3)))
-    read = masks.load_mask(save(tmp_path / "m.png", line), photo, key="content_masks")
+    read = inputs.load_mask(save(tmp_path / "m.png", line), photo, key="content_masks")
     loaded = {"content_masks": [read], "style_masks": []}
     with pytest.raises(InputError, match="nothing white is left of it at 47 x 32 pixels"):
-        masks.scaled_masks(loaded, np.zeros((32, 47, 3)), [], 16)
-    masks.scaled_masks(loaded, np.zeros((32, 47, 3)), [], 1)
+        inputs.scaled_masks(loaded, np.zeros((32, 47, 3)), [], 16)
+    inputs.scaled_masks(loaded, np.zeros((32, 47, 3)), [], 1)

@@ -1,8 +1,6 @@
-"""What a run will need in memory, before it starts, and what there is.
+"""The memory that a run will add to the process: its graph, and arrays as large as the image.
 
-The estimate counts what a run adds to the process: the graph, whose size the table of layers
-gives, and the arrays as large as the picture that the objective and the optimiser hold.
-``benchmarks/growth.py`` sets it against measurements.
+``benchmarks/growth.py`` compares the estimate with measurements.
 """
 
 from __future__ import annotations
@@ -22,19 +20,13 @@ log = logging.getLogger(__name__)
 
 SHARE = 0.8  # of the memory that is free: what a run may plan with
 FLOAT = 4  # bytes
-# Arrays as large as the largest layer that the graph needs while it runs, besides the features
-# that it keeps: gradients, and features in another layout. Measured.
-WORKING = 6
-# How much more tiles take than one graph of their size: what is freed from one kind of tile to the
-# next is not all used again. Measured.
-TILED = 1.5
-# Single-precision copies of the picture and its gradient, whole (False) and in pieces.
-OBJECTIVE = {False: 8, True: 12}
-# Copies of the picture besides an optimiser's memory, and those of the cosine transform.
-OPTIMIZER, COSINES = 8, 4
-# Bytes that the first evaluation takes at any size: the libraries' code and buffers, and the
-# weights in the convolutions' own layout. Measured.
-FIXED = 100 * 2**20
+# Measured: arrays of the largest layer's size beside the features that are kept (gradients, and
+# features in another layout); the factor for tiles, which do not reuse all freed memory; bytes at
+# any size (code and buffers of libraries, weights in the layout of the convolutions).
+WORKING, TILED, FIXED = 6, 1.5, 100 * 2**20
+# Copies of the image and its gradient: in the objective without (False) and with tiles, in every
+# optimiser besides its memory, and in the cosine transform.
+OBJECTIVE, OPTIMIZER, COSINES = {False: 8, True: 12}, 8, 4
 
 
 class Plan(NamedTuple):
@@ -52,10 +44,7 @@ def working_bytes(
     style_shapes: Sequence[Sequence[int]],
     tile: int | None,
 ) -> float:
-    """What the graphs of losses and gradient take, which keep the features of the layers.
-
-    The arguments are those of :func:`plan`; ``layers`` are all of them, ``styles`` the style's.
-    """
+    """Memory of the graphs of losses and gradient; ``styles`` are the style's among ``layers``."""
     # The graph that computes a target keeps no features.
     targets = 0.5 * max(math.prod(each[2:]) for each in (shape, *style_shapes))
     pixels, factor = max(math.prod(shape[2:]), targets), 1.0
@@ -72,11 +61,7 @@ def working_bytes(
 
 
 def picture_arrays(optimizer: OptimizerConfig, basis: str, tiled: bool) -> float:
-    """Bytes for each number of the picture, of which a pixel has three.
-
-    Besides what it keeps, every optimiser has the point that it is at and the one that it tries,
-    each with its gradient, a direction, and what becomes of them.
-    """
+    """Bytes of the arrays of objective and optimiser, for each of a pixel's three numbers."""
     kept = OPTIMIZERS[optimizer.name].arrays_kept(optimizer)
     return FLOAT * (OBJECTIVE[tiled] + OPTIMIZER + kept + (COSINES if basis == "dct" else 0))
 
@@ -93,9 +78,8 @@ def plan(
 ) -> Plan:
     """Choose the tile, and estimate what the run takes.
 
-    The shapes of the picture and of the style images are (1, 3, H, W); ``layers`` has the names
-    ``content`` and ``style``; ``optimizer``, ``basis`` and ``tile`` are the keys. ``free`` is in
-    bytes, None for :func:`nstrep.base.process_memory.available`.
+    Shapes are (1, 3, H, W); ``layers`` are by branch, ``content`` and ``style``. ``free`` is in
+    bytes, None for all that the process can have.
     """
     free = process_memory.available() if free is None else free
     names = [*layers["content"], *layers["style"]]

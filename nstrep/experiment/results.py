@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,51 +13,27 @@ from nstrep import plots
 from nstrep.base import environment, process_memory
 from nstrep.base.npz import save_npz
 from nstrep.config.metrics import final
-from nstrep.config.schema import ExperimentConfig
 from nstrep.experiment import from_image, run_directory
 from nstrep.experiment.identity import identity_of
 from nstrep.images import io
 
 if TYPE_CHECKING:  # reading results needs no MXNet
-    from nstrep.experiment.inputs import Inputs
-    from nstrep.optim.minimize import Step
+    from nstrep.experiment.run import Experiment
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """How an optimisation ended."""
-
-    status: str  # finished, diverged or interrupted
-    reason: str  # what stopped it: a key such as stop_eps, or a sentence
-    at_start: Mapping[str, float] | None  # losses; None if no step was evaluated, as last
-    last: Step | None
-    memory_before_mb: float  # of the process, before the network was bound
-    resumed: list[int]  # epochs at which the run was resumed
-    tile: int | None  # side of the tiles in pixels; None without tiles
-
-
-def save(
-    directory: Path,
-    config: ExperimentConfig,
-    inputs: Inputs,
-    outcome: Outcome,
-    raw: np.ndarray | None,
-    filtered: np.ndarray | None,
-) -> dict[str, Any]:
-    """Write everything that a run leaves besides its curve and snapshots; return its metrics.
-
-    ``raw`` and ``filtered`` are the result before and after the filter, ``rgb01``, which may leave
-    [0, 1]; None if there is none.
-    """
-    provenance, content, last = inputs.provenance, inputs.content_rgb01, outcome.last
+def save(experiment: Experiment) -> dict[str, Any]:
+    """Write what a run leaves besides its curve and snapshots; return its metrics."""
+    directory, config, inputs = experiment.directory, experiment.config, experiment.inputs
+    provenance, content, last = inputs.provenance, inputs.content_rgb01, experiment.last
     measured = {}
     if last is not None:
+        raw, filtered = experiment.pictures(last.image)
         versions = environment.versions()
         text = {
             "Software": f"nstrep {versions['nstrep']}",
             **from_image.texts(config, {**provenance, "versions": versions}),
         }
-        finished = outcome.status == "finished"
+        finished = experiment.status == "finished"
         name = run_directory.FINAL if finished else run_directory.LAST_GOOD
         io.save_png(directory / name, filtered, text)
         save_npz(directory / run_directory.RAW, rgb01=raw.astype(np.float32))
@@ -74,12 +47,12 @@ def save(
         measured = {
             **final(last),
             "losses": dict(last.losses),
-            "losses_at_start": dict(outcome.at_start),
+            "losses_at_start": dict(experiment.losses_at_start),
             **compare(filtered, content),
         }
     metrics = {
-        "status": outcome.status,
-        "stop_reason": outcome.reason,
+        "status": experiment.status,
+        "stop_reason": experiment.reason,
         "identity": identity_of(config, provenance),
         "recipe": config.recipe.name,
         "seed": config.seed,
@@ -90,9 +63,9 @@ def save(
         **measured,
         # Of the process since the network was bound.
         "peak_memory_mb": process_memory.memory_mb()["peak"],
-        "memory_before_mb": outcome.memory_before_mb,
-        "resumed_at": outcome.resumed,
-        "tile": outcome.tile,
+        "memory_before_mb": experiment.memory_before_mb,
+        "resumed_at": experiment.resumed_at,
+        "tile": experiment.tile,
     }
     return run_directory.write_metrics(directory, metrics)
 

@@ -27,7 +27,6 @@ from nstrep.experiment.checkpoint import Keeper
 from nstrep.experiment.identity import identity_of
 from nstrep.experiment.inputs import Inputs, load_inputs
 from nstrep.experiment.recorders import Recorders, StopRule
-from nstrep.experiment.results import Outcome
 from nstrep.experiment.run_directory import CHECKPOINT
 from nstrep.images.color import MODES
 from nstrep.images.filters import remove_noise
@@ -58,12 +57,9 @@ def run(
     metrics.json, whose content is returned, is written last: its presence says that the run is
     over. A run that an error ended has failed.json instead.
 
-    Args:
-        config: the settings.
-        directory: made if missing, refused if it holds a run.
-        made_from: inputs of the run that is repeated; those that have changed are logged.
-        given: images in memory, by role: ``content`` or ``style``.
-        callback: sees every step, and ends the run by returning true.
+    ``directory`` is made if missing, and refused if it holds a run. ``made_from`` are the inputs of
+    the run that is repeated; those that have changed are logged. ``given`` are images in memory, by
+    role ``content`` or ``style``. ``callback`` sees every step, and ends the run by returning true.
 
     Raises:
         InputError: the configuration, an image or the weights cannot be used.
@@ -120,127 +116,125 @@ class Experiment:
         callback: Callback | None = None,
         state: State | None = None,  # the checkpoint to continue from
     ) -> None:
-        self._config, self._directory, self._inputs = config, directory, inputs
+        self.config, self.directory, self.inputs = config, directory, inputs
         self._callback, self._state = callback, state
-        self._last: Step | None = None
-        self._losses_at_start: Mapping[str, float] | None = None
-        self._stop_reason: str | None = None
-        self._stop_rule = StopRule(config)
-        self._begun, self._resumed_at = 0, []
+        self.status = "finished"  # or diverged or interrupted
+        self.reason: str | None = None  # what stopped it: a key such as stop_eps, or a sentence
+        self.last: Step | None = None  # None if no step was evaluated
+        self.losses_at_start: Mapping[str, float] | None = None
+        self.memory_before_mb = math.nan  # of the process, before the network was bound
+        self.tile: int | None = None  # side of the tiles in pixels; None without tiles
+        self.resumed_at: list[int] = []  # epochs
+        self._stop_rule, self._begun = StopRule(config), 0
         if state is not None:
             self._begun = state.facts["epoch"]
             self._stop_rule.restore(state.facts["rule"])
-            self._losses_at_start = state.facts["at_start"]
-            self._resumed_at = [*state.facts["resumed"], self._begun]
+            self.losses_at_start = state.facts["at_start"]
+            self.resumed_at = [*state.facts["resumed"], self._begun]
         seconds = config.checkpoint_seconds
         self._keeper = Keeper(directory / CHECKPOINT, math.inf if seconds is None else seconds)
 
     def carry_out(self, made_from: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Optimise and save the results; see :func:`run`."""
-        config, directory = self._config, self._directory
+        directory = self.directory
         self._warn(made_from or {})
-        run_directory.claim(directory, config, resumes=self._state is not None)
+        run_directory.claim(directory, self.config, resumes=self._state is not None)
         with run_directory.failures_kept(directory):
-            outcome = self._optimise()
-            last = outcome.last
-            pictures = (None, None) if last is None else self._pictures(last.image)
-            metrics = results.save(directory, config, self._inputs, outcome, *pictures)
-            if outcome.status != "interrupted":
+            self._optimise()
+            metrics = results.save(self)
+            if self.status != "interrupted":
                 (directory / CHECKPOINT).unlink(missing_ok=True)
-            self._report(outcome)
+            self._report()
         return metrics
 
     def _warn(self, made_from: Mapping[str, Any]) -> None:
-        for name, now in self._inputs.provenance.items():
+        for name, now in self.inputs.provenance.items():
             then = made_from.get(name)
             if isinstance(then, dict) and then.get("sha256") != now["sha256"]:
                 log.warning("from_image: %s is not the one of that run: %s", name, now["source"])
-        lr, name = self._config.lr, self._config.optimizer.name
+        lr, name = self.config.lr, self.config.optimizer.name
         if lr is not None and not OPTIMIZERS[name].needs_lr:
             log.warning("lr=%g has no effect: optimizer=%s searches for each step", lr, name)
 
-    def _optimise(self) -> Outcome:
-        config, inputs = self._config, self._inputs
+    def _optimise(self) -> None:
+        config, inputs = self.config, self.inputs
         recorders = Recorders(  # not in self: a cycle of references would keep the images
-            self._directory,
+            self.directory,
             total=config.max_num_epochs,
             begun=self._begun,  # the step of the checkpoint is seen once more
             every=config.save_epochs,
-            finish=lambda image: self._pictures(image)[1],
+            finish=lambda image: self.pictures(image)[1],
             logger=config.logger,
         )
         process_memory.give_memory_back()
         process_memory.reset_peak_memory()
-        memory_before = process_memory.memory_mb()["now"]
+        self.memory_before_mb = process_memory.memory_mb()["now"]
         log.info(
             "%s in the style of %s: %d x %d pixels, %s, %s, recipe %s",
             inputs.content.name, _blend(inputs, config), *inputs.content_rgb01.shape[1::-1],
             inputs.network.architecture.name, config.optimizer.name, config.recipe.name,
         )  # fmt: skip
-        tile, start, seconds = None, inputs.start, 0.0
+        start, seconds = inputs.start, 0.0
         with logging_redirect_tqdm(), closing(recorders):
             try:
                 if config.multiscale and self._state is None:
                     start, seconds = multiscale.start(config, inputs, problem)
                 whole = problem(config, inputs)
-                tile = whole.objective.tile
+                self.tile = whole.objective.tile
                 process_memory.give_memory_back()  # what computing the targets took
                 ended = minimize(
                     whole, start, config.optimizer, config.lr, partial(self._observe, recorders),
                     bounds=image_inputs.bounds(config), checkpoint=self._save_checkpoint,
                     resume_from=self._state, seconds=seconds,
                 )  # fmt: skip
-                status, why = "finished", self._stop_reason or f"optimizer: {ended}"
+                self.reason = self.reason or f"optimizer: {ended}"
             except DivergedError as error:
-                status, why = "diverged", str(error)
+                self.status, self.reason = "diverged", str(error)
             except KeyboardInterrupt:
-                status, why = "interrupted", "by the user"
-        return Outcome(
-            status, why, self._losses_at_start, self._last, memory_before, self._resumed_at, tile
-        )
+                self.status, self.reason = "interrupted", "by the user"
 
     def _observe(self, recorders: Recorders, step: Step) -> bool:
         """Record a step, and return whether it is the last."""
-        self._losses_at_start = self._losses_at_start or step.losses
-        self._last = step
+        self.losses_at_start = self.losses_at_start or step.losses
+        self.last = step
         recorders(step)
-        self._stop_reason = self._stop_rule(step)
+        self.reason = self._stop_rule(step)
         if self._callback is not None and self._callback(step):
-            self._stop_reason = "callback"
-        return self._stop_reason is not None
+            self.reason = "callback"
+        return self.reason is not None
 
     def _save_checkpoint(self, state: Callable[[], State]) -> None:
         self._keeper(lambda: state() | State(self._facts()))
 
     def _facts(self) -> dict[str, Any]:
         return {
-            "identity": identity_of(self._config, self._inputs.provenance),
+            "identity": identity_of(self.config, self.inputs.provenance),
             "versions": environment.versions(),
             "threads": environment.threads(),
             "rule": self._stop_rule.state(),
-            "at_start": dict(self._losses_at_start),
-            "resumed": self._resumed_at,
+            "at_start": dict(self.losses_at_start),
+            "resumed": self.resumed_at,
         }
 
-    def _pictures(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def pictures(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """A ``vgg_input`` image as ``rgb01`` in its colours, before and after the filter."""
-        config = self._config
+        config = self.config
         rgb01 = image_inputs.to_rgb01(image, config.preprocess.pixel_scale)
-        raw = MODES[config.color].result(rgb01, self._inputs.content_rgb01)
+        raw = MODES[config.color].result(rgb01, self.inputs.content_rgb01)
         return raw, remove_noise(raw, config.remove_noise, config.denoise)
 
-    def _report(self, outcome: Outcome) -> None:
+    def _report(self) -> None:
         """Log how the run ended, or raise the exception that it ended with."""
-        last, directory = outcome.last, self._directory
-        if outcome.status == "diverged":
+        last, directory = self.last, self.directory
+        if self.status == "diverged":
             saved = "the curve and the last good picture" if last else "the configuration"
-            raise DivergedError(f"{outcome.reason}; {saved} is in {directory}")
-        if outcome.status == "interrupted":
+            raise DivergedError(f"{self.reason}; {saved} is in {directory}")
+        if self.status == "interrupted":
             log.warning("interrupted; the results so far are in %s", directory)
             raise KeyboardInterrupt
         log.info(
             "%d epochs in %.0f s, stopped by %s, total loss %.4g: %s",
-            last.epoch, last.seconds, outcome.reason, last.losses["total"],
+            last.epoch, last.seconds, self.reason, last.losses["total"],
             directory / run_directory.FINAL,
         )  # fmt: skip
 

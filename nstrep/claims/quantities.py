@@ -14,8 +14,7 @@ from nstrep.claims.plan import ClaimRun
 from nstrep.experiment import results
 from nstrep.images import texture
 
-TAIL = 20
-"""Number of last iterations that count as near the minimum."""
+TAIL = 20  # number of last iterations that count as near the minimum
 
 
 def quantity(run: ClaimRun, spec: str | Mapping[str, Any]) -> float:

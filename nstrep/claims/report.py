@@ -39,16 +39,6 @@ class Finding:
         """The verdict of the claim."""
         return verdicts.overall(self.judged)
 
-    @property
-    def failed(self) -> list[ClaimRun]:
-        """Runs that did not finish."""
-        return [run for run in self.runs if run.status != "finished"]
-
-    @property
-    def seconds(self) -> float:
-        """Duration of all its optimisations and trainings."""
-        return seconds(self.runs)
-
 
 def seconds(runs: Iterable[ClaimRun]) -> float:
     """Duration of the optimisations and trainings of runs, each counted once."""
@@ -122,6 +112,7 @@ def write(folder: Path, scale: Scale, findings: Sequence[Finding]) -> Path:
         stand_ins=sorted({f"{one['stand_in_for']}: {one['source']}" for one in replaced}),
         versions=environment.versions(),
         runs=len({run.planned.directory for run in runs}),
+        seconds=seconds,
         minutes=seconds(runs) / 60,
         threads=environment.threads(),
     )

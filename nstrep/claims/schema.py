@@ -47,12 +47,9 @@ class RunSet(Training):
     """Runs of a claim: an experiment of configs/experiment/ with its sweep, varied."""
 
     experiment: str | None = None
-    training: Training | None = None
-    """Train these networks, and stylise the content image by one pass of each; no optimisation."""
-    losses_of: str | None = None
-    """Name of another set: minimise the loss that its networks are trained on."""
-    fresh_process: bool = False
-    """Whether each run has a process of its own, so that its peak memory is its own."""
+    training: Training | None = None  # of networks, each of which makes the image in one pass
+    losses_of: str | None = None  # another set: minimise the loss that its networks are trained on
+    fresh_process: bool = False  # each run has its own process, so that its peak memory is its own
 
 
 @dataclass
@@ -60,17 +57,14 @@ class Measure:
     """One number from the runs of a set, with the published one and the rule for its verdict."""
 
     about: str = MISSING  # what is measured, for the row of a table
+    # A key of the claim's ``runs``, or several, which the swept key ``runs`` tells apart.
     runs: Any = MISSING
-    """A key of the claim's ``runs``, or several; the swept key ``runs`` tells them apart."""
     statistic: str = MISSING  # a name in nstrep.claims.statistics.STATISTICS
     given: dict[str, Any] = field(default_factory=dict)  # the statistic's arguments
     published: str = MISSING  # the statement of the source, in its own numbers if it has any
-    replicated: Band | None = None
-    """Numbers that replicate the claim; None: the number is reported without a verdict."""
-    inconclusive: Band | None = None
-    """A wider band that is inconclusive; None: every other number is not replicated."""
-    needs: str | None = None
-    """The network that the published number is about; on another the result is inconclusive."""
+    replicated: Band | None = None  # numbers that replicate the claim; None: there is no verdict
+    inconclusive: Band | None = None  # a wider band; None: all other numbers are not replicated
+    needs: str | None = None  # the published number's network; runs on others are inconclusive
 
 
 @dataclass

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 
 from nstrep.claims.schema import Band, Measure
 
 ALL = REPLICATED, NOT_REPLICATED, INCONCLUSIVE = "replicated", "not replicated", "inconclusive"
-NOT_DECIDED = "not decided (smoke)"
-"""Instead of a verdict at a scale that proves nothing."""
+NOT_DECIDED = "not decided (smoke)"  # the verdict at a scale that proves nothing
 
 
 @dataclass(frozen=True)
@@ -30,36 +30,30 @@ def judge(
 
     ``decides`` tells whether the scale of the runs allows a verdict.
     """
-    return Judged(measure, measured, *_verdict(measure, measured, set(networks), decides))
-
-
-def _verdict(
-    measure: Measure, measured: float, networks: set[str], decides: bool
-) -> tuple[str | None, str]:
+    verdict = partial(Judged, measure, measured)
     replicated, inconclusive = measure.replicated, measure.inconclusive
     if replicated is None:
-        return None, "reported without a rule"
+        return verdict(None, "reported without a rule")
     if not decides:
-        return NOT_DECIDED, "runs of this scale prove nothing"
-    others = sorted(networks - {measure.needs})
+        return verdict(NOT_DECIDED, "runs of this scale prove nothing")
+    others = sorted(set(networks) - {measure.needs})
     if measure.needs and others:
-        return INCONCLUSIVE, f"the number is about {measure.needs}; these runs used {others[0]}"
+        why = f"the number is about {measure.needs}; these runs used {others[0]}"
+        return verdict(INCONCLUSIVE, why)
     if math.isnan(measured):
-        return INCONCLUSIVE, "could not be measured on these runs"
+        return verdict(INCONCLUSIVE, "could not be measured on these runs")
     if measured in replicated:
-        return REPLICATED, shown(replicated)
+        return verdict(REPLICATED, shown(replicated))
     if inconclusive is not None and measured in inconclusive:
-        return INCONCLUSIVE, f"not {shown(replicated)}, {shown(inconclusive)}"
-    return NOT_REPLICATED, f"not {shown(inconclusive or replicated)}"
+        return verdict(INCONCLUSIVE, f"not {shown(replicated)}, {shown(inconclusive)}")
+    return verdict(NOT_REPLICATED, f"not {shown(inconclusive or replicated)}")
 
 
 def overall(judged: Iterable[Judged]) -> str:
     """The verdict of a claim: that of its worst measure; inconclusive without any rule."""
     verdicts = {each.verdict for each in judged}
-    for worst in (NOT_DECIDED, NOT_REPLICATED, INCONCLUSIVE, REPLICATED):
-        if worst in verdicts:
-            return worst
-    return INCONCLUSIVE
+    order = (NOT_DECIDED, NOT_REPLICATED, INCONCLUSIVE, REPLICATED)
+    return next((worst for worst in order if worst in verdicts), INCONCLUSIVE)
 
 
 def shown(band: Band) -> str:

@@ -22,10 +22,7 @@ log = logging.getLogger(__name__)
 
 
 def check(config: DictConfig) -> ExperimentConfig:
-    """Turn a composed configuration into a typed and checked one.
-
-    An InputError is one line with the key, its value and what is allowed.
-    """
+    """Turn a composed configuration into a typed and checked one; InputErrors are one line."""
     experiment = typed(config, ExperimentConfig)
     if experiment.tile == "strips":  # of runs by earlier versions
         log.warning("tile=strips: no longer exists, taken as tile=auto")

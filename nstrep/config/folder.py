@@ -30,11 +30,10 @@ def register_schema() -> None:
 
 
 def compose(name: str, overrides: Sequence[str] = ()) -> DictConfig:
-    """Compose a file of configs/ with overrides, as the command line does.
+    """Compose a file of configs/ with overrides; HydraException if a key or option does not exist.
 
     In contrast to :func:`hydra.compose`, this neither needs nor changes Hydra's global state, so
-    that it also works in a notebook and inside another Hydra program. It raises HydraException if
-    an override or an option does not exist.
+    that it also works in a notebook and inside another Hydra program.
     """
     from hydra._internal.config_loader_impl import ConfigLoaderImpl
     from hydra._internal.utils import create_config_search_path

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
 
-BEFORE_LOSSES, AFTER_LOSSES = 1, 2
-"""Where summary.csv has a number: before or after the losses."""
+BEFORE_LOSSES, AFTER_LOSSES = 1, 2  # where summary.csv has a number
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ class Metric:
         return value if isinstance(value, int) else float(value)
 
 
-METRICS: dict[str, Metric] = {
+METRICS: dict[str, Metric] = {  # in the order of the columns
     metric.name: metric
     for metric in (
         Metric("epoch", "epoch", attrgetter("epoch"), logged=False, summary=None),
@@ -64,7 +63,6 @@ METRICS: dict[str, Metric] = {
         Metric("gradient_norm", "norm of the gradient", attrgetter("gradient_norm"), summary=None),
     )
 }  # fmt: skip
-"""By name, in the order of the columns."""
 
 
 def register(metric: Metric) -> None:

@@ -91,11 +91,9 @@ def resumed(composed: DictConfig, directory: Path) -> DictConfig:
 
 
 def rerun(composed: DictConfig) -> tuple[DictConfig, dict | None]:
-    """With from_image: the configuration inside that image, and above it what the user typed.
+    """With from_image: that image's configuration below what the user typed, and what its run read.
 
-    Returns:
-        The configuration, and what the image's run read; None without from_image.
-
+    Without from_image the second is None.
     """
     if composed.from_image is None:
         return composed, None

@@ -37,15 +37,11 @@ def resized(image: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def start(
-    config: ExperimentConfig,
-    inputs: Inputs,
-    problem: Callable[[ExperimentConfig, Inputs], Problem],
+    config: ExperimentConfig, inputs: Inputs, problem: Callable[..., Problem]
 ) -> tuple[np.ndarray, float]:
-    """Optimise at half the size for ``multiscale`` updates, and bring the change to full size.
+    """The ``vgg_input`` image after ``multiscale`` updates at half the size, and their seconds.
 
-    Returns:
-        The ``vgg_input`` image to start from, and the seconds that it took.
-
+    ``problem`` makes the problem of a configuration and its inputs.
     """
     began = time.perf_counter()
     small = replace(config, max_long_edge=max(inputs.content_rgb01.shape[:2]) // 2)

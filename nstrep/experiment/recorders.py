@@ -34,19 +34,14 @@ class Recorders:
         self,
         directory: Path,
         *,
-        total: int,
-        begun: int,
-        every: int,
+        total: int,  # most steps of the run
+        begun: int,  # step at which the files are continued; 0 begins them
+        every: int,  # steps between two snapshots; 0 for none
         finish: Finish,
         logger: str,
-        unit: str = "epoch",
+        unit: str = "epoch",  # name of a step
         snapshots: str = run_directory.SNAPSHOTS,
     ) -> None:
-        """Begin the files of a run of at most ``total`` steps, or continue them at step ``begun``.
-
-        ``every`` is the number of steps between two snapshots, 0 for none; ``unit`` is the name of
-        a step, ``logger`` the key, and ``snapshots`` the name of their folder.
-        """
         self._curve = Curve(directory / run_directory.CURVE, upto=begun - 1 if begun else None)
         self._bar = tqdm(
             total=total, initial=begun, unit=unit, leave=False, dynamic_ncols=True,
@@ -158,10 +153,8 @@ class TensorBoard:
     """A log for  tensorboard --logdir results:  numbers of every step, and images of some."""
 
     def __init__(self, folder: Path, every: int, finish: Finish, begun: int = 0) -> None:
-        """Begin a log, or continue one from the epoch ``begun``, without its later epochs.
-
-        There are ``every`` epochs between two images; 0 is for the first and the last alone.
-        """
+        # Continues a log from the epoch begun, without its later epochs. There are ``every`` epochs
+        # between two images; 0 is for the first and the last alone.
         from tensorboardX import SummaryWriter  # takes a while to import
 
         # Files are named by the second: one that is begun in the same would replace the first.

@@ -10,13 +10,15 @@ from nstrep.base import environment
 from nstrep.base.errors import DivergedError, InputError
 from nstrep.config.schema import ExperimentConfig
 from nstrep.experiment import checkpoint, run_directory
+from nstrep.experiment.identity import identity_of
+from nstrep.experiment.inputs import Inputs
 from nstrep.experiment.recorders import StopRule, rows_upto
 from nstrep.optim import minimize, state
 from nstrep.optim.state import State
 
 log = logging.getLogger(__name__)
 
-FACTS = {
+FACTS = {  # of a run's checkpoint, each with a test of its value
     **minimize.FACTS,
     "at_start": state.is_numbers,
     "rule": StopRule.is_state,
@@ -24,7 +26,6 @@ FACTS = {
     "versions": lambda value: isinstance(value, dict),
     "threads": lambda value: value is None or state.is_count(value),
 }
-"""The facts of a run's checkpoint, and whether a value can be one."""
 
 
 def earlier_metrics(directory: Path, identity: str, *, anew: bool = True) -> dict[str, Any] | None:
@@ -60,14 +61,9 @@ def earlier_metrics(directory: Path, identity: str, *, anew: bool = True) -> dic
 
 
 def load_checkpoint(
-    directory: Path,
-    config: ExperimentConfig,
-    identity: str,
-    shape: tuple[int, ...],
-    *,
-    anew: bool = True,
+    directory: Path, config: ExperimentConfig, inputs: Inputs, *, anew: bool = True
 ) -> State | None:
-    """The checkpoint to continue from, of an image of this shape; None if none can be used.
+    """The checkpoint to continue from; None if none can be used.
 
     A checkpoint that is damaged or of another identity is an InputError without ``anew``.
     """
@@ -75,9 +71,9 @@ def load_checkpoint(
     if not path.exists():
         return None
     try:
-        saved = checkpoint.read(path, FACTS, identity)
+        saved = checkpoint.read(path, FACTS, identity_of(config, inputs.provenance))
         names = {"coefficients", "gradient", *saved.arrays}
-        checkpoint.check_arrays(path, saved, dict.fromkeys(names, shape))
+        checkpoint.check_arrays(path, saved, dict.fromkeys(names, inputs.start.shape))
         losses, epoch = saved.facts["losses"], saved.facts["epoch"]
         same = losses.keys() == saved.facts["at_start"].keys() and "total" in losses
         optimizer = minimize.OPTIMIZERS[config.optimizer.name]

@@ -99,8 +99,7 @@ def run_once(
             # It may have been killed after its results were written.
             (directory / CHECKPOINT).unlink(missing_ok=True)
             return metrics
-        shape = inputs.start.shape
-        state = resume.load_checkpoint(directory, config, identity, shape, anew=anew)
+        state = resume.load_checkpoint(directory, config, inputs, anew=anew)
         run_directory.clear(directory, run_directory.AT_THE_END if state else run_directory.ALL)
         return Experiment(config, directory, inputs, callback, state).carry_out(made_from)
 

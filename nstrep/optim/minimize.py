@@ -25,19 +25,17 @@ from nstrep.optim.optimizer import Bounds, Optimizer
 from nstrep.optim.problem import Point, Problem
 from nstrep.optim.state import State, is_count, is_list, is_number, is_numbers
 
-OPTIMIZERS: dict[str, type[Optimizer]] = {
+OPTIMIZERS: dict[str, type[Optimizer]] = {  # the values of optimizer.name
     **dict.fromkeys(("sgd", "nag", "adam"), MxnetOptimizer),
     "lbfgs": Lbfgs,
 }
-"""The values of ``optimizer.name``."""
 
-FACTS: dict[str, Callable[[object], bool]] = {
+FACTS: dict[str, Callable[[object], bool]] = {  # of a saved state, with a test of the value
     **dict.fromkeys(("epoch", "evaluations"), is_count),
     **dict.fromkeys(("seconds", "gradient_norm"), is_number),
     "losses": is_numbers,
     "changes": lambda value: is_list(value, (int, float)) and len(value) == 2,
 }
-"""The facts of a saved state, and whether a value can be one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,11 +83,8 @@ def minimize(
     ``start`` is a ``vgg_input`` image, (1, 3, H, W); ``bounds`` are for the pixels basis only.
     ``observe`` is called with the start and after every update, and then ``checkpoint`` with a
     function that returns the state. ``resume_from`` is such a state, whose step is observed once
-    more; ``seconds`` is the wall time that has passed before.
-
-    Returns:
-        None, or why the optimiser itself ended.
-
+    more; ``seconds`` is the wall time that has passed before. Returns why the optimiser itself
+    ended, or None.
     """
     rate = math.nan if lr is None else lr
     optimizer = OPTIMIZERS[settings.name](problem, settings, rate, bounds)

@@ -83,10 +83,7 @@ def _as_list(moments: Any) -> list[mx.nd.NDArray]:
 def make_mxnet_optimizer(
     settings: OptimizerConfig, lr: float, updates: int = 0
 ) -> mx.optimizer.Optimizer:
-    """MXNet's own optimiser with its schedule, element-wise clipping and weight decay.
-
-    ``lr`` is the learning rate at the start, ``updates`` the number of updates since.
-    """
+    """MXNet's optimiser with a learning rate at the start, after a number of updates."""
     names = ("momentum", "beta1", "beta2", "epsilon", "clip_gradient")
     options = {name: getattr(settings, name) for name in names}
     options = {name: value for name, value in options.items() if value is not None}

@@ -10,8 +10,8 @@ from nstrep.config.schema import OptimizerConfig
 from nstrep.optim.problem import Point, Problem
 from nstrep.optim.state import State
 
+# Lowest and highest image, broadcastable to its shape; for the pixels basis only.
 Bounds = tuple[np.ndarray, np.ndarray]
-"""Lowest and highest image, broadcastable to its shape; for the pixels basis only."""
 
 
 class Optimizer:

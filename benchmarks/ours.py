@@ -93,11 +93,10 @@ def iterate(problem, network: Network, start: str, count: str, tile: str = "0") 
         seconds.append(wall)
         cpu.append(used)
     weights = {"content": [harness.CONTENT_LAYER], "style": list(harness.STYLE_LAYERS)}
-    layers = [*weights["content"], *weights["style"]]
     pixels = math.prod(image.shape[2:])
     objective_bytes = 3 * pixels * memory_plan.FLOAT * memory_plan.OBJECTIVE[side is not None]
     working = memory_plan.working_bytes(
-        network, layers, weights["style"], image.shape, [problem["painting"].shape], side
+        network, image.shape, [problem["painting"].shape], weights, side
     )
     estimate = memory_plan.FIXED + objective_bytes + working
     return {

@@ -133,12 +133,6 @@ def _border_error(rgb01: np.ndarray) -> float:
     return texture.border_error(rgb01, band) if band else math.nan
 
 
-def variation(run: ClaimRun) -> float:
-    """Total variation of the result: mean absolute difference of neighbouring pixels."""
-    picture = run.picture
-    return sum(np.abs(np.diff(picture, axis=axis)).mean() for axis in (0, 1))
-
-
 def ssim_to_unfiltered(run: ClaimRun) -> float:
     """SSIM between the saved image and the one before the noise filter."""
     ssim = results.compare(run.picture, np.clip(run.raw, 0, 1))["ssim"]
@@ -174,7 +168,8 @@ QUANTITIES: dict[str, Callable[..., float]] = {
     # The share of the contrast that is finer than strokes.
     "speckle": lambda run: texture.speckle(run.picture),
     "speckle_of_photo": lambda run: texture.speckle(run.content_image),
-    "variation": variation,
+    # Mean absolute difference of neighbouring pixels.
+    "variation": lambda run: sum(np.abs(np.diff(run.picture, axis=n)).mean() for n in (0, 1)),
     "ssim_to_unfiltered": ssim_to_unfiltered,
     "pixel_count": lambda run: quantity(run, "width") * quantity(run, "height"),
     # Megabytes at the peak of the run beyond what the process held before it.

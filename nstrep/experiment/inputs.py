@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -71,16 +72,12 @@ def _numbered(role: str, pictures: Sequence[Picture]) -> dict[str, dict[str, Any
 def load_inputs(
     config: ExperimentConfig, given: Mapping[str, Picture] = MappingProxyType({})
 ) -> Inputs:
-    """Read images and weights, check them against the settings, and scale them.
-
-    Images in memory are ``given`` by role: ``content`` or ``style``.
-    """
+    """Read images (but those ``given`` by role) and weights; check them against the settings."""
     minimize.check(config.optimizer, config.lr)
     content, *styles = loaded = images.load_pictures(config, given)
-    masked = _masked_images(len(config.content_masks), content, styles)
     masks = {
         key: [load_mask(file, image, key=key) for file, image in zip(getattr(config, key), images)]
-        for key, images in masked.items()
+        for key, images in _masked_images(content, styles).items()
     }
     network = network_input.load_network(config)
     content_rgb01, *styles_rgb01 = images.scaled(loaded, config)
@@ -168,11 +165,10 @@ def scaled_masks(
             )
         return small
 
-    by_key = _masked_images(len(masks["content_masks"]), content, styles)
+    by_key = _masked_images(content, styles)
     return tuple([scaled(key, *pair) for pair in zip(masks[key], by_key[key])] for key in by_key)
 
 
-def _masked_images(count: int, content: Image, styles: Sequence[Image]) -> dict[str, list[Image]]:
-    """The image that each mask belongs to."""
-    own = [*styles] if len(styles) > 1 else [*styles] * count
-    return {"content_masks": [content] * count, "style_masks": own}
+def _masked_images(content: Image, styles: Sequence[Image]) -> dict[str, Iterable[Image]]:
+    """The images that the masks of a key belong to, in order; a single style image has them all."""
+    return {"content_masks": itertools.repeat(content), "style_masks": itertools.cycle(styles)}

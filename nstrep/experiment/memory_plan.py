@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from nstrep.base import process_memory
-from nstrep.config.schema import OptimizerConfig
+from nstrep.config.schema import ExperimentConfig, OptimizerConfig
 from nstrep.losses import tiling
 from nstrep.networks.features import Network
 from nstrep.optim.minimize import OPTIMIZERS
@@ -38,13 +38,12 @@ class Plan(NamedTuple):
 
 def working_bytes(
     network: Network,
-    layers: Sequence[str],
-    styles: Sequence[str],
     shape: Sequence[int],
     style_shapes: Sequence[Sequence[int]],
+    layers: Mapping[str, Sequence[str]],
     tile: int | None,
 ) -> float:
-    """Memory of the graphs of losses and gradient; ``styles`` are the style's among ``layers``."""
+    """Memory of the graphs of losses and gradient; see :func:`plan`."""
     # The graph that computes a target keeps no features.
     targets = 0.5 * max(math.prod(each[2:]) for each in (shape, *style_shapes))
     pixels, factor = max(math.prod(shape[2:]), targets), 1.0
@@ -52,10 +51,12 @@ def working_bytes(
         pixels, factor = min(pixels, tile**2), TILED
     strides = network.architecture.layers
     floats = lambda layer: network.channels(layer) / strides[layer] ** 2  # noqa: E731
-    used = network.architecture.up_to(layers)
+    used = network.architecture.up_to([*layers["content"], *layers["style"]])
     # A convolution's output is rectified in place.
     kept = [floats(name) for name in used if not name.startswith("conv")]
-    copies = [floats(name) for name in styles if name in used]  # as matrix products want them
+    copies = [
+        floats(name) for name in layers["style"] if name in used
+    ]  # as matrix products want them
     most = max(map(floats, used))
     return factor * pixels * FLOAT * (sum(kept) + sum(copies) + WORKING * most)
 
@@ -71,9 +72,7 @@ def plan(
     shape: Sequence[int],
     style_shapes: Sequence[Sequence[int]],
     layers: Mapping[str, Sequence[str]],
-    optimizer: OptimizerConfig,
-    basis: str,
-    tile: int | str | None,
+    config: ExperimentConfig,
     free: float | None = None,
 ) -> Plan:
     """Choose the tile, and estimate what the run takes.
@@ -82,15 +81,15 @@ def plan(
     bytes, None for all that the process can have.
     """
     free = process_memory.available() if free is None else free
-    names = [*layers["content"], *layers["style"]]
+    tile, optimizer = config.tile, config.optimizer
 
     def need(side: int | None) -> float:
-        arrays = math.prod(shape) * picture_arrays(optimizer, basis, side is not None)
-        graphs = working_bytes(network, names, layers["style"], shape, style_shapes, side)
-        return FIXED + arrays + graphs
+        arrays = math.prod(shape) * picture_arrays(optimizer, config.basis, side is not None)
+        return FIXED + arrays + working_bytes(network, shape, style_shapes, layers, side)
 
     side = None if tile == "auto" else tile
     if tile == "auto" and need(None) > SHARE * free:
+        names = [*layers["content"], *layers["style"]]
         least = tiling.smallest_tile(network, names)
         step = network.architecture.stride(names)
         sides = range(max(least, max(shape[2:]) // step * step), least, -step)

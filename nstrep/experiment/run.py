@@ -253,10 +253,7 @@ def objective(config: ExperimentConfig, inputs: Inputs) -> Objective:
         "style": (*settings["style_loss"], *extra_layers(extra)),
     }
     styles = [source.image.shape for region in inputs.regions for source in region.sources]
-    plan = memory_plan.plan(
-        inputs.network, inputs.start.shape, styles, layers,
-        config.optimizer, config.basis, config.tile,
-    )  # fmt: skip
+    plan = memory_plan.plan(inputs.network, inputs.start.shape, styles, layers, config)
     process_memory.settle_malloc(keep=plan.tile is None)
     content = image_inputs.to_vgg_input(inputs.content_target, config.preprocess.pixel_scale)
     terms = settings | extra

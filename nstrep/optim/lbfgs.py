@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -28,12 +28,8 @@ SHRINK = 0.1, 0.5  # smallest and largest factor between the lengths of two tria
 CURVED = 1e-6  # with a smaller cosine to the gradient's change, a step says nothing about curvature
 
 
-class Pair(NamedTuple):
-    """A step and the gradient's change along it, which describe the curvature."""
-
-    step: np.ndarray
-    change: np.ndarray
-    curvature: float  # their product, above 0
+# A step, the gradient's change along it, and their product, which is above 0.
+Pair = tuple[np.ndarray, np.ndarray, float]
 
 
 class Lbfgs(Optimizer):
@@ -88,7 +84,7 @@ class Lbfgs(Optimizer):
     def _remember(self, step: np.ndarray, change: np.ndarray) -> None:
         curvature = dot(step, change)
         if curvature > CURVED * norm(step) * norm(change):
-            self._history.append(Pair(step, change, curvature))
+            self._history.append((step, change, curvature))
 
     def _direction(self, point: Point) -> np.ndarray:
         gradient, free = point.gradient, None

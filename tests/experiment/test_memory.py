@@ -21,9 +21,9 @@ def network():
 @pytest.fixture
 def plan(network, config):
     def make(side, tile="auto", free=4 * GB, paintings=(), optimizer="adam"):
-        settings = config(f"optimizer={optimizer}").optimizer
-        shape, basis = (1, 3, side, side), "pixels"
-        return memory_plan.plan(network, shape, paintings, LAYERS, settings, basis, tile, free)
+        settings = config(f"optimizer={optimizer}", f"tile={tile or 'null'}", "basis=pixels")
+        shape = (1, 3, side, side)
+        return memory_plan.plan(network, shape, paintings, LAYERS, settings, free)
 
     return make
 

@@ -26,10 +26,7 @@ class Judged:
 def judge(
     measure: Measure, measured: float, networks: Iterable[str], decides: bool = True
 ) -> Judged:
-    """Apply a measure's rule to a number that was measured on some networks.
-
-    ``decides`` tells whether the scale of the runs allows a verdict.
-    """
+    """Apply a measure's rule to a number from some networks, if their scale ``decides``."""
     verdict = partial(Judged, measure, measured)
     replicated, inconclusive = measure.replicated, measure.inconclusive
     if replicated is None:

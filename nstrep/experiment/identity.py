@@ -11,10 +11,9 @@ from nstrep.config.schema import ExperimentConfig
 
 
 def identity_of(config: ExperimentConfig, inputs: dict[str, dict[str, Any]]) -> str:
-    """SHA-256 of settings, images and weights, as 64 hexadecimal digits.
+    """SHA-256 of settings, images and weights, which does not depend on names, paths and folders.
 
-    ``inputs`` are the provenance of :class:`nstrep.experiment.inputs.Inputs`. Names, paths and
-    descriptions are left out: an experiment stays the same in another folder.
+    ``inputs`` are the provenance of :class:`nstrep.experiment.inputs.Inputs`.
     """
     # Random weights are decided by the seed; their last digits differ between machines.
     hashes = {

@@ -156,9 +156,9 @@ def bounds(config: ExperimentConfig) -> tuple[np.ndarray, np.ndarray] | None:
 def start_image(
     config: ExperimentConfig, content: np.ndarray, style: np.ndarray, guess: Picture | None
 ) -> np.ndarray:
-    """The ``vgg_input`` image that the optimisation starts from, of the content image's shape.
+    """The ``vgg_input`` image that the optimisation starts from; ``guess`` is the file of ``init``.
 
-    Content and style image are ``rgb01`` at working size, ``guess`` is the file of ``init``.
+    Content and style image are ``rgb01`` at working size.
     """
     rules = config.preprocess
     base = to_vgg_input(content, rules.pixel_scale)

@@ -112,10 +112,7 @@ def stored(directory: Path, name: str = METRICS) -> dict[str, Any] | None:
 
 
 def write_metrics(directory: Path, metrics: Mapping[str, Any]) -> dict[str, Any]:
-    """Write metrics.json of a run, a training or a pass, and return its content.
-
-    The threads, versions and the time are added; NaN and infinity become null.
-    """
+    """Write metrics.json with threads, versions and time; NaN and infinity become null."""
     content = {
         **_without_nan(metrics),
         "threads": environment.threads(),

@@ -40,7 +40,7 @@ KEYS = declared(ExperimentConfig)
 def texts(config: ExperimentConfig, inputs: dict[str, Any]) -> dict[str, str]:
     """The texts that final.png stores: the configuration, and what the run read."""
     settings = OmegaConf.structured(config)
-    kept = {name for name in settings if KEYS[name].stored}
+    kept = {name for name in settings if declared(type(config))[name].stored}
     return {
         CONFIG_TEXT: OmegaConf.to_yaml(OmegaConf.masked_copy(settings, kept)),
         INPUTS_TEXT: json.dumps(inputs, sort_keys=True),

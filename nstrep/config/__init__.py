@@ -3,6 +3,6 @@
 schema      the keys of an experiment, with types, help texts and properties
 fields      declarations of keys, and queries about them
 checks      a composed configuration becomes a typed and checked one
-messages    one-line explanations of what is wrong
+messages    one-line explanations of errors
 folder      configs/, which holds the values, and composing from it
 """

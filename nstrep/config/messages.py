@@ -1,4 +1,4 @@
-"""One-line explanations of what is wrong with a configuration."""
+"""One-line explanations of errors in a configuration."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ LABELS = {
     "megapixels": ("size of the image (megapixels)", "megapixels"),
     "max_long_edge": ("max_long_edge (pixels)", "max_long_edge"),
 }
-"""Label and short label of what is no entry of METRICS and has no label by rule."""
+"""Labels and short labels of numbers that METRICS does not have."""
 
 
 def axis(key: str) -> str:

@@ -68,7 +68,7 @@ class LossTerm:
     linear: ClassVar[bool] = False  # the value in the statistics: saves the first pass over tiles
     needs_target: ClassVar[bool] = False  # inputs["target"]: the content image's features
     overlap: ClassVar[int] = 0  # positions right of and below its own that a tile's statistics use
-    # Dataclass of what extra_losses may set; None for the kinds that have keys of their own.
+    # Keys of this kind in extra_losses, a dataclass; None if it has keys of its own elsewhere.
     Settings: ClassVar[type | None] = None
 
     @classmethod

@@ -80,7 +80,8 @@ PIXEL_MEAN = (123.68, 116.779, 103.939)  # subtracted from RGB 0..255 by VGG net
 PIXEL_SCALE = 58.0  # usual standard deviation of photographs; folded into conv1_1
 
 PHOTO_SIDE = 240
-PAINTING_CROPS = 24  # squares cut from each stand-in painting
+PAINTINGS = ("starry_swirls", "water_lilies", "cubist_facets")  # stand-ins that squares come from
+PAINTING_CROPS = 24  # squares cut from each
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
 
 # The colour images in scikit-image's wheel; its other images would have to be downloaded.
@@ -218,8 +219,8 @@ def painting_squares() -> list[np.ndarray]:
     """Squares of the stand-in paintings, uint8 RGB, so that the network learns brush strokes."""
     rng = np.random.default_rng(0)
     squares = []
-    for path in STAND_INS.values():
-        with Image.open(path) as painting:
+    for name in PAINTINGS:
+        with Image.open(STAND_INS[name]) as painting:
             for _ in range(PAINTING_CROPS):
                 side = int(rng.uniform(0.35, 1.0) * min(painting.size))
                 left = int(rng.integers(0, painting.width - side + 1))

@@ -48,8 +48,12 @@ BUILTIN = PHOTOGRAPHS | {"logo": "logo.png", "motorcycle_right": "motorcycle_rig
 
 STAND_INS = {
     name: Path(__file__).with_name("stand_ins") / f"{name}.webp"
-    for name in ("starry_swirls", "water_lilies", "cubist_facets")
-}
+    for name in (
+        "starry_swirls", "water_lilies", "cubist_facets",
+        "breaking_wave", "mosaic_peacock", "ink_mountains",
+        "dotted_river", "stained_glass", "woodcut_fox",
+    )
+}  # fmt: skip
 """Paintings inside this package; scripts/paintings/ draws them."""
 
 

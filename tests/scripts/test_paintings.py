@@ -9,9 +9,11 @@ import pytest
 from scipy import ndimage
 
 from nstrep.images import io
-from scripts.paintings import SCENES
+from scripts.paintings import BRUSHWORK, SCENES, SHEETS
 from scripts.paintings.brush import emboss
+from scripts.paintings.contact_sheet import drawn_styles
 from scripts.paintings.plan import ASPECT
+from scripts.paintings.sheet import SIZE, Sheet, finish, hook, spline
 from scripts.paintings.swirls import MOONLIGHT
 
 WIDTH, HEIGHT = 240, 190  # of the paintings that are drawn here
@@ -20,6 +22,12 @@ SHA256 = {
     "starry_swirls": "dbdd70cce80ed3eb45d3d62f7529a07d789ae9036d6c195ace88ed1f7f3d799e",
     "water_lilies": "9477850953473974a357b353dbaa187d1b7c14ddad4369cadf7116ea9a6b05bf",
     "cubist_facets": "47936f723cd4987a052ab413b320e3efa081b1a68dd2050c68a8792843386669",
+    "breaking_wave": "4087a8e9b9e987972ee564f7e35f58df365a7ec577ded9117a2fc4c68943feca",
+    "mosaic_peacock": "45b7de382c1e13168e8ad0956dce46cb7b861a720af89c9f7ef7a1b80275d6ba",
+    "ink_mountains": "0bf2ec5c0b9763ed3971bd09901bdbc59330854791db4c861eb2e4d8902fe732",
+    "dotted_river": "11641e16aa37f66012a758832bd01032db4debd744c97be30fc2a18b1e909cc1",
+    "stained_glass": "1eb576b61d20ec908c1b40fb66508bd23a717fdaa04e31127b4e0f04f31b2a03",
+    "woodcut_fox": "24571e4f1284218b279c380b0a6d707f49851b08c8eb97bebfb7301ce9af9de0",
 }
 """Of shape and pixels. The metrics.json of every run with a stand-in holds one of these."""
 
@@ -43,10 +51,10 @@ CHARACTER = {
 
 @pytest.fixture(scope="module")
 def pictures() -> dict[str, np.ndarray]:
-    return {name: scene(WIDTH, HEIGHT) for name, scene in SCENES.items()}
+    return {name: scene(WIDTH, HEIGHT) for name, scene in BRUSHWORK.items()}
 
 
-@pytest.fixture(params=SCENES)
+@pytest.fixture(params=BRUSHWORK)
 def name(request) -> str:
     return request.param
 
@@ -82,17 +90,31 @@ def moon_distance() -> np.ndarray:
     return np.hypot(x * ASPECT - MOONLIGHT.x, y - MOONLIGHT.y)
 
 
+@pytest.fixture(scope="module", params=SHEETS)
+def sheet(request) -> io.Picture:
+    return io.builtin(request.param)
+
+
+@pytest.mark.parametrize("name", SCENES)
 def test_the_files_hold_the_recorded_pixels(name):
     painting = io.builtin(name)
     assert painting.sha256 == SHA256[name]
     assert painting.source == f"nstrep/images/stand_ins/{name}.webp"
-    assert painting.rgb.shape == (812, 1024, 3)
+    assert painting.rgb.shape == ((812, 1024, 3) if name in BRUSHWORK else (660, 832, 3))
 
 
 @pytest.mark.slow
 def test_the_files_are_what_the_code_draws(name):
     drawn = SCENES[name]().astype(np.float32) / 255
     np.testing.assert_array_equal(io.builtin(name).rgb, drawn)
+
+
+@pytest.mark.slow
+def test_the_sheets_are_what_the_code_draws(sheet):
+    """Up to what the lossy file leaves out."""
+    drawn = SHEETS[sheet.name]().astype(np.float32) / 255
+    blurred = [ndimage.gaussian_filter(one, (1, 1, 0)) for one in (drawn, sheet.rgb)]
+    assert np.abs(blurred[0] - blurred[1]).mean() < 0.02
 
 
 def test_each_scene_has_a_file():
@@ -185,3 +207,51 @@ def test_relief_is_lit_from_the_upper_left():
     assert lit[3, 3] > 100
     assert lit[6, 6] < 100
     assert lit[0, 0] == lit[4, 4] == lit[8, 8] == 100
+
+
+def test_sheets_are_rich_in_the_scales_that_a_style_is_made_of(sheet):
+    """At 512 pixels, details of 4 to 40 pixels vary everywhere, a third as much as all."""
+    grey = luminance(io.resize_to(sheet.rgb, 406, 512)) * 255
+    texture = ndimage.gaussian_filter(grey, 1) - ndimage.gaussian_filter(grey, 10)
+    assert texture.std() > 0.35 * grey.std()
+    tiles = texture[:400, :480].reshape(5, 80, 6, 80).std(axis=(1, 3))
+    assert tiles.min() > 8
+
+
+def test_each_painting_has_a_palette_of_its_own():
+    """No two share half of their colours, in 8 x 8 x 8 boxes of RGB."""
+    palettes = []
+    for name in SCENES:
+        boxes = (io.builtin(name).rgb.reshape(-1, 3) * 7.999).astype(int) @ (64, 8, 1)
+        palettes.append(np.bincount(boxes, minlength=512) / len(boxes))
+    shared = [[np.minimum(a, b).sum() for a in palettes] for b in palettes]
+    assert (np.array(shared) - np.eye(len(palettes))).max() < 0.5
+
+
+def test_each_drawn_painting_is_a_style():
+    styles = drawn_styles()
+    assert [*styles.values()] == [*SCENES]
+    assert [*styles] == [
+        "swirls", "lilies", "facets", "surf", "tiles", "ink", "dots", "glass", "woodcut",
+    ]  # fmt: skip
+
+
+def test_lines_and_dots_lie_where_the_design_says():
+    sheet = Sheet((255, 255, 255))
+    sheet.line(np.array([(0.1, 0.5), (0.6, 0.5), (1.1, 0.5)]), 0.1, (0, 0, 0))
+    sheet.dot((0.6, 0.9), 0.05, (255, 0, 0))
+    picture = finish(sheet.image, 252, 200)
+    assert picture.shape == (200, 252, 3)
+    assert (picture[92:108, 22:218] == 0).all()
+    assert (picture[[85, 115]] == 255).all()
+    assert (picture[180, 120] == (255, 0, 0)).all()
+    assert finish(np.full((*SIZE[::-1], 3), 300.0), 4, 3).max() == 255
+
+
+def test_curves_pass_through_their_points_and_turn():
+    curve = spline([(0, 0), (1, 1), (2, 0)], 101)
+    np.testing.assert_allclose(curve[[0, 50, 100]], [(0, 0), (1, 1), (2, 0)], atol=1e-9)
+    path, angles = hook(np.array((0.5, 0.5)), 0.0, 1.0, np.pi / 2)
+    assert tuple(path[0]) == (0.5, 0.5)
+    assert angles[-1] == pytest.approx(np.pi / 2)
+    assert (np.diff(angles) > 0).all()

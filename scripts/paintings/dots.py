@@ -12,7 +12,7 @@ import numpy as np
 
 from scripts.paintings.brush import emboss
 from scripts.paintings.plan import ASPECT, cloud
-from scripts.paintings.sheet import SIZE, Sheet, finish, grid, spline
+from scripts.paintings.sheet import SIZE, Sheet, finish, grid, mask, spline
 
 # The dots of each part of the scene: (colour, share). fmt: off
 SKY_HIGH = ((108, 150, 214), (150, 184, 228), (190, 206, 232), (176, 160, 216), (238, 204, 168))
@@ -49,12 +49,9 @@ class Scene:
         self.part[where] = len(self.dots)
         self.dots.append(dots)
 
-    def shape(self, points: Sequence, dots: Sequence, smooth: bool = False) -> None:
+    def shape(self, points: Sequence, dots: Sequence) -> None:
         """Lay a part inside a closed outline."""
-        sheet = Sheet((0, 0, 0))
-        outline = [*points, points[0]]
-        sheet.area(spline(outline) if smooth else np.array(outline), (255, 255, 255))
-        self.put(np.asarray(sheet.image)[..., 0] > 0, dots)
+        self.put(mask(np.array(points)), dots)
 
 
 def _boat(scene: Scene, x: float, y: float, size: float, sail: Sequence) -> None:
@@ -135,7 +132,7 @@ def _lay(rng: np.random.Generator) -> Scene:
     scene = Scene()
     x, y = scene.x, scene.y
     sun = np.hypot(x - 0.74, y - 0.25)
-    glow = y + 0.05 * cloud(y.shape, 6, 5, rng) - 0.20 * np.exp(-((sun / 0.3) ** 2)) * -1
+    glow = y + 0.05 * cloud(y.shape, 6, 5, rng) + 0.20 * np.exp(-((sun / 0.3) ** 2))
     scene.put(y > -1, SKY_HIGH)
     scene.put(glow + 0.12 * rng.random(y.shape) > 0.33, SKY_LOW)
     drift = y + 0.03 * cloud(y.shape, 7, 7, rng)

@@ -12,7 +12,7 @@ import numpy as np
 from scipy import ndimage
 
 from scripts.paintings.plan import ASPECT, cloud
-from scripts.paintings.sheet import SIZE, Sheet, finish, grid, hook, spline
+from scripts.paintings.sheet import SIZE, finish, grid, hook, mask, spline
 
 LEAD = np.array((16, 14, 18))
 # The sheets of glass that each part is cut from. fmt: off
@@ -56,9 +56,7 @@ class Window:
 
     def shape(self, outline: np.ndarray, glass: Sequence) -> None:
         """One piece inside a closed outline, N x 2."""
-        sheet = Sheet((0, 0, 0))
-        sheet.area(outline, (255, 255, 255))
-        self.cut(np.asarray(sheet.image)[..., 0] > 0, 0, glass)
+        self.cut(mask(outline), 0, glass)
 
 
 def _sky(window: Window, warp: np.ndarray) -> None:

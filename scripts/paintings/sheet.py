@@ -49,6 +49,13 @@ def grid() -> tuple[np.ndarray, np.ndarray]:
     return x / SIZE[0] * ASPECT, y / SIZE[1]
 
 
+def mask(outline: np.ndarray) -> np.ndarray:
+    """The pixels of the canvas inside a closed outline, N x 2, as H x W."""
+    sheet = Sheet((0, 0, 0))
+    sheet.area(outline, (255, 255, 255))
+    return np.asarray(sheet.image)[..., 0] > 0
+
+
 def spline(points: Sequence[Sequence[float]], count: int = 120) -> np.ndarray:
     """A smooth curve through the points, as count x 2."""
     knots = np.asarray(points, float)

@@ -12,7 +12,7 @@ from scipy import ndimage
 from skimage import measure
 
 from scripts.paintings.plan import ASPECT, cloud
-from scripts.paintings.sheet import SIZE, Sheet, finish, grid, spline
+from scripts.paintings.sheet import SIZE, Sheet, finish, grid, mask, spline
 
 GROUT = (74, 66, 60)
 # The glass of each shape, a few kinds a shape.
@@ -46,9 +46,7 @@ def _disc(
 
 def _inside(points: list[tuple[float, float]]) -> np.ndarray:
     """The mask of the shape inside a smooth closed curve."""
-    sheet = Sheet((0, 0, 0))
-    sheet.area(spline([*points, points[0]]), (255, 255, 255))
-    return np.asarray(sheet.image)[..., 0] > 0
+    return mask(spline([*points, points[0]]))
 
 
 def _design() -> list[tuple[np.ndarray, tuple]]:
@@ -137,8 +135,8 @@ def mosaic_peacock(width: int = 832, height: int = 660) -> np.ndarray:
     rng = np.random.Generator(np.random.PCG64(SEED))
     light = cloud(SIZE[::-1], 7, 6, rng)
     label, glass = np.zeros(light.shape, int), {}
-    for kind, (mask, colours) in enumerate(_design(), 1):
-        label[mask] = kind
+    for kind, (where, colours) in enumerate(_design(), 1):
+        label[where] = kind
         glass[kind] = colours
     sheet = Sheet(np.array(GROUT) + 10 * cloud(light.shape, 300, 240, rng)[..., None])
     _lay(sheet, label, glass, light, rng)

@@ -12,7 +12,7 @@ import numpy as np
 from scipy import ndimage
 
 from scripts.paintings.plan import ASPECT, cloud
-from scripts.paintings.sheet import Sheet, finish, grid, spline
+from scripts.paintings.sheet import finish, grid, mask, spline
 
 PAPER, INK, RED = np.array((244, 238, 224)), np.array((20, 18, 20)), np.array((204, 44, 32))
 PITCH = 0.0125  # from line to line, canvas heights
@@ -44,10 +44,7 @@ class Block:
 
     def inside(self, outline: Sequence, smooth: bool = True) -> np.ndarray:
         """The mask of a closed outline."""
-        sheet = Sheet((0, 0, 0))
-        points = [*outline, outline[0]]
-        sheet.area(spline(points, 200) if smooth else np.array(points), (255, 255, 255))
-        return np.asarray(sheet.image)[..., 0] > 0
+        return mask(spline([*outline, outline[0]], 200) if smooth else np.array(outline))
 
     def printed(self) -> np.ndarray:
         """The print, H x W x 3."""

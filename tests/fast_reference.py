@@ -158,7 +158,32 @@ def lengstrom(p, image):
     return y[:, :height, :width]
 
 
+def many(p, image, border=8):
+    """Few features at full size; its scales and shifts are those of one style."""
+    get, (height, width) = reader(p), image.shape[1:]
+    x = pad(image - np.array([123.68, 116.779, 103.939])[:, None, None], border, "reflect")
+
+    def normed(x, name, k=3, stride=1):
+        y = conv(pad(x, k // 2, "reflect"), get(f"{name}_weight"), stride)
+        return instance_norm(y, 1e-5, get(f"{name}_gamma"), get(f"{name}_beta"))
+
+    x = relu(normed(x, "conv1", 9, 2))
+    x = relu(normed(x, "conv2", stride=2))
+    for block in range(1, 6):
+        x = x + normed(relu(normed(x, f"res{block}_1")), f"res{block}_2")
+    for name in ("up1", "up2"):
+        x = relu(normed(nearest(x, 2), name))
+    y = 127.5 * (np.tanh(normed(x, "conv4", 5)) + 1)
+    return y[:, border : border + height, border : border + width]
+
+
+def of_style(parameters, style):
+    """The parameters of a mixture of styles: scales and shifts (S, C) become (C,)."""
+    mixed = {name: style @ p for name, p in parameters.items() if p.ndim == 2}
+    return parameters | mixed
+
+
 REFERENCES = {
-    "hzy46": hzy46, "johnson": johnson, "small": small, "pytorch_examples": examples,
+    "hzy46": hzy46, "johnson": johnson, "many": many, "small": small, "pytorch_examples": examples,
     "lengstrom": lengstrom,
 }  # fmt: skip

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from nstrep.base.errors import InputError
 from nstrep.networks.vgg import RGB_MEAN
@@ -50,6 +52,12 @@ class TransformNet:
     # Distribution of the initial weights: truncated_normal (TensorFlow; standard deviation 0.1, cut
     # at two of them) or uniform (Torch; within 1 / sqrt(fan in)).
     initial: str = "truncated_normal"
+    # Names of the styles. With any, instance normalisation has a scale and a shift for each style,
+    # and a pass mixes them (conditional instance normalisation: Dumoulin, Shlens, Kudlur 2017).
+    styles: tuple[str, ...] = ()
+    # Whether convolutions crop and pad so that oneDNN keeps its layout of 16 channels, which is
+    # faster and rounds differently.
+    blocked: bool = False
 
     @property
     def convs(self) -> Iterator[tuple[Conv, int]]:
@@ -64,16 +72,18 @@ class TransformNet:
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Shape of every parameter by name, in the order of the layers.
 
-        A weight is (out, in, k, k); that of a transposed convolution is (in, out, k, k).
+        A weight is (out, in, k, k); that of a transposed convolution is (in, out, k, k). Scales and
+        shifts are (C,), with styles (S, C).
         """
         shapes: dict[str, tuple[int, ...]] = {}
+        each = (len(self.styles),) if self.styles else ()
         for conv, inputs in self.convs:
             ends = (inputs, conv.channels) if conv.transposed else (conv.channels, inputs)
             shapes[f"{conv.name}_weight"] = (*ends, conv.kernel, conv.kernel)
             if self.bias:
                 shapes[f"{conv.name}_bias"] = (conv.channels,)
             if conv.norm and self.affine:
-                shapes[f"{conv.name}_gamma"] = shapes[f"{conv.name}_beta"] = (conv.channels,)
+                shapes[f"{conv.name}_gamma"] = shapes[f"{conv.name}_beta"] = (*each, conv.channels)
         return shapes
 
     @property
@@ -102,19 +112,32 @@ def _layers(
 ) -> tuple[Conv | Residual, ...]:  # fmt: skip
     """The layers that all rows share: down to a quarter of the size, residual blocks, up again."""
     first, second, third = widths
-    blocks = []
-    for number in range(1, residuals + 1):
-        conv = Conv(f"res{number}_1", third, **(residual or {}))
-        blocks.append(Residual((conv, replace(conv, name=f"res{number}_2", activation=None))))
     return (
         Conv("conv1", first, kernel=9),
         Conv("conv2", second, stride=2),
         Conv("conv3", third, stride=2),
-        *blocks,
+        *_residuals(residuals, third, **(residual or {})),
         Conv("up1", second, **up),
         Conv("up2", first, **up),
         Conv("conv4", 3, kernel=9, **last),
     )
+
+
+def _many() -> tuple[Conv | Residual, ...]:
+    return (
+        Conv("conv1", 32, kernel=9, stride=2),
+        Conv("conv2", 48, stride=2),
+        *_residuals(5, 48),
+        Conv("up1", 32, upsample=2),
+        Conv("up2", 16, upsample=2),
+        Conv("conv4", 3, kernel=5, activation="tanh"),
+    )
+
+
+def _residuals(count: int, channels: int, **options: Any) -> Iterator[Residual]:
+    for number in range(1, count + 1):
+        conv = Conv(f"res{number}_1", channels, **options)
+        yield Residual((conv, replace(conv, name=f"res{number}_2", activation=None)))
 
 
 MIDDLE = (127.5, 127.5, 127.5)
@@ -144,6 +167,11 @@ NETS = {
             _layers({"upsample": 2}, {"activation": "tanh"}, widths=(16, 24, 32), residuals=3),
             padding="reflect", border=10, mean=RGB_MEAN, scale=127.5, shift=MIDDLE,
         ),
+        # This project, for several styles: all features at half the size or less but the last 16
+        TransformNet(
+            "many", _many(), padding="reflect", border=8, mean=RGB_MEAN, scale=127.5, shift=MIDDLE,
+            blocked=True,
+        ),
         # pytorch/examples, fast_neural_style/neural_style/transformer_net.py
         TransformNet(
             "pytorch_examples", _layers({"upsample": 2}, {"norm": False, "activation": None}),
@@ -158,15 +186,22 @@ NETS = {
 }  # fmt: skip
 
 
-def choose(name: str, border: int | None = None, padding: str | None = None) -> TransformNet:
-    """A row of the table, with another border or padding; the parameters keep their shapes.
+def choose(
+    name: str, border: int | None = None, padding: str | None = None, styles: Sequence[str] = ()
+) -> TransformNet:
+    """A row of the table, with another border or padding, or with styles.
 
-    Raises InputError for a border smaller than the convolutions without padding remove.
+    Raises InputError for a border smaller than the convolutions without padding remove, for styles
+    of a network whose normalisation has no scales, and for names of styles that are not distinct.
     """
     net = NETS[name]
     if border is not None and border < net.consumed_border:
         raise InputError(
             f"net.border={border}: net={name} uses up {net.consumed_border} pixels on each side"
         )
+    if styles and not net.affine:
+        raise InputError(f"net={name}: has no scales and shifts, which styles differ in")
+    if twice := [style for style, times in Counter(styles).items() if times > 1]:
+        raise InputError(f"styles: {twice[0]} is named twice")
     border = net.border if border is None else border
-    return replace(net, border=border, padding=padding or net.padding)
+    return replace(net, border=border, padding=padding or net.padding, styles=tuple(styles))

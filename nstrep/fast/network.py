@@ -5,13 +5,10 @@
 
 from __future__ import annotations
 
-import itertools
 import math
-import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial, reduce
-from typing import Any
 
 import mxnet as mx
 import numpy as np
@@ -19,9 +16,11 @@ from cachetools import LRUCache
 from mxnet.symbol import Symbol
 
 from nstrep.base.errors import InputError
+from nstrep.fast import convolutions
 from nstrep.fast.architectures import Conv, Residual, TransformNet
+from nstrep.fast.convolutions import Size
 
-Size = tuple[int, int]  # height and width
+Style = str | Mapping[str, float] | Sequence[float] | np.ndarray | None
 
 
 def constants(net: TransformNet) -> dict[str, np.ndarray]:
@@ -33,6 +32,8 @@ def constants(net: TransformNet) -> dict[str, np.ndarray]:
 def symbol(net: TransformNet, height: int, width: int, *, portable: bool = False) -> Symbol:
     """The network over ``image``, (1, 3, height, width), RGB from 0 to 255; the same shape out.
 
+    A network with styles has another input, ``style``, (1, S): the weights of the styles.
+
     If a side is no multiple of 4, up to 3 more pixels are produced at the bottom and at the right,
     and cropped, so that every pixel stays where the original programs have it.
 
@@ -40,7 +41,8 @@ def symbol(net: TransformNet, height: int, width: int, *, portable: bool = False
     run with ``is_train=True``: batch normalisation over a batch of one is instance normalisation,
     which MXNet then computes 15 times as fast.
     """
-    build = _Builder(net, (height, width), portable)
+    style = mx.sym.Variable("style") if net.styles else None
+    build = _Builder(net, (height, width), portable, style)
     x = mx.sym.broadcast_sub(mx.sym.Variable("image"), mx.sym.Variable("input_mean"))
     if net.border:
         x = build.pad(x, "reflect", [(net.border, net.border)] * 2)
@@ -52,42 +54,6 @@ def symbol(net: TransformNet, height: int, width: int, *, portable: bool = False
     return mx.sym.broadcast_add(x * net.scale, mx.sym.Variable("output_shift"))
 
 
-def pads(conv: Conv, padding: str, length: int) -> tuple[int, int]:
-    """Pixels added before and after a side of ``length`` pixels, which is already upsampled."""
-    if padding == "none":
-        return 0, 0
-    if padding == "same":  # tf.nn.conv2d: what ceil(length / stride) outputs need, odd one last
-        outputs = -(-length // conv.stride)
-        total = max((outputs - 1) * conv.stride + conv.kernel - length, 0)
-        return total // 2, total - total // 2
-    return conv.kernel // 2, conv.kernel // 2
-
-
-def transposed_start(conv: Conv, padding: str) -> int:
-    """Index of the first output of a transposed convolution that belongs to the result."""
-    # TensorFlow's SAME keeps the first outputs; Torch with a padding of 1 drops one.
-    return (conv.kernel - conv.stride) // 2 if padding == "same" else conv.kernel // 2
-
-
-def output_size(conv: Conv, padding: str, size: Size) -> Size:
-    """Height and width after a convolution."""
-    if conv.transposed:
-        return tuple(side * conv.stride for side in size)
-    scaled = [side * conv.upsample for side in size]
-    padded = [side + sum(pads(conv, padding, side)) for side in scaled]
-    return tuple((side - conv.kernel) // conv.stride + 1 for side in padded)
-
-
-def convolve(
-    operator: Callable, x: Any, conv: Conv, weights: list, kernel: int, stride: int, **options: Any
-) -> Any:
-    """Apply MXNet's (de)convolution with square kernels; ``weights`` may include a bias."""
-    return operator(
-        x, *weights, num_filter=conv.channels, kernel=(kernel, kernel), stride=(stride, stride),
-        no_bias=len(weights) == 1, name=conv.name, **options,
-    )  # fmt: skip
-
-
 @dataclass
 class _Builder:
     """Appends layers to a symbol (1, C, height, width)."""
@@ -95,6 +61,7 @@ class _Builder:
     net: TransformNet
     size: Size  # of the symbol; which pixels SAME pads depends on it
     portable: bool
+    style: Symbol | None = None  # (1, S): weights of the styles
 
     def pad(self, x: Symbol, mode: str, around: list[tuple[int, int]]) -> Symbol:
         """Add pixels before and after the rows, then before and after the columns."""
@@ -107,28 +74,30 @@ class _Builder:
         height = self.size[0]
         y = reduce(self.conv, block.convs, x)
         lost = (height - self.size[0]) // 2
-        return y + _crop(x, lost, lost)
+        return y + convolutions.crop(x, lost, lost)
 
     def conv(self, x: Symbol, conv: Conv) -> Symbol:
         """A convolution with its padding, normalisation and activation."""
         padding = self.net.padding_of(conv)
-        size = output_size(conv, padding, self.size)
+        size = convolutions.output_size(conv, padding, self.size)
         parts = ("weight", "bias") if self.net.bias else ("weight",)
         weights = [mx.sym.Variable(f"{conv.name}_{part}") for part in parts]
         if conv.transposed:
-            start = transposed_start(conv, padding)
-            x = convolve(mx.sym.Deconvolution, x, conv, weights, conv.kernel, conv.stride)
-            x = _crop(x, start, conv.kernel - conv.stride - start)
+            start = convolutions.transposed_start(conv, padding)
+            x = convolutions.convolve(
+                mx.sym.Deconvolution, x, conv, weights, conv.kernel, conv.stride
+            )
+            x = convolutions.crop(x, start, conv.kernel - conv.stride - start)
         elif conv.upsample > 1 and not self.portable:
             # Reflecting the upsampled image by a pixel repeats the border pixels of the small one.
             x = self.pad(x, "edge" if padding == "reflect" else "constant", [(1, 1), (1, 1)])
-            x = _folded_conv(x, conv, weights)
+            x = convolutions.folded_conv(x, conv, weights, self.net.blocked)
         else:
             x = self._plain_conv(x, conv, weights, padding)
         self.size = size
         if conv.norm:
             if self.net.affine:
-                gamma, beta = (mx.sym.Variable(f"{conv.name}_{part}") for part in ("gamma", "beta"))
+                gamma, beta = (self._of_style(f"{conv.name}_{part}") for part in ("gamma", "beta"))
             else:
                 gamma, beta = mx.sym.ones(conv.channels), mx.sym.zeros(conv.channels)
             batch = partial(mx.sym.BatchNorm, fix_gamma=False)
@@ -138,10 +107,17 @@ class _Builder:
             x = mx.sym.Activation(x, act_type=conv.activation, name=f"{conv.name}_act")
         return x
 
+    def _of_style(self, name: str) -> Symbol:
+        """A scale or shift (C,): that of the network, or the mean of its styles', weighted."""
+        parameter = mx.sym.Variable(name)
+        if self.style is None:
+            return parameter
+        return mx.sym.reshape(mx.sym.dot(self.style, parameter), shape=(-1,))
+
     def _plain_conv(self, x: Symbol, conv: Conv, weights: list[Symbol], padding: str) -> Symbol:
         if conv.upsample > 1:
             x = mx.sym.UpSampling(x, scale=conv.upsample, sample_type="nearest")
-        around = [pads(conv, padding, side * conv.upsample) for side in self.size]
+        around = [convolutions.pads(conv, padding, side * conv.upsample) for side in self.size]
         zeros = (0, 0)  # added on both sides by the operator itself
         if padding != "reflect" and all(before == after for before, after in around):
             zeros = tuple(before for before, _ in around)
@@ -149,60 +125,10 @@ class _Builder:
             x = self.pad(x, "reflect" if padding == "reflect" else "constant", around)
         # With fewer than 8 output channels it is faster.
         if conv.channels < 8 and conv.stride == 1 and not self.portable:
-            return _conv_by_rows(x, conv, weights, zeros)
-        return convolve(mx.sym.Convolution, x, conv, weights, conv.kernel, conv.stride, pad=zeros)
-
-
-def _crop(x: Symbol, before: int, after: int) -> Symbol:
-    """Remove as many rows and columns before and after the others."""
-    if before == after == 0:
-        return x
-    begin, end = (None, None, before, before), (None, None, *[-after if after else None] * 2)
-    return mx.sym.slice(x, begin=begin, end=end)
-
-
-def _folded_conv(x: Symbol, conv: Conv, weights: list[Symbol]) -> Symbol:
-    """Nearest-neighbour upsampling and a convolution as one transposed convolution.
-
-    Upsampling repeats pixels, so output o sees pixel i through the sum of the kernel entries k with
-    floor((o stride + k - kernel // 2) / upsample) = i. This is a transposed convolution by the
-    factor f = upsample / stride, whose entry t = o - f i is that sum. It needs less than half of
-    the arithmetic and no upsampled image. ``x`` is padded by one pixel.
-    """
-    factor = conv.upsample // conv.stride
-    sums: dict[int, list[int]] = {}
-    for o, k in itertools.product(range(factor), range(conv.kernel)):
-        pixel = (o * conv.stride + k - conv.kernel // 2) // conv.upsample
-        sums.setdefault(o - factor * pixel, []).append(k)
-    least, kernel = min(sums), len(sums)
-    weight, *bias = weights
-    for axis in (2, 3):
-        rows = mx.sym.split(weight, num_outputs=conv.kernel, axis=axis)
-        entries = [reduce(operator.add, [rows[k] for k in sums[t]]) for t in sorted(sums)]
-        weight = mx.sym.concat(*entries, dim=axis)
-    weights = [mx.sym.transpose(weight, axes=(1, 0, 2, 3)), *bias]
-    x = convolve(mx.sym.Deconvolution, x, conv, weights, kernel, factor)
-    return _crop(x, factor - least, kernel + least)
-
-
-def _conv_by_rows(x: Symbol, conv: Conv, weights: list[Symbol], pad: Size) -> Symbol:
-    """A convolution as one with a kernel of one row and a channel for each row, then their sum.
-
-    oneDNN computes 16 channels at once; with three output channels it would waste 13.
-    """
-    k, channels = conv.kernel, conv.channels
-    rows = mx.sym.transpose(weights[0], axes=(2, 0, 1, 3))
-    rows = mx.sym.reshape(rows, shape=(-3, -2))  # (k channels, in, k)
-    rows = mx.sym.expand_dims(rows, axis=2)
-    x = mx.sym.Convolution(x, rows, num_filter=k * channels, kernel=(1, k), pad=pad, no_bias=True)
-    shifted = []
-    for row in range(k):
-        begin, end = (row * channels, row), ((row + 1) * channels, row + 1 - k or None)
-        shifted.append(mx.sym.slice(x, begin=(None, *begin, None), end=(None, *end, None)))
-    x = mx.sym.add_n(*shifted)
-    for bias in weights[1:]:
-        x = mx.sym.broadcast_add(x, mx.sym.reshape(bias, shape=(1, channels, 1, 1)))
-    return x
+            return convolutions.conv_by_rows(x, conv, weights, zeros, 16 if self.net.blocked else 1)
+        return convolutions.convolve(
+            mx.sym.Convolution, x, conv, weights, conv.kernel, conv.stride, pad=zeros
+        )
 
 
 def initial(net: TransformNet, seed: int) -> dict[str, np.ndarray]:
@@ -252,11 +178,13 @@ class Transformer:
     ) -> mx.executor.Executor:
         """An executor over ``image``, (1, 3, height, width), to be run with ``is_train=True``.
 
+        With styles it has the argument ``style``, (1, S), at first the first style alone.
         Running it backward adds to ``gradients``, arrays by the name of their parameter.
         """
         net = symbol(self.net, height, width)
         inputs = {"image": np.zeros((1, 3, height, width)), **constants(self.net)}
-        inputs = {name: mx.nd.array(array, ctx=self.context) for name, array in inputs.items()}
+        inputs["style"] = np.eye(1, len(self.net.styles))
+        inputs = {n: mx.nd.array(a, ctx=self.context) for n, a in inputs.items() if a.size}
         known = {**inputs, **self.parameters}
         arguments = {name: known[name] for name in net.list_arguments()}
         _, _, shapes = net.infer_shape(**{name: a.shape for name, a in arguments.items()})
@@ -272,14 +200,43 @@ class Transformer:
             self.context, arguments, args_grad=dict(gradients), grad_req=requests, aux_states=moving
         )
 
-    def __call__(self, rgb01: np.ndarray) -> np.ndarray:
-        """Stylise an image, ``rgb01``, not clipped. Raises InputError if it is too small."""
+    def __call__(self, rgb01: np.ndarray, style: Style = None) -> np.ndarray:
+        """Stylise an image, ``rgb01``, not clipped.
+
+        Raises InputError if it is too small, or for what :meth:`style_weights` refuses.
+        """
         size = rgb01.shape[:2]
         self.check_size(*size, "picture")
+        inputs = {"image": to_pixels(rgb01)}
+        if self.net.styles:
+            inputs["style"] = self.style_weights(style)[None]
         if size not in self._executors:
             self._executors[size] = self.bind(*size)
-        (output,) = self._executors[size].forward(is_train=True, image=to_pixels(rgb01))
+        (output,) = self._executors[size].forward(is_train=True, **inputs)
         return to_rgb01(output.asnumpy())
+
+    def style_weights(self, style: Style = None) -> np.ndarray:
+        """The weights of all styles, (S,) float32: one style, or a blend.
+
+        ``style`` is a name, a mapping from names to weights, a vector of S weights, or None for the
+        only style. Weights are used as given; those of a blend are 1 in all. Raises InputError for
+        another name or vector, and for None if there are several styles.
+        """
+        names = self.net.styles
+        if style is None and len(names) == 1:
+            style = names[0]
+        if style is None:
+            raise InputError(f"style: must name one or more of {', '.join(names)}")
+        if isinstance(style, str):
+            style = {style: 1.0}
+        if isinstance(style, Mapping):
+            if unknown := [name for name in style if name not in names]:
+                raise InputError(f"style={unknown[0]}: must be one of {', '.join(names)}")
+            style = [style.get(name, 0.0) for name in names]
+        weights = np.asarray(style, np.float32)
+        if weights.shape != (len(names),) or not np.isfinite(weights).all():
+            raise InputError(f"style={style}: must be {len(names)} finite weights")
+        return weights
 
     def arrays(self) -> dict[str, np.ndarray]:
         """A copy of the parameters."""

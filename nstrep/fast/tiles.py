@@ -18,9 +18,10 @@ from functools import reduce
 import mxnet as mx
 import numpy as np
 
-from nstrep.fast import network
+from nstrep.fast import convolutions, network
 from nstrep.fast.architectures import Conv, Residual
-from nstrep.fast.network import Size, Transformer, to_pixels, to_rgb01
+from nstrep.fast.convolutions import Size
+from nstrep.fast.network import Style, Transformer, to_pixels, to_rgb01
 
 ACTIVATIONS = {"relu": lambda x: np.maximum(x, 0), "tanh": np.tanh, None: lambda x: x}
 
@@ -46,7 +47,7 @@ class Features:
 
 def stylize(
     transformer: Transformer, rgb01: np.ndarray, tile: int,
-    progress: Callable[[float], None] = lambda share: None,
+    progress: Callable[[float], None] = lambda share: None, style: Style = None,
 ) -> np.ndarray:  # fmt: skip
     """As :meth:`Transformer.__call__`, in tiles.
 
@@ -59,7 +60,8 @@ def stylize(
     image = to_pixels(rgb01)[0] - mean
     if net.border:
         image = np.pad(image, ((0, 0), *[(net.border,) * 2] * 2), mode="reflect")
-    tiled = _TiledNetwork(transformer, tile)
+    weights = transformer.style_weights(style) if net.styles else None
+    tiled = _TiledNetwork(transformer, tile, weights)
     x = Features(image)
     for number, layer in enumerate(net.layers, start=1):
         x = tiled.residual(x, layer) if isinstance(layer, Residual) else tiled.conv(x, layer)
@@ -104,6 +106,7 @@ class _TiledNetwork:
 
     transformer: Transformer
     tile: int  # side in pixels
+    style: np.ndarray | None = None  # (S,): weights of the styles
 
     def residual(self, x: Features, block: Residual) -> Features:
         """A residual block; its sum is stored, so that later blocks do not compute it again."""
@@ -116,8 +119,8 @@ class _TiledNetwork:
 
     def conv(self, x: Features, conv: Conv) -> Features:
         """A convolution; normalisation and activation are applied when its result is read."""
-        net, parameters = self.transformer.net, self.transformer.parameters
-        size = network.output_size(conv, net.padding_of(conv), x.size)
+        net = self.transformer.net
+        size = convolutions.output_size(conv, net.padding_of(conv), x.size)
         output, statistics = _scratch(conv.channels, size), Statistics()
         for tile in squares(size, self.tile):
             values = self._convolve(x, conv, tile)
@@ -127,18 +130,22 @@ class _TiledNetwork:
         if conv.norm:
             scale = 1 / np.sqrt(statistics.variance + net.eps)
             if net.affine:
-                scale = scale * parameters[f"{conv.name}_gamma"].asnumpy()
-                shift = parameters[f"{conv.name}_beta"].asnumpy()
+                scale = scale * self._of_style(f"{conv.name}_gamma")
+                shift = self._of_style(f"{conv.name}_beta")
             shift = shift - statistics.mean * scale
         scale, shift = (part.astype(np.float32)[:, None, None] for part in (scale, shift))
         activate = ACTIVATIONS[conv.activation]
         return Features(output, lambda values: activate(values * scale + shift))
 
+    def _of_style(self, name: str) -> np.ndarray:
+        values = self.transformer.parameters[name].asnumpy()
+        return values if self.style is None else self.style @ values
+
     def _convolve(self, x: Features, conv: Conv, tile: tuple[slice, slice]) -> np.ndarray:
         """A tile of a convolution's output."""
         net, kernel, stride = self.transformer.net, conv.kernel, conv.stride
         padding = net.padding_of(conv)
-        start = network.transposed_start(conv, padding)
+        start = convolutions.transposed_start(conv, padding)
         inputs, results = [], []
         for part, side in zip(tile, x.size):
             if conv.transposed:
@@ -147,7 +154,7 @@ class _TiledNetwork:
                 stop = (part.stop - 1 + start) // stride + 1
                 offset = start - stride * first
             else:
-                before, _ = network.pads(conv, padding, side * conv.upsample)
+                before, _ = convolutions.pads(conv, padding, side * conv.upsample)
                 first = part.start * stride - before
                 stop = (part.stop - 1) * stride - before + kernel
                 offset = -part.start
@@ -158,7 +165,7 @@ class _TiledNetwork:
         operator = mx.nd.Deconvolution if conv.transposed else mx.nd.Convolution
         parts = ("weight", "bias") if net.bias else ("weight",)
         weights = [self.transformer.parameters[f"{conv.name}_{part}"] for part in parts]
-        result = network.convolve(operator, values, conv, weights, kernel, stride)
+        result = convolutions.convolve(operator, values, conv, weights, kernel, stride)
         return result.asnumpy()[(0, slice(None), *results)]
 
 

@@ -82,6 +82,52 @@ def test_borders_and_paddings_of_choice(border, padding, rng, photo):
     np.testing.assert_allclose(tiled, expected, rtol=1e-4, atol=1e-4)
 
 
+STYLES = ("swirls", "wave", "ink")
+
+
+@pytest.fixture
+def many(rng):
+    net = dataclasses.replace(narrow("many"), styles=STYLES)
+    return Transformer(net, drawn(net, rng))
+
+
+@pytest.mark.parametrize("weights", [(0, 1, 0), (0.3, -0.2, 0.9)], ids=str)
+def test_styles_are_scales_and_shifts_that_can_be_mixed(weights, many, photo):
+    picture, parameters = photo(42, 51), many.arrays()
+    found = many(picture, dict(zip(STYLES, weights)))
+    np.testing.assert_array_equal(many(picture, np.array(weights)), found)
+    mixed = fast_reference.of_style(parameters, np.array(weights))
+    expected = fast_reference.many(mixed, network.to_pixels(picture)[0].astype(np.float64))
+    np.testing.assert_allclose(found, expected.transpose(1, 2, 0) / 255, rtol=1e-4, atol=1e-4)
+    tiled = tiles.stylize(many, picture, 16, style=weights)
+    np.testing.assert_allclose(tiled, found, rtol=1e-4, atol=1e-4)
+
+
+def test_one_style_is_the_network_with_its_scales_and_shifts(many, photo):
+    picture, parameters = photo(44, 48), many.arrays()
+    single = dataclasses.replace(many.net, styles=())
+    for number, style in enumerate(STYLES):
+        own = fast_reference.of_style(parameters, np.eye(3, dtype=np.float32)[number])
+        alone = Transformer(single, own)(picture)
+        np.testing.assert_array_equal(many(picture, style), alone)
+        np.testing.assert_allclose(tiles.stylize(many, picture, 16, style=style), alone, atol=1e-4)
+
+
+def test_a_style_must_be_one_of_the_network(many, photo):
+    for style, said in (
+        (None, "style: must name one or more of swirls, wave, ink"),
+        ({"swirls": 0.5, "waves": 0.5}, "style=waves: must be one of swirls, wave, ink"),
+        ([1, 0], r"style=\[1, 0\]: must be 3 finite weights"),
+        ({"wave": np.nan}, "must be 3 finite weights"),
+    ):
+        with pytest.raises(InputError, match=said):
+            many(photo(32, 32), style)
+    with pytest.raises(InputError, match="net=hzy46: has no scales and shifts"):
+        choose("hzy46", styles=STYLES)
+    with pytest.raises(InputError, match="styles: ink is named twice"):
+        choose("many", styles=("ink", "wave", "ink"))
+
+
 def test_a_border_that_convolutions_use_up_cannot_be_less():
     assert choose("johnson", 44).border == 44
     assert choose("hzy46") == NETS["hzy46"]
@@ -153,6 +199,22 @@ def test_a_file_says_which_borders_its_network_has(rng, tmp_path):
     for damaged in (b"{", b'{"name": "big"}', b"[]", b'{"name": "johnson", "border": 1}'):
         np.savez(tmp_path / "bad.npz", **stored, net=np.frombuffer(damaged, np.uint8))
         with pytest.raises(InputError, match="has a damaged 'net'"):
+            layouts.load(tmp_path / "bad.npz")
+
+
+def test_a_file_keeps_the_names_of_styles_and_may_have_half_precision(rng, tmp_path):
+    net = choose("many", styles=STYLES)
+    parameters = drawn(net, rng)
+    layouts.save(tmp_path / "net.npz", net, parameters, "float16")
+    found, read = layouts.load(tmp_path / "net.npz")
+    assert found == net
+    for name, array in parameters.items():
+        np.testing.assert_array_equal(read[name], array.astype(np.float16).astype(np.float32))
+    stored = dict(np.load(tmp_path / "net.npz"))
+    for styles in ('["a", "b"]', '["a", "b", 3]', "3", '["a", "a", "b"]'):
+        text = f'{{"name": "many", "styles": {styles}}}'.encode()
+        np.savez(tmp_path / "bad.npz", **stored | {"net": np.frombuffer(text, np.uint8)})
+        with pytest.raises(InputError, match="has a damaged 'net'|with shape"):
             layouts.load(tmp_path / "bad.npz")
 
 

@@ -36,7 +36,7 @@ class Layout:
 
     def in_file(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """The shape that a parameter of a canonical shape has in the file."""
-        axes = self.kernel_axes if len(shape) == 4 else (0,)
+        axes = self.kernel_axes if len(shape) == 4 else range(len(shape))
         return tuple(shape[axes.index(axis)] for axis in range(len(shape)))
 
 

@@ -36,7 +36,7 @@ def load_pictures(
     """
     roles = ("content",) if config.styles else ("content", "style")
     pictures = [given[role] if role in given else load_role(config, role) for role in roles]
-    return (*pictures, *(_load_style(name, config.assets.download) for name in config.styles))
+    return (*pictures, *(load_style(name, config.assets.download) for name in config.styles))
 
 
 def load_role(config: ObjectiveConfig, role: str) -> Picture:
@@ -47,7 +47,7 @@ def load_role(config: ObjectiveConfig, role: str) -> Picture:
     return load_named(getattr(config, role), key=role, download=config.assets.download)
 
 
-def _load_style(name: str, download: str) -> Picture:
+def load_style(name: str, download: str) -> Picture:
     """One of several style images: a name of the style group, else a file."""
     if name in (options := group_options("style")):
         values = OmegaConf.load(config_folder() / "style" / f"{name}.yaml")

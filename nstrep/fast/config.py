@@ -69,6 +69,23 @@ class TrainConfig(ObjectiveConfig):
     """All keys of a training."""
 
     GROUPS: ClassVar[tuple[str, ...]] = ("style", "model", "fast/net", "fast/recipe")
+    styles: list[str] = text(
+        "several style images instead of one, for one network: options of the style group, files,"
+        " or folders of files",
+        file=True, names_of="style", identity=False,
+    )  # fmt: skip
+    content_weights: dict[str, float] = text(
+        "content weight of a style, by its name, if it is not content_weight", absent={}
+    )
+    init_from: str | None = text(
+        "run or file with the parameters at the start, to which styles are added; null: random",
+        file=True, identity=False,
+    )  # fmt: skip
+    train: str = choice(
+        "what is trained: all parameters, or styles for the scales and shifts of the styles alone,"
+        " which leaves the other styles of init_from as they are",
+        ("all", "styles"), absent="all",
+    )  # fmt: skip
     style_size: int = number("long side of the style image, in pixels", at_least=16, at_most=20000)
     net: NetConfig
     data: DataConfig
@@ -78,6 +95,10 @@ class TrainConfig(ObjectiveConfig):
         "style weights of the source, by the name of the style", listed=False
     )
     lr: float = number("learning rate", above=0)
+    lr_steps: int | None = number(
+        "update at which the learning rate, falling as half a cosine, is 0; null: constant",
+        at_least=1, absent=None,
+    )  # fmt: skip
     batch_size: int = number("number of crops in an update", at_least=1)
     steps: int = number("number of updates", at_least=1, identity=False)
     validate_steps: int = number(

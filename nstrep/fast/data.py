@@ -12,7 +12,8 @@ import numpy as np
 from cachetools import LRUCache, cached
 
 from nstrep.base.errors import InputError
-from nstrep.fast.config import DataConfig
+from nstrep.experiment import image_inputs
+from nstrep.fast.config import DataConfig, TrainConfig
 from nstrep.images import io
 from nstrep.images.io import Picture
 
@@ -93,6 +94,33 @@ class Photos:
             given = picture.rgb, self._config.size
             crops.append(center(*given) if self._config.crop == "center" else random(*given, rng))
         return crops
+
+
+def paintings(config: TrainConfig) -> dict[str, Picture]:
+    """The style images by name: those of ``styles``, or the one of ``style`` or ``style_image``.
+
+    Raises InputError if one of them cannot be read or two have the same name.
+    """
+    if not config.styles:
+        painting = image_inputs.load_role(config, "style")
+        return {painting.name: painting}
+    given: list[str] = []
+    for item in config.styles:
+        folder = Path(os.path.expanduser(item))
+        if folder.is_dir():
+            files = sorted(file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES)
+            if not files:
+                raise InputError(f"styles={item}: holds no picture ({', '.join(SUFFIXES)})")
+            given += map(str, files)
+        else:
+            given.append(item)
+    found: dict[str, Picture] = {}
+    for item in given:
+        painting = image_inputs.load_style(item, config.assets.download)
+        if painting.name in found:
+            raise InputError(f"styles: {painting.name} is named twice")
+        found[painting.name] = painting
+    return found
 
 
 def center(rgb01: np.ndarray, size: int) -> np.ndarray:

@@ -75,18 +75,23 @@ def save(
     save_npz(path, **parameters, **{NET: np.frombuffer(json.dumps(about).encode(), np.uint8)})
 
 
-def load(path: str | Path) -> tuple[TransformNet, dict[str, np.ndarray]]:
+def file_of(path: str | Path) -> Path:
+    """The file of a network, which may be given as a training's run directory."""
+    file = Path(os.path.expanduser(path))
+    return file / PARAMETERS if os.path.isdir(file) else file
+
+
+def load(path: str | Path, key: str = "model") -> tuple[TransformNet, dict[str, np.ndarray]]:
     """Read a transform network from a training's run directory or a file.
 
     The names and shapes of the arrays tell which network it is; others, such as the running
-    statistics in old PyTorch files, are ignored. Raises InputError if there is none of the table.
+    statistics in old PyTorch files, are ignored. Raises InputError, naming ``key``, if there is
+    none of the table.
     """
-    file = Path(os.path.expanduser(path))
+    file = file_of(path)
     try:
-        if os.path.isdir(file):
-            file = file / PARAMETERS
-            if not os.path.isfile(file):
-                raise FormatError(f"holds no {PARAMETERS}: no run that has finished")
+        if os.path.isdir(file.parent) and file.name == PARAMETERS and not os.path.isfile(file):
+            raise FormatError(f"holds no {PARAMETERS}: no run that has finished")
         with open_arrays(file) as stored:
             net, layout = _recognise(stored)
             return net, {
@@ -94,9 +99,9 @@ def load(path: str | Path) -> tuple[TransformNet, dict[str, np.ndarray]]:
                 for name, shape in net.shapes.items()
             }
     except FormatError as error:
-        raise InputError(f"model={shown(path)}: {error}") from error
+        raise InputError(f"{key}={shown(path)}: {error}") from error
     except OSError as error:
-        raise InputError(f"model={shown(path)}: cannot be read ({reason(error)})") from error
+        raise InputError(f"{key}={shown(path)}: cannot be read ({reason(error)})") from error
 
 
 def _described_net(stored: Mapping[str, Stored]) -> TransformNet | None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import mxnet as mx
@@ -67,10 +68,8 @@ class Objective:
         a term is no sum over positions.
         """
         self.network, self.shape, self.tile = network, content.shape, tile
-        scene = Scene(network, content, regions, forms, tile)
-        self.terms: list[LossTerm] = []
-        for kind, given in settings.items():
-            self.terms += kinds()[kind].create(scene, given)
+        self._scene = scene = Scene(network, content, regions, forms, tile)
+        self.terms = self.terms_for(regions, settings)
         whole = [term.name for term in self.terms if not term.sums_over_positions]
         if tile is not None and whole:
             raise InputError(f"tile={tile}: must be null, {whole[0]} is no sum over positions")
@@ -81,6 +80,24 @@ class Objective:
         suffixes = tuple(key("", term) for term in self.terms if term.linear)
         self._linear = [name for name in self._zeros if name.endswith(suffixes)]
         self._values = Values(network, self.terms, self._zeros)
+
+    def terms_for(self, regions: Sequence[Region], settings: Mapping[str, Any]) -> list[LossTerm]:
+        """The terms for style images and weights, such as others for :meth:`imitate`."""
+        scene = replace(self._scene, regions=regions)
+        made = (kinds()[kind].create(scene, given) for kind, given in settings.items())
+        return list(itertools.chain(*made))
+
+    def imitate(self, terms: Sequence[LossTerm]) -> None:
+        """Take the targets and weights of :meth:`terms_for` other style images of the same kinds.
+
+        Not in tiles. :meth:`aim` has to follow, because weights depend on the content image too.
+        """
+        (tile,) = self._tiles
+        for term, other in zip(self.terms, terms, strict=True):
+            vars(term).update(vars(other))
+            constants = {key(name, term): array for name, array in term.constants.items()}
+            self._values.set(constants)
+            self._graph.set(tile, constants)
 
     def aim(self, content: np.ndarray) -> None:
         """Compare with another content image of the same shape from now on; not in tiles."""
@@ -143,6 +160,11 @@ class Values:
         }
         self._slopes = {name: mx.nd.zeros_like(self._arguments[name]) for name in sums}
         self._executor = network.bind(group, self._arguments, self._slopes)
+
+    def set(self, constants: Mapping[str, np.ndarray]) -> None:
+        """Replace constants of the terms, by :func:`nstrep.losses.tiling.key`."""
+        for name in constants.keys() & self._arguments.keys():
+            self._arguments[name][:] = constants[name]
 
     def __call__(
         self, sums: Mapping[str, mx.nd.NDArray | np.ndarray]

@@ -164,6 +164,12 @@ class TileGraph:
             arguments[name][:] = arrays[name]
         return dict(zip(outputs, executor.forward(is_train=self._gradient)))
 
+    def set(self, tile: Tile, constants: Mapping[str, np.ndarray]) -> None:
+        """Replace constants that the statistics use, by :func:`key`."""
+        _, _, arguments, _ = self._bind(tile)
+        for name in constants.keys() & arguments.keys():
+            arguments[name][:] = constants[name]
+
     def backward(self, tile: Tile, slopes: Mapping[str, mx.nd.NDArray]) -> mx.nd.NDArray:
         """The gradient to what the tile of the last :meth:`forward` sees; a view.
 

@@ -74,9 +74,10 @@ class TrainConfig(ObjectiveConfig):
         " or folders of files",
         file=True, names_of="style", identity=False,
     )  # fmt: skip
-    content_weights: dict[str, float] = text(
-        "content weight of a style, by its name, if it is not content_weight", absent={}
-    )
+    content_weights: Any = text(
+        "content weights of some styles by name, such as {wave: 20}, in place of content_weight",
+        absent=None,
+    )  # fmt: skip
     init_from: str | None = text(
         "run or file with the parameters at the start, to which styles are added; null: random",
         file=True, identity=False,
@@ -137,8 +138,8 @@ class ExportConfig:
     """The keys of nstrep.fast.export."""
 
     model: str = text("run directory of nstrep.fast.train, or a file of parameters")
-    out: str = text("ONNX file to write")
-    size: str = text("size of the images in pixels, WIDTHxHEIGHT")
+    out: str = text("ONNX file to write, or .npz for the network itself in half precision")
+    size: str | None = text("size of the images in pixels, WIDTHxHEIGHT; for ONNX")
 
 
 def check(composed: DictConfig) -> TrainConfig:

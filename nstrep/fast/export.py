@@ -1,17 +1,21 @@
 """``python -m nstrep.fast.export model=RUN out=net.onnx size=512x384``: a network as ONNX.
 
 Needs the extra ``onnx``. The graph is for images of one size: RGB, 0 to 255, (1, 3, height, width)
-in and out.
+in and out. That of a network with styles has a second input, ``style``, (1, S): their weights, in
+the order in which the metadata ``styles`` names them. ``out=net.npz`` without ``size`` writes the
+network in half precision instead.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from pathlib import Path
 
 import mxnet as mx
 import numpy as np
+from omegaconf import OmegaConf
 
 from nstrep.base.command_line import plain_errors
 from nstrep.base.errors import InputError
@@ -19,16 +23,25 @@ from nstrep.base.files import atomic_write
 from nstrep.fast import layouts, network
 from nstrep.fast.config import ExportConfig, parse
 
+DEFAULTS = OmegaConf.create({"size": None})
+
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line."""
     with plain_errors():
-        config = parse(sys.argv[1:] if arguments is None else arguments, ExportConfig, __doc__)
-        size = re.fullmatch(r"(\d+)x(\d+)", config.size)
+        config = parse(
+            sys.argv[1:] if arguments is None else arguments, ExportConfig, __doc__, DEFAULTS
+        )
+        target = Path(config.out)
+        if target.suffix == ".npz" and config.size is None:
+            layouts.save(target, *layouts.load(config.model), "float16")
+            print(target)
+            return
+        size = re.fullmatch(r"(\d+)x(\d+)", config.size or "")
         if size is None:
             raise InputError(f"size={config.size}: must be WIDTHxHEIGHT in pixels")
         width, height = map(int, size.groups())
-        print(export(config.model, Path(config.out), height, width))
+        print(export(config.model, target, height, width))
 
 
 def export(model: str | Path, target: Path, height: int, width: int) -> Path:
@@ -48,8 +61,13 @@ def export(model: str | Path, target: Path, height: int, width: int) -> Path:
     known = {**parameters, **network.constants(net)}
     arrays = {name: mx.nd.array(array) for name, array in known.items()}
     with atomic_write(target) as temporary:
-        mx.onnx.export_model(symbol, arrays, [(1, 3, height, width)], [np.float32], str(temporary))
+        given = {"image": (1, 3, height, width), "style": (1, len(net.styles))}
+        shapes = [given[name] for name in symbol.list_arguments() if name in given]
+        types = [np.float32] * len(shapes)
+        mx.onnx.export_model(symbol, arrays, shapes, types, str(temporary))
         exported = onnx.load(temporary)
+        if net.styles:
+            onnx.helper.set_model_props(exported, {"styles": json.dumps(net.styles)})
         # The exporter declares the weights as inputs too, and runtimes warn about each of them.
         weights = {array.name for array in exported.graph.initializer}
         inputs = [given for given in exported.graph.input if given.name not in weights]

@@ -153,23 +153,6 @@ def initial(net: TransformNet, seed: int) -> dict[str, np.ndarray]:
     return parameters
 
 
-def with_styles(
-    parameters: Mapping[str, np.ndarray], before: TransformNet, after: TransformNet
-) -> dict[str, np.ndarray]:
-    """The parameters of the same network with styles added after its own, if it has any.
-
-    The scales and shifts of a new style are the mean of those that are there.
-    """
-    changed = dict(parameters)
-    for name, shape in after.shapes.items():
-        if shape != (old := changed[name]).shape:
-            rows = old.reshape(-1, shape[1])
-            kept = rows[: len(before.styles)]
-            new = np.tile(rows.mean(axis=0), (shape[0] - len(kept), 1))
-            changed[name] = np.concatenate([kept, new])
-    return changed
-
-
 class Transformer:
     """A network on a device. Its parameters can be trained in place."""
 
@@ -224,16 +207,13 @@ class Transformer:
         """
         size = rgb01.shape[:2]
         self.check_size(*size, "picture")
-        inputs = self.inputs(rgb01, style)
+        inputs = {"image": to_pixels(rgb01)}
+        if self.net.styles:
+            inputs["style"] = self.style_weights(style)[None]
         if size not in self._executors:
             self._executors[size] = self.bind(*size)
         (output,) = self._executors[size].forward(is_train=True, **inputs)
         return to_rgb01(output.asnumpy())
-
-    def inputs(self, rgb01: np.ndarray, style: Style = None) -> dict[str, np.ndarray]:
-        """The arguments of a pass that :meth:`bind` leaves open, by name."""
-        styled = {"style": self.style_weights(style)[None]} if self.net.styles else {}
-        return {"image": to_pixels(rgb01)} | styled
 
     def style_weights(self, style: Style = None) -> np.ndarray:
         """The weights of all styles, (S,) float32: one style, or a blend.

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import mxnet as mx
 import numpy as np
@@ -20,7 +21,7 @@ from nstrep.fast import layouts
 from nstrep.fast.architectures import TransformNet, choose
 from nstrep.fast.config import TrainConfig
 from nstrep.fast.data import Photos, center, paintings
-from nstrep.fast.network import Transformer, initial, to_pixels, with_styles
+from nstrep.fast.network import Transformer, initial, to_pixels
 from nstrep.images import io
 from nstrep.losses import regions
 from nstrep.losses.objective import Objective, term_settings
@@ -46,6 +47,7 @@ class Trainer:
         self.config = config
         self.photos = Photos(config.data, config.seed)
         self.paintings = paintings(config)
+        _check_weights(config.content_weights, self.paintings)
         self.network = network_input.load_network(config)
         size, layers = config.data.size, config.style_layers
         crop = np.zeros((1, 3, size, size), np.float32)
@@ -86,9 +88,8 @@ class Trainer:
 
     def _of_style(self, name: str) -> TrainConfig:
         """The settings with the content weight of a style."""
-        config = self.config
-        weight = config.content_weights.get(name, config.content_weight)
-        return replace(config, content_weight=weight)
+        config, weights = self.config, self.config.content_weights or {}
+        return replace(config, content_weight=weights.get(name, config.content_weight))
 
     def _initial(self) -> tuple[TransformNet, dict[str, np.ndarray]]:
         """The network and its parameters at the start: random, or those of ``init_from``."""
@@ -158,7 +159,9 @@ class Trainer:
         each, count = [], self.config.batch_size
         for number, crop in enumerate(self.photos.crops(self.step, count)):
             style = self.style_of(self.step * count + number)
-            inputs = self.transformer.inputs(crop, style)
+            inputs = {"image": to_pixels(crop)}
+            if self.transformer.net.styles:
+                inputs["style"] = self.transformer.style_weights(style)[None]
             (pixels,) = self._executor.forward(is_train=True, **inputs)
             losses, gradient = self.losses(crop, pixels, style)
             self._executor.backward([gradient])
@@ -246,6 +249,35 @@ class Trainer:
         self.photos.skipped.update(state.facts["skipped"])
 
 
+def _check_weights(weights: Any, names: Iterable[str]) -> None:
+    """Raise InputError unless ``content_weights`` maps names of the styles to weights."""
+    if weights is not None and not (
+        isinstance(weights, dict)
+        and weights.keys() <= {*names}
+        and all(isinstance(w, (int, float)) and 0 <= w < math.inf for w in weights.values())
+    ):
+        raise InputError(
+            f"content_weights={weights}: must be weights of at least 0 for {', '.join(names)}"
+        )
+
+
 def average(each: list[Mapping[str, float]]) -> dict[str, float]:
     """The mean of each named loss."""
     return {name: float(np.mean([losses[name] for losses in each])) for name in each[0]}
+
+
+def with_styles(
+    parameters: Mapping[str, np.ndarray], before: TransformNet, after: TransformNet
+) -> dict[str, np.ndarray]:
+    """The parameters of the same network with styles added after its own, if it has any.
+
+    The scales and shifts of a new style are the mean of those that are there.
+    """
+    changed = dict(parameters)
+    for name, shape in after.shapes.items():
+        if shape != (old := changed[name]).shape:
+            rows = old.reshape(-1, shape[1])
+            kept = rows[: len(before.styles)]
+            new = np.tile(rows.mean(axis=0), (shape[0] - len(kept), 1))
+            changed[name] = np.concatenate([kept, new])
+    return changed

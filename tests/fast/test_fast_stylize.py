@@ -12,7 +12,7 @@ import nstrep
 from nstrep.base import process_memory
 from nstrep.base.errors import InputError
 from nstrep.fast import export, layouts, stylize, tiles
-from nstrep.fast.architectures import NETS
+from nstrep.fast.architectures import NETS, choose
 from nstrep.fast.network import Transformer, to_pixels, to_rgb01
 from nstrep.images import io
 from tests.fast.test_fast_nets import drawn, narrow
@@ -193,3 +193,36 @@ def test_onnx_gives_what_nstrep_gives(name, rng, tmp_path, monkeypatch):
     found = to_rgb01(session.run(None, given)[0])
     expected = Transformer(net, parameters)(picture)
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_the_styles_are_an_input_of_onnx(rng, tmp_path):
+    pytest.importorskip("onnx", reason="needs  pip install -e '.[onnx]'")
+    runtime = pytest.importorskip("onnxruntime", reason="needs  pip install -e '.[onnx]'")
+    net = choose("many", styles=("swirls", "wave"))
+    parameters = drawn(net, rng)
+    layouts.save(tmp_path / "net.npz", net, parameters)
+    picture = rng.random((45, 54, 3)).astype(np.float32)
+    path = export.export(tmp_path / "net.npz", tmp_path / "net.onnx", 45, 54)
+    session = runtime.InferenceSession(str(path))
+    assert [given.name for given in session.get_inputs()] == ["image", "style"]
+    assert session.get_modelmeta().custom_metadata_map == {"styles": '["swirls", "wave"]'}
+    for weights in ([0, 1], [0.3, 0.7]):
+        given = {"image": to_pixels(picture), "style": np.array([weights], np.float32)}
+        found = to_rgb01(session.run(None, given)[0])
+        expected = Transformer(net, parameters)(picture, weights)
+        np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-3)
+
+
+def test_export_in_half_precision(rng, tmp_path, capsys):
+    net = choose("many", styles=("swirls", "wave"))
+    layouts.save(tmp_path / "net.npz", net, drawn(net, rng))
+    half = tmp_path / "half.npz"
+    export.main([f"model={tmp_path / 'net.npz'}", f"out={half}"])
+    assert layouts.load(half)[0] == net
+    assert half.stat().st_size < 0.6 * (tmp_path / "net.npz").stat().st_size
+    picture = rng.random((45, 54, 3)).astype(np.float32)
+    results = [Transformer(*layouts.load(f))(picture, "wave") for f in (half, tmp_path / "net.npz")]
+    np.testing.assert_allclose(*results, atol=0.02)
+    with pytest.raises(SystemExit):
+        export.main([f"model={half}", f"out={tmp_path / 'net.onnx'}"])
+    assert "size=None: must be WIDTHxHEIGHT" in capsys.readouterr().err

@@ -23,6 +23,7 @@ from nstrep.fast import data, layouts, training
 from nstrep.fast.architectures import NETS
 from nstrep.fast.config import DataConfig, check
 from nstrep.fast.data import Photos
+from nstrep.fast.network import Transformer
 from nstrep.fast.training import Trainer
 from nstrep.images import io
 
@@ -152,6 +153,132 @@ def test_losses_with_a_new_content_image_are_those_of_new_losses(composed, rng):
     again, _ = state.losses(second, pixels)
     assert again == fresh
     assert state.losses(first, pixels)[0] != fresh
+
+
+# --- several styles ------------------------------------------------------------------------------
+
+MANY = ("fast/recipe=many", "data.size=32", "style_size=48", "batch_size=2", "data.held_out=1")
+STYLES = f"styles=[{PAINTING},swirls,lilies]"
+
+
+def test_each_style_has_its_own_targets(composed, rng):
+    """The losses are those of a training on that style alone."""
+    state = Trainer(composed(*MANY, STYLES, "content_weights={lilies: 20}"))
+    crop = rng.random((32, 32, 3)).astype(np.float32)
+    pixels = (rng.random((1, 3, 32, 32)) * 255).astype(np.float32)
+    losses = {style: state.losses(crop, pixels, style)[0] for style in state.paintings}
+    assert [*losses] == ["coffee", "swirls", "lilies"]
+    for style, given in (
+        ("coffee", (f"style_image={PAINTING}",)),
+        ("swirls", ("style=swirls",)),
+        ("lilies", ("style=lilies", "content_weight=20")),
+    ):
+        alone = Trainer(composed(*MANY, *given))
+        expected, gradient = alone.losses(crop, pixels)
+        assert losses[style] == expected
+        again, same = state.losses(crop, pixels, style)
+        assert again == expected
+        np.testing.assert_array_equal(same.asnumpy(), gradient.asnumpy())
+
+
+def test_styles_take_turns(composed):
+    state = Trainer(composed(*MANY, STYLES))
+    order = [state.style_of(number) for number in range(30)]
+    for start in range(0, 30, 3):
+        assert {*order[start : start + 3]} == {"coffee", "swirls", "lilies"}
+    assert len({tuple(order[start : start + 3]) for start in range(0, 30, 3)}) > 1
+
+
+def test_the_gradient_of_a_style_is_that_of_its_loss(composed):
+    config = composed(*MANY, STYLES, "style_layers=[relu1_1,relu2_1,relu3_1]")
+    state = Trainer(config)
+    for _ in range(3):  # away from the start, where the losses are steep and curved
+        state.batch()
+        state.update()
+    state.batch()
+    scales = [name for name in state.transformer.parameters if name.endswith("_gamma")]
+    slopes = {name: state._gradients[name].asnumpy() / 2 for name in scales}
+    at = state.transformer.arrays()
+
+    def loss(step):
+        for name in scales:
+            state.transformer.parameters[name][:] = at[name] + step * slopes[name]
+        return state.batch()[0]["total"]
+
+    step = 1e-3
+    measured = (loss(step) - loss(-step)) / (2 * step)
+    expected = sum(float((slope**2).sum()) for slope in slopes.values())
+    np.testing.assert_allclose(measured, expected, rtol=0.02)
+
+
+def test_a_training_on_several_styles_resumes(composed, tmp_path):
+    typed = [*MANY, STYLES, "steps=2", "save_steps=1", "validate_steps=2"]
+    metrics = training.run(composed(*typed), tmp_path / "whole")
+    cut = Trainer(composed(*typed))
+    cut.batch()
+    cut.update()
+    (tmp_path / "cut").mkdir()
+    cut.save(tmp_path / "cut" / training.CHECKPOINT)
+    training.run(composed(*typed), tmp_path / "cut")
+    whole, again = (layouts.load(tmp_path / name) for name in ("whole", "cut"))
+    assert whole[0].styles == ("coffee", "swirls", "lilies")
+    for name, array in whole[1].items():
+        np.testing.assert_array_equal(array, again[1][name], err_msg=name)
+    each = {name: losses["total"] for name, losses in metrics["validation_by_style"].items()}
+    assert [*each] == [style["name"] for style in metrics["styles"]]
+    np.testing.assert_allclose(metrics["validation"]["total"], np.mean([*each.values()]))
+    last = pd.read_csv(tmp_path / "whole" / "curve.csv").iloc[-1]
+    for name, value in each.items():
+        np.testing.assert_allclose(last[f"validation.total.{name}"], value, rtol=1e-6)
+    assert io.load_picture(tmp_path / "whole" / "sample.png").height == 3 * 192
+
+
+def test_a_style_is_added_and_the_others_stay(composed, tmp_path, rng):
+    typed = [*MANY, "steps=2", f"init_from={tmp_path / 'two'}", "train=styles"]
+    training.run(composed(*MANY, "styles=[swirls,lilies]", "steps=1"), tmp_path / "two")
+    training.run(composed(*typed, f"style_image={PAINTING}"), tmp_path / "three")
+    two, three = (layouts.load(tmp_path / name) for name in ("two", "three"))
+    assert three[0].styles == ("swirls", "lilies", "coffee")
+    picture = rng.random((40, 44, 3)).astype(np.float32)
+    for style in two[0].styles:
+        before, after = (Transformer(*net)(picture, style) for net in (two, three))
+        np.testing.assert_array_equal(after, before)
+    mean = two[1]["conv1_gamma"].mean(axis=0)
+    assert not np.array_equal(three[1]["conv1_gamma"][2], mean)
+    np.testing.assert_allclose(three[1]["conv1_gamma"][2], mean, atol=0.02)  # it began there
+    more = Trainer(composed(*typed, f"style_image={PAINTING}", "train=all"))
+    assert "conv1_weight" in more._gradients
+    assert more.transformer.net.styles == three[0].styles
+    with pytest.raises(InputError, match="init_from=.*: must be a network like net"):
+        Trainer(composed(*typed, "fast/net=small"))
+    with pytest.raises(InputError, match="init_from=.*missing: there is no such file"):
+        Trainer(composed(*MANY, f"init_from={tmp_path / 'missing'}"))
+
+
+def test_styles_can_be_a_folder_and_have_names(composed, tmp_path):
+    for name in ("b", "a"):
+        Image.open(PAINTING).resize((64, 48)).save(tmp_path / f"{name}.png")
+    assert [*data.paintings(composed(*MANY, f"styles=[swirls,{tmp_path}]"))] == ["swirls", "a", "b"]
+    for styles, said in (
+        (f"{tmp_path},{tmp_path / 'a.png'}", "styles: a is named twice"),
+        ("swirls,wavy", "styles=wavy: must be a file, or one of"),
+    ):
+        with pytest.raises(InputError, match=said):
+            Trainer(composed(*MANY, f"styles=[{styles}]"))
+    for weights in ("{wave: 3}", "{swirls: -1}", "[1]"):
+        with pytest.raises(InputError, match="content_weights=.*must be weights .* for swirls"):
+            Trainer(composed(*MANY, "styles=[swirls]", f"content_weights={weights}"))
+
+
+def test_the_learning_rate_falls_to_zero(composed):
+    state = Trainer(composed(*TINY, "steps=10", "lr=0.4", "lr_steps=${steps}"))
+    rates = []
+    for state.step in (0, 5, 10, 15):
+        rates.append(state.lr)
+    np.testing.assert_allclose(rates, [0.4, 0.2, 0, 0], atol=1e-12)
+    # The updates depend on it.
+    other = Trainer(composed(*TINY, "steps=11", "lr=0.4", "lr_steps=${steps}"))
+    assert other.identity != state.identity
 
 
 # --- data ----------------------------------------------------------------------------------------

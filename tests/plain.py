@@ -18,7 +18,11 @@ def features(network, x, wanted):
         if not name.startswith("conv"):
             continue
         if name[4] != block:
-            x = mx.nd.Pooling(x, kernel=(2, 2), stride=(2, 2), pool_type=network.pooling)
+            if network.pooling == "blur" and block in "12":
+                x = mx.nd.pad(x, mode="edge", pad_width=(0, 0, 0, 0, 1, 1, 1, 1))
+                x = mx.nd.Pooling(x, kernel=(3, 3), pool_type="avg")
+            kind = "max" if network.pooling == "max" else "avg"
+            x = mx.nd.Pooling(x, kernel=(2, 2), stride=(2, 2), pool_type=kind)
             block = name[4]
         if network.padding == "replicate" and name == "conv1_1":
             x, pad = mx.nd.pad(x, mode="edge", pad_width=(0, 0, 0, 0, 1, 1, 1, 1)), (0, 0)

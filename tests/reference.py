@@ -22,7 +22,15 @@ def pool(x, kind):
     """2 x 2 pooling of x (C, H, W), an odd last row or column dropped."""
     height, width = (side // 2 * 2 for side in x.shape[1:])
     blocks = x[:, :height, :width].reshape(len(x), height // 2, 2, width // 2, 2)
-    return blocks.mean((2, 4)) if kind == "avg" else blocks.max((2, 4))
+    return blocks.max((2, 4)) if kind == "max" else blocks.mean((2, 4))
+
+
+def blur(x):
+    """The mean of 3 x 3 positions of x (C, H, W), border positions repeated."""
+    height, width = x.shape[1:]
+    padded = np.pad(x, ((0, 0), (1, 1), (1, 1)), mode="edge")
+    moved = [padded[:, r : r + height, c : c + width] for r in range(3) for c in range(3)]
+    return np.mean(moved, axis=0)
 
 
 def features(depths, arrays, image, pooling="avg", padding="zero"):
@@ -38,6 +46,8 @@ def features(depths, arrays, image, pooling="avg", padding="zero"):
             found[name] = convolution(x, weight, bias, mode)
             x = found[f"relu{block}_{index}"] = np.maximum(found[name], 0)
         if min(x.shape[1:]) >= 2:
+            if pooling == "blur" and block <= 2:
+                x = blur(x)
             x = found[f"pool{block}"] = pool(x, pooling)
     return found
 

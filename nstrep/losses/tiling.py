@@ -102,7 +102,7 @@ class Tile:
 
 def smallest_tile(network: Network, layers: Sequence[str]) -> int:
     """The smallest tile that owns something, in pixels."""
-    return 2 * network.architecture.margin(layers) + network.architecture.stride(layers)
+    return 2 * network.margin(layers) + network.architecture.stride(layers)
 
 
 def check(network: Network, layers: Sequence[str], height: int, width: int, side: int) -> None:
@@ -122,7 +122,7 @@ def tiles(
     layers, (height, width) = [term.layer for term in terms if term.layer], image.shape[2:]
     side = side or max(height, width)
     check(network, layers, height, width, side)
-    how = (side, network.architecture.margin(layers), network.architecture.stride(layers))
+    how = (side, network.margin(layers), network.architecture.stride(layers))
     sides = spans(height, *how), spans(width, *how)
     return sorted(itertools.starmap(Tile, itertools.product(*sides)), key=lambda tile: tile.kind)
 

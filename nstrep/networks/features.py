@@ -51,6 +51,10 @@ class Network:
         stride = self.architecture.layers[layer]
         return (height // stride) * (width // stride)
 
+    def margin(self, layers: Iterable[str]) -> int:
+        """See :meth:`nstrep.networks.vgg.Architecture.margin`."""
+        return self.architecture.margin(layers, self.pooling)
+
     def bind(
         self,
         symbol: mx.sym.Symbol,

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 # The mean of ImageNet's pixels (red, green, blue; 0 to 255) that VGG was trained without.
 RGB_MEAN = (123.68, 116.779, 103.939)
-POOLINGS = ("avg", "max")
+POOLINGS = ("avg", "max", "blur")
+# Where the windows of pooling overlap, the gradient leaves no grid in the image. Blurring the
+# deeper poolings as well made textures worse (docs/networks.md).
+BLURRED = ("pool1", "pool2")
 PADDINGS = ("zero", "replicate")
 
 
@@ -93,7 +96,7 @@ class Architecture:
         """Pixels of the image for a position of the deepest of ``names``."""
         return self.layers[self.deepest(names)]
 
-    def receptive_margin(self, names: Iterable[str]) -> int:
+    def receptive_margin(self, names: Iterable[str], pooling: str = "avg") -> int:
         """How many pixels around its own a position of ``names`` depends on, at most.
 
         Where an image is cut, the features are wrong up to this distance from the cut.
@@ -103,13 +106,14 @@ class Architecture:
             if name.startswith("conv"):
                 wrong += 1  # 3 x 3
             elif name.startswith("pool"):
-                wrong = -(-wrong // 2)
+                blur = pooling == "blur" and name in BLURRED
+                wrong = -(-(wrong + blur) // 2)
         return wrong * self.stride(names)
 
-    def margin(self, names: Iterable[str]) -> int:
+    def margin(self, names: Iterable[str], pooling: str = "avg") -> int:
         """:meth:`receptive_margin`, rounded up to a multiple of the deepest stride."""
         stride = self.stride(names)
-        return -(-self.receptive_margin(names) // stride) * stride
+        return -(-self.receptive_margin(names, pooling) // stride) * stride
 
 
 ARCHITECTURES = {
@@ -140,7 +144,9 @@ def taps(
         architecture: the table to build from.
         layers: names of the wanted layers.
         image: symbol of shape (1, 3, H, W): RGB, 0 to 255, minus :data:`RGB_MEAN`.
-        pooling: ``avg`` (Gatys, Ecker, Bethge 2015, Methods) or ``max`` (as VGG was trained).
+        pooling: ``avg`` (Gatys, Ecker, Bethge 2015, Methods), ``max`` (as VGG was trained), or
+            ``blur``: average pooling that takes the mean of 3 x 3 positions first in
+            :data:`BLURRED` (after Zhang 2019, Making Convolutional Networks Shift-Invariant Again).
         padding: what lies beyond the border of the first convolution's input: ``zero`` (as VGG
             was trained: the mean colour) or ``replicate`` (the border pixels repeated, which
             leaves no fringe along the border of the result).
@@ -163,7 +169,11 @@ def taps(
         elif name.startswith("relu"):
             x = mx.sym.Activation(x, act_type="relu", name=name)
         else:
-            x = mx.sym.Pooling(x, pool_type=pooling, kernel=(2, 2), stride=(2, 2), name=name)
+            if pooling == "blur" and name in BLURRED:
+                x = mx.sym.pad(x, mode="edge", pad_width=(0, 0, 0, 0, 1, 1, 1, 1))
+                x = mx.sym.Pooling(x, pool_type="avg", kernel=(3, 3), name=f"{name}_blur")
+            kind = "max" if pooling == "max" else "avg"
+            x = mx.sym.Pooling(x, pool_type=kind, kernel=(2, 2), stride=(2, 2), name=name)
         if name in wanted:
             tapped[name] = x
     return tapped

@@ -61,8 +61,8 @@ def test_every_named_key_exists():
         ("style_scale=0", "style_scale=0: must be above 0"),
         ("seed=-1", "seed=-1: must be at least 0"),
         ("gpu=-2", "gpu=-2: must be at least -1"),
-        ("pooling=mean", "pooling=mean: must be one of avg, max"),
-        ("pooling=agv", "pooling=agv: must be one of avg, max (did you mean avg?)"),
+        ("pooling=mean", "pooling=mean: must be one of avg, max, blur"),
+        ("pooling=agv", "pooling=agv: must be one of avg, max, blur (did you mean avg?)"),
         ("denoise=median", "denoise=median: must be one of tv, gaussian"),
         ("style_layers=[]", "style_layers=[]: must name a layer, or style_weight must be 0"),
         (

@@ -67,7 +67,7 @@ def make(tiny, content, style, forms, pooling, tv="squared", grid="full"):
     return Objective(network, content, whole(style), weights, losses), weights, losses
 
 
-@pytest.mark.parametrize("pooling", ["avg", "max"])
+@pytest.mark.parametrize("pooling", ["avg", "max", "blur"])
 @pytest.mark.parametrize("forms", [GATYS, RELATIVE, NSTREP, MXNET, JOHNSON, KERAS])
 @pytest.mark.parametrize("sizes", [((12, 16), (12, 16)), ((13, 17), (21, 10))])
 def test_losses_equal_float64_numpy(tiny, image, pooling, forms, sizes):
@@ -95,7 +95,7 @@ def test_gatys_equation_4(tiny, image):
         assert found[f"style_loss.{layer}"] == pytest.approx(expected, rel=1e-5)
 
 
-@pytest.mark.parametrize("pooling", ["avg", "max"])
+@pytest.mark.parametrize("pooling", ["avg", "max", "blur"])
 @pytest.mark.parametrize("forms", [GATYS, RELATIVE, NSTREP])
 def test_the_gradient_equals_finite_differences(tiny, image, rng, pooling, forms):
     content, style, x = image(12, 16), image(9, 14), image(12, 16)

@@ -72,7 +72,9 @@ def mask(rng):
     return make
 
 
-@pytest.mark.parametrize(("pooling", "padding"), [("avg", "replicate"), ("max", "zero")])
+@pytest.mark.parametrize(
+    ("pooling", "padding"), [("avg", "replicate"), ("max", "zero"), ("blur", "zero")]
+)
 @pytest.mark.parametrize("forms", FORMS.values(), ids=FORMS)
 @pytest.mark.parametrize(("size", "side"), [((61, 83), 36), ((45, 62), 61)])
 def test_tiles_come_to_the_whole(tiny, image, painting, pooling, padding, forms, size, side):
@@ -195,15 +197,16 @@ def test_spans_own_everything_once(length, stride, reach, more):
         assert span.own_stop // stride > span.own_start // stride or length < stride
 
 
-def test_the_receptive_margin_is_what_changes(tiny, image):
-    network = Network(*tiny)
+@pytest.mark.parametrize("pooling", ["avg", "blur"])
+def test_the_receptive_margin_is_what_changes(tiny, image, pooling):
+    network = Network(*tiny, pooling)
     x = image(64, 64)
     y = x.copy()
     y[:, :, 32:] = 0  # as if it ended there
     for layer, stride in TINY.layers.items():
         a, b = (network.features(z, [layer])[layer] for z in (x, y))
         differing = np.flatnonzero(np.abs(a - b).max(axis=(0, 1, 3)) > 1e-4)
-        assert 32 - differing.min() * stride == TINY.receptive_margin([layer])
+        assert 32 - differing.min() * stride == TINY.receptive_margin([layer], pooling)
 
 
 @pytest.mark.parametrize(

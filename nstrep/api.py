@@ -22,9 +22,10 @@ from nstrep.base.errors import InputError
 from nstrep.base.text import shown
 from nstrep.config.checks import check
 from nstrep.config.fields import absolute_paths
-from nstrep.config.folder import compose, group_options
-from nstrep.config.messages import explain
+from nstrep.config.folder import compose, group_options, swept_by
+from nstrep.config.messages import did_you_mean, explain
 from nstrep.config.schema import GROUPS, ExperimentConfig, PictureConfig
+from nstrep.config.typed_keys import check_no_sweep, check_typed
 from nstrep.experiment import run as experiment
 from nstrep.images import io
 from nstrep.images.io import Picture
@@ -104,12 +105,17 @@ def _experiment(
             groups[role] = path
         elif not os.path.exists(path) and not Path(path).suffix:  # probably a misspelt name
             allowed = f"a file, an array, or one of {', '.join(options)}"
-            raise InputError(f"{role}={shown(path)}: must be {allowed}")
+            hint = did_you_mean(path, options)
+            raise InputError(f"{role}={shown(path)}: must be {allowed}{hint}")
         else:
             values[f"{role}_image"] = path
     for group, name in groups.items():
         if name not in (options := group_options(group)):
-            raise InputError(f"{group}={name}: must be one of {', '.join(options)}")
+            hint = did_you_mean(str(name), options)
+            raise InputError(f"{group}={name}: must be one of {', '.join(options)}{hint}")
+    if groups.get("experiment"):
+        swept = swept_by(groups["experiment"])
+        check_no_sweep(swept, values | groups, "which  python -m nstrep.run --multirun  makes")
     try:
         composed = compose("config", [f"{group}={name}" for group, name in groups.items()])
         for key, value in values.items():
@@ -119,6 +125,7 @@ def _experiment(
     except OmegaConfBaseException as error:
         raise InputError(explain(error)) from None
     config = check(composed)
+    check_typed(config, values)
     absolute_paths(config)
     for role, picture in arrays.items():  # or config.yaml would name an image that was not read
         setattr(config, role, PictureConfig(picture.name, None, None, None))

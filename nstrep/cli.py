@@ -26,12 +26,13 @@ from nstrep.base.errors import (  # fmt: skip
     StoppedError,
     WorkerError,
 )
-from nstrep.base.text import reason
+from nstrep.base.text import nameless, reason
 from nstrep.config.checks import check
-from nstrep.config.fields import absolute_paths, declared
+from nstrep.config.fields import absolute_paths, declared, split_override
 from nstrep.config.folder import config_folder, register_schema
 from nstrep.config.messages import did_you_mean, explain, unknown_key
 from nstrep.config.schema import ExperimentConfig
+from nstrep.config.typed_keys import REPLACED, check_no_sweep, check_typed
 from nstrep.experiment import run_directory
 from nstrep.experiment.from_image import rerun, resumed
 from nstrep.sweeps import callback, directory_names
@@ -66,8 +67,13 @@ def _experiment(composed: DictConfig, sweep_job: SweepJob | None = None) -> floa
     directory = Path(HydraConfig.get().runtime.output_dir)
     single = sweep_job is None
     try:
+        typed = dict(map(split_override, HydraConfig.get().overrides.task))
+        if single:
+            params = HydraConfig.get().sweeper.get("params")
+            check_no_sweep(params, typed, "which needs --multirun")
         composed, made_from = rerun(composed)
         config = check(resumed(composed, directory) if single else composed)
+        check_typed(config, typed)
         absolute_paths(config)
         # Loads MXNet: only once the configuration is known good.
         from nstrep.experiment import results, run
@@ -138,6 +144,10 @@ def plain_error(error: Exception, schema: type = ExperimentConfig) -> NstrepErro
     if isinstance(error, MissingConfigException):
         return InputError(_unknown_option(error))
     if isinstance(error, OverrideParseException):
+        if "=" not in error.override:
+            hint = "; pictures are content_image=FILE and style_image=FILE"
+            hint = hint if os.path.exists(error.override) else ""
+            return InputError(f"{error.override}: must be KEY=VALUE{hint}")
         return InputError(f"{error.override}: cannot be read as KEY=VALUE ({reason(error)})")
     if isinstance(error, CompactHydraException):
         return InputError(_unknown_key(error, schema))
@@ -152,7 +162,7 @@ def plain_error(error: Exception, schema: type = ExperimentConfig) -> NstrepErro
     if "No trials are completed" in str(error):
         return NstrepError("hydra/sweeper=optuna: no trial finished, so that there is no best one")
     if isinstance(error, OSError):
-        place = error.filename or "the results folder"
+        place = error.filename or nameless(error)
         return ResultsError(f"{place}: cannot be used ({reason(error)})")
     return NstrepError(
         f"unexpected {type(error).__name__}: {reason(error)};"
@@ -167,6 +177,8 @@ def _unknown_option(error: MissingConfigException) -> str:
     if name in PLUGINS:
         return f"{group}={name}: is not installed: run  pip install 'nstrep[{PLUGINS[name]}]'"
     options = [option for option in (error.options or []) if option != "schema"]
+    if group in REPLACED and (os.path.exists(name) or Path(name).suffix):
+        return f"{group}={name}: for a file, type {group}_image={name}"
     return f"{group}={name}: must be one of {', '.join(options)}{did_you_mean(name, options)}"
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from nstrep.analysis import summary
 from nstrep.analysis.run_reader import load_sweep
 from nstrep.base.command_line import plain_errors
-from nstrep.base.text import shown
+from nstrep.base.text import counted, shown
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -24,7 +24,7 @@ def main(arguments: list[str] | None = None) -> None:
         rows = summary.write(load_sweep(folder))
         counts = ", ".join(f"{n} {status}" for status, n in rows["status"].value_counts().items())
         place = shown(folder / summary.SUMMARY)
-        print(f"{place}.csv, .parquet: {len(rows)} runs ({counts})")
+        print(f"{place}.csv, .parquet: {counted(len(rows), 'run')} ({counts})")
 
 
 if __name__ == "__main__":

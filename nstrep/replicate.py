@@ -27,6 +27,7 @@ from nstrep import cli
 from nstrep.base.command_line import plain_errors
 from nstrep.base.errors import InputError
 from nstrep.claims import plan, report, schema, statistics, verdicts
+from nstrep.experiment import run_directory
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +55,7 @@ def replicate(config: ReplicationConfig) -> list[report.Finding]:
     claims = {name: schema.load(name) for name in names}
     planned = {name: plan.plan(name, claim, config.scale) for name, claim in claims.items()}
     folder = Path(config.folder)
+    run_directory.refuse_foreign(folder, report.MARKS, "folder")
     findings = []
     with tqdm(total=sum(map(len, planned.values())), unit="run", disable=None) as bar:
 
@@ -109,7 +111,8 @@ def _config(arguments: list[str]) -> ReplicationConfig:
     try:
         return OmegaConf.to_object(compose("replicate", arguments))
     except Exception as error:  # of Hydra and OmegaConf: the messages of nstrep.run
-        raise InputError(str(cli.plain_error(error, ReplicationConfig))) from None
+        message = str(cli.plain_error(error, ReplicationConfig))
+        raise InputError(message.replace("need --multirun", "are typed as claims=[a,b]")) from None
 
 
 if __name__ == "__main__":

@@ -74,10 +74,11 @@ class Run:
     def value(self, key: str) -> Any:
         """The value of a dotted key in metrics.json, else in config.yaml; None if neither has it.
 
-        The value of a group (``style``, ``recipe``, ...) is the name of its option.
+        The value of a group (``style``, ``recipe``, ...) is the name of its option, with the
+        drawing that stood in for it, if one did.
         """
         if key in swept.GROUPS:
-            return swept.choice(self, key)
+            return swept.label(self, key)
         measured = _at(self.metrics, key)
         return _at(self.config, key) if measured is None else measured
 

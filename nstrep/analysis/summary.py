@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from nstrep.base.files import atomic_write, remove_unfinished
+from nstrep.analysis.swept_keys import choice, stood_in
+from nstrep.base.files import atomic_write, keep_foreign, remove_unfinished
 from nstrep.config.metrics import AFTER_LOSSES, BEFORE_LOSSES, summarised
+from nstrep.config.schema import GROUPS
 from nstrep.plots.labels import fits, plain
 
 if TYPE_CHECKING:
@@ -19,12 +21,18 @@ SUMMARY = "summary"
 
 
 def write(sweep: Sweep) -> pd.DataFrame:
-    """Write a sweep's table into its folder, as CSV and as Parquet, and return it."""
+    """Write a sweep's table into its folder, as CSV and as Parquet, and return it.
+
+    InputError if there are files of others with these names.
+    """
+    csv, parquet = (sweep.path / f"{SUMMARY}.{kind}" for kind in ("csv", "parquet"))
+    keep_foreign(csv, "run,status,reason,")
+    keep_foreign(parquet, "stop_reason")
     rows = sweep.summary
     remove_unfinished(sweep.path)
-    with atomic_write(sweep.path / f"{SUMMARY}.csv") as temporary:
+    with atomic_write(csv) as temporary:
         rows.to_csv(temporary, index=False, lineterminator="\n")
-    with atomic_write(sweep.path / f"{SUMMARY}.parquet") as temporary:
+    with atomic_write(parquet) as temporary:
         rows.to_parquet(temporary, index=False)
     return rows
 
@@ -33,8 +41,9 @@ def table(runs: Sequence[Run], swept: Sequence[str]) -> pd.DataFrame:
     """One row a run, the failed and the unfinished too; a cell without a value is empty.
 
     Columns: run, status, reason, the swept keys, recipe, content, style and model with the
-    SHA-256 of each, seed, size, the numbers of :mod:`nstrep.config.metrics`, stop_reason, the final
-    losses by their names in curve.csv, and path.
+    SHA-256 of each and the drawing that stood in for it, seed, size, the numbers of
+    :mod:`nstrep.config.metrics`, stop_reason, the final losses by their names in curve.csv, and
+    path.
     """
     columns: dict[str, list[Any]] = {
         "run": [run.name for run in runs],
@@ -42,9 +51,11 @@ def table(runs: Sequence[Run], swept: Sequence[str]) -> pd.DataFrame:
         "reason": [run.reason for run in runs],
     }
     for key in (*swept, "recipe"):
-        columns.setdefault(key, [plain(run.value(key)) for run in runs])
+        columns.setdefault(key, [plain(_option(run, key)) for run in runs])
     for group in ("content", "style", "model"):
-        columns.setdefault(group, [plain(run.value(group)) for run in runs])
+        columns.setdefault(group, [plain(choice(run, group)) for run in runs])
+        if group != "model":
+            columns[f"{group}_stand_in"] = [stood_in(run, group) for run in runs]
         columns[f"{group}_sha256"] = [_text(run.value(f"{group}.sha256")) for run in runs]
     columns.setdefault("seed", [plain(run.value("seed")) for run in runs])
     for name in ("width", "height", *summarised(BEFORE_LOSSES)):
@@ -58,6 +69,10 @@ def table(runs: Sequence[Run], swept: Sequence[str]) -> pd.DataFrame:
         columns[name] = [_number(run.metrics.get(name)) for run in runs]
     columns["path"] = [str(run.path) for run in runs]
     return pd.DataFrame({_utf8(name): typed(values) for name, values in columns.items()})
+
+
+def _option(run: Run, key: str) -> Any:
+    return choice(run, key) if key in GROUPS else run.value(key)
 
 
 def typed(values: Sequence[Any]) -> pd.Series:

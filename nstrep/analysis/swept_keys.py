@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from nstrep.config.fields import declared, flatten, split_override
 from nstrep.config.schema import GROUPS, PRESETS, ExperimentConfig
+from nstrep.images.io import drawn
 from nstrep.plots.labels import plain
 
 if TYPE_CHECKING:
@@ -67,6 +68,22 @@ def swept_keys(runs: Iterable[Run]) -> list[str]:
         if differs(key) and (is_typed or not follows(key, by)):
             swept.append(key)
     return sorted(swept, key=lambda key: typed.index(key) if key in typed else len(typed))
+
+
+def label(run: Run, group: str) -> str | None:
+    """The :func:`choice` as figures and tables show it: vangogh (stand-in: starry_swirls)."""
+    name, stand_ins = choice(run, group), stood_in(run, group)
+    return f"{name} (stand-in: {stand_ins})" if stand_ins else name
+
+
+def stood_in(run: Run, role: str) -> str | None:
+    """The drawings that replaced images of a role, content or style; None if all were there."""
+    images = {key: value for key, value in run.metrics.items() if isinstance(value, dict)}
+    sources = [
+        images[key].get("source") for key in images
+        if key.rstrip("0123456789") == role and images[key].get("stand_in_for")
+    ]  # fmt: skip
+    return "+".join(dict.fromkeys(drawn(str(source)) for source in sources)) or None
 
 
 def choice(run: Run, group: str) -> str | None:

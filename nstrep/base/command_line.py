@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 
 from nstrep.base.errors import NstrepError, ResultsError
-from nstrep.base.text import printable, reason
+from nstrep.base.text import nameless, printable, reason
 
 
 class LineFormatter(logging.Formatter):
@@ -31,7 +31,7 @@ def plain_errors() -> Iterator[None]:
         print(f"nstrep: error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
     except OSError as error:
-        name = error.filename or "the folder"
+        name = error.filename or nameless(error)
         print(f"nstrep: error: {name}: cannot be used ({reason(error)})", file=sys.stderr)
         sys.exit(ResultsError.exit_code)
     except KeyboardInterrupt:

@@ -24,6 +24,24 @@ def stamp(path: str | os.PathLike[str]) -> tuple[int, ...] | None:
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
+def holds(path: Path, mark: str) -> bool:
+    """Whether a file begins or ends with a megabyte that has ``mark`` in it; False without one."""
+    with contextlib.suppress(OSError, ValueError), open(path, "rb") as stream:
+        start = stream.read(1 << 20)
+        stream.seek(max(len(start), os.fstat(stream.fileno()).st_size - (1 << 20)))
+        return mark.encode() in start + stream.read()
+    return False
+
+
+def keep_foreign(path: Path, mark: str) -> None:
+    """Refuse to replace a file that nstrep did not write: one without ``mark`` in it.
+
+    Raises InputError. Folders and devices are left to whoever writes.
+    """
+    if path.is_file() and path.stat().st_size and not holds(path, mark):
+        raise InputError(f"{shown(path)}: is not a file of nstrep and is kept; remove it first")
+
+
 def sha256_of(path: str | os.PathLike[str]) -> str:
     """SHA-256 of a file's bytes as 64 hexadecimal digits; InputError if it cannot be read."""
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
 
@@ -16,10 +17,20 @@ def one_line(text: object, length: int = 500) -> str:
     return line if len(line) <= length else line[: length - 3] + "..."
 
 
+def counted(number: int, noun: str) -> str:
+    """A number with its noun: 1 run, 2 runs."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def shown(path: str | os.PathLike[str]) -> str:
     """A path for a one-line message: as given, or quoted and escaped if it is not printable."""
     text = os.fspath(path)
     return text if text and text.isprintable() else ascii(text)
+
+
+def nameless(error: OSError) -> str:
+    """What an error of the system without a file's name is about."""
+    return "the current folder" if error.errno == errno.ENOENT else "the output"
 
 
 def reason(error: BaseException) -> str:

@@ -23,6 +23,12 @@ from nstrep.plots.style import NothingToDraw
 log = logging.getLogger(__name__)
 
 CLAIMS, REPORT, FIGURES = "claims.csv", "report.md", "figures"
+MARKS = {
+    CLAIMS: "claim,verdict,",
+    "runs/*/*.yaml": "content_layers:",
+    "runs/*/failed.json": "exit_",
+}
+"""By what the folder of a replication is known, see :func:`.run_directory.refuse_foreign`."""
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
+import operator
+from pathlib import Path
 from typing import Any, TypeVar
 
 from omegaconf import DictConfig, OmegaConf
@@ -13,7 +15,13 @@ from nstrep.base.errors import InputError
 from nstrep.config import metrics
 from nstrep.config.fields import Key, walk
 from nstrep.config.messages import as_typed, did_you_mean, explain
-from nstrep.config.schema import ExperimentConfig, ObjectiveConfig, PreprocessConfig
+from nstrep.config.schema import (
+    SIDES,
+    ExperimentConfig,
+    ObjectiveConfig,
+    PictureConfig,
+    PreprocessConfig,
+)
 from nstrep.networks import vgg
 
 Schema = TypeVar("Schema")
@@ -28,6 +36,7 @@ def check(config: DictConfig) -> ExperimentConfig:
         log.warning("tile=strips: no longer exists, taken as tile=auto")
         experiment.tile = "auto"
     check_layers(experiment)
+    name_pictures(experiment)
     if experiment.bounds and experiment.basis != "pixels":
         raise InputError(f"bounds=true: needs basis=pixels, not basis={experiment.basis}")
     _check_objective(experiment)
@@ -58,6 +67,16 @@ def typed(config: DictConfig, schema: type[Schema]) -> Schema:
     return result
 
 
+def name_pictures(config: ObjectiveConfig) -> None:
+    """Name the images after the files that are used instead of an option of their group."""
+    for role in ("content", "style"):
+        file = getattr(config, f"{role}_image", None)
+        files = [file] if file else getattr(config, "styles", []) if role == "style" else []
+        if files:
+            name = "+".join(Path(each).stem for each in files)
+            setattr(config, role, PictureConfig(name, None, None, None))
+
+
 def _check_value(key: Key, value: Any) -> None:
     if isinstance(value, list) and any(isinstance(item, (list, dict)) for item in value):
         raise InputError(f"{key.name}={as_typed(value)}: must be a list without others inside it")
@@ -66,15 +85,15 @@ def _check_value(key: Key, value: Any) -> None:
         raise InputError(f"{key.name}={value}: must be one of {', '.join(key.options)}{hint}")
     if key.limits is None:
         return
-    above, at_least, at_most = key.limits
     if not math.isfinite(value):
         raise InputError(f"{key.name}={value}: must be a finite number")
-    if value <= above:
-        raise InputError(f"{key.name}={value:g}: must be above {above:g}")
-    if value < at_least:
-        raise InputError(f"{key.name}={value:g}: must be at least {at_least:g}")
-    if value > at_most:
-        raise InputError(f"{key.name}={value:g}: must be at most {at_most:g}")
+    tests = zip(
+        key.limits._fields, key.limits, (operator.gt, operator.ge, operator.le, operator.lt)
+    )
+    for words, limit, holds in tests:
+        if not holds(value, limit):
+            must = f"{words.replace('_', ' ')} {limit:.15g}"
+            raise InputError(f"{key.name}={value:.15g}: must be {must}")
 
 
 def _is_number(value: Any) -> bool:
@@ -186,7 +205,7 @@ def _check_masks(config: ExperimentConfig) -> None:
 
 
 def _check_size(rules: PreprocessConfig) -> None:
-    given = [k for k in ("short_edge", "height", "shape") if getattr(rules, k) is not None]
+    given = [k for k in SIDES if getattr(rules, k) is not None]
     if len(given) > 1:
         raise InputError(f"preprocess.{given[0]}, preprocess.{given[1]}: only one can be given")
     shape = rules.shape

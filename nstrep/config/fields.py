@@ -10,13 +10,45 @@ import math
 import os
 import typing
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from functools import cache
 from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from nstrep.config.folder import group_options
+
+
+class Limits(NamedTuple):
+    """The range of a number."""
+
+    above: float
+    at_least: float
+    at_most: float
+    below: float
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A condition on another key: it has, or (``unless``) has not, one of these values."""
+
+    key: str  # dotted; with a leading dot, in the same group
+    values: tuple[Any, ...]
+    unless: bool = False
+
+    def holds(self, config: Any) -> bool:
+        """Whether it is met in a typed configuration."""
+        return (attrgetter(self.key)(config) in self.values) != self.unless
+
+
+def only(key: str, *values: Any) -> tuple[Condition, ...]:
+    """The ``effect`` of a key that changes nothing unless another has one of these values."""
+    return (Condition(key, values),)
+
+
+def unless(key: str, *values: Any) -> tuple[Condition, ...]:
+    """The ``effect`` of a key that changes nothing if another has one of these values."""
+    return (Condition(key, values, unless=True),)
 
 
 @dataclass(frozen=True)
@@ -31,7 +63,7 @@ class Key:
     name: str  # dotted, such as losses.style.factor
     kind: Any  # type of the value; a dataclass for a group
     about: str = ""  # help text
-    limits: tuple[float, float, float] | None = None  # exclusive minimum, minimum, maximum
+    limits: Limits | None = None
     options: tuple[str, ...] = ()  # allowed words
     file: bool = False  # whether the value is a path, or a list of paths
     words: tuple[str, ...] = ()  # values of a file key that are not paths
@@ -41,6 +73,7 @@ class Key:
     stored: bool = True  # whether the picture of a run stores the value
     changes: str = ""
     replaces: tuple[str, ...] = ()  # keys of a stored configuration that this one overrides
+    effect: tuple[Condition, ...] = ()  # changes nothing unless one of these holds
     section: str = ""
     listed: bool = True  # in docs/keys.md; false for what only the options of a group set
 
@@ -66,10 +99,11 @@ def number(
     above: float = -math.inf,
     at_least: float = -math.inf,
     at_most: float = math.inf,
+    below: float = math.inf,
     **properties: Any,
 ) -> Any:
     """Declare a numeric key with its range."""
-    return text(about, limits=(above, at_least, at_most), **properties)
+    return text(about, limits=Limits(above, at_least, at_most, below), **properties)
 
 
 def choice(about: str, options: tuple[str, ...], **properties: Any) -> Any:
@@ -102,10 +136,15 @@ def _declared(schema: type, prefix: str, inherited: Mapping[str, Any]) -> Iterat
     hints = typing.get_type_hints(schema)
     for item in fields(schema):
         key = Key(prefix + item.name, hints[item.name], **{**inherited, **item.metadata})
+        conditions = (
+            replace(each, key=prefix + each.key[1:]) if each.key.startswith(".") else each
+            for each in key.effect
+        )
+        key = replace(key, effect=tuple(conditions))
         inherited = {**inherited, "section": key.section}
         yield key
         if key.is_group:
-            names = ("identity", "stored", "changes", "section", "listed")
+            names = ("identity", "stored", "changes", "section", "listed", "effect")
             passed_on = {name: getattr(key, name) for name in names}
             yield from _declared(key.kind, f"{key.name}.", passed_on)
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 
 def config_folder() -> Path:
@@ -18,6 +19,12 @@ def config_folder() -> Path:
 def group_options(group: str) -> list[str]:
     """Names of the options of a group, which are the files in its folder."""
     return sorted(file.stem for file in (config_folder() / group).glob("*.yaml"))
+
+
+def swept_by(experiment: str) -> dict[str, Any]:
+    """The keys that an option of the experiment group sweeps, with their values as typed."""
+    file = OmegaConf.load(config_folder() / "experiment" / f"{experiment}.yaml")
+    return dict(OmegaConf.select(file, "hydra.sweeper.params") or {})
 
 
 def register_schema() -> None:

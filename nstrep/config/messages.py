@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from omegaconf.errors import OmegaConfBaseException
 
-from nstrep.config.fields import known_keys
+from nstrep.config.fields import declared, known_keys
 from nstrep.config.schema import ExperimentConfig
 
 KINDS = {"float": "a number", "integer": "a whole number", "bool": "true or false"}
@@ -29,14 +29,23 @@ def unknown_key(key: str, schema: type) -> str:
     """Say that a key does not exist, and suggest a similar key or group of a schema."""
     groups = getattr(schema, "GROUPS", ())
     near = [group for group in groups if group.endswith(f"/{key}")]  # net=small for fast/net=small
-    near += difflib.get_close_matches(key, [*groups, *known_keys(schema)], 1, cutoff=0.5)
+    near += difflib.get_close_matches(key, [*groups, *known_keys(schema)], 1)
     hint = f"; did you mean {near[0]}?" if near else ""
     return f"{key}: there is no such key{hint}"
 
 
 def explain(error: OmegaConfBaseException, schema: type = ExperimentConfig) -> str:
     """One plain line for an error of OmegaConf, which has several; ``schema`` has the keys."""
-    key, message = error.full_key or error.key, str(error.msg or error)
+    key, message = str(error.full_key or error.key), str(error.msg or error)
+    if item := re.fullmatch(r"(.+)\[(\d+)\]", key):
+        return f"{item[1]}: entry {int(item[2]) + 1} of the list is not of its type"
+    if "is not Optional" in message:
+        return f"{key}=null: must have a value"
+    if "raised while resolving interpolation" in message:
+        return f"{key}: a ${{...}} in its value cannot be resolved"
+    if key in (known := declared(schema)) and known[key].is_group:
+        inside = next(name for name in known if name.startswith(f"{key}."))
+        return f"{key}: is a group of keys, such as {inside}"
     first = message.strip().splitlines()[0].replace("'", "")
     wrong = re.match(
         r"Value (.*?) (?:of type \w+ )?(?:could not be converted to|is not a valid) (\w+)", first
@@ -44,8 +53,8 @@ def explain(error: OmegaConfBaseException, schema: type = ExperimentConfig) -> s
     if wrong and (kind := wrong[2].lower()) in KINDS:
         return f"{key}={wrong[1]}: must be {KINDS[kind]}"
     if ("not in" in first or "is not a subclass of" in first) and key:
-        return unknown_key(str(key), schema)
+        return unknown_key(key, schema)
     if "is not a ListConfig" in first:
-        example = "[relu1_1,relu2_1]" if str(key).endswith("layers") else "[a,b]"
+        example = "[relu1_1,relu2_1]" if key.endswith("layers") else "[a,b]"
         return f"{key}: must be a list, such as {example}"
     return f"{key}: {first[0].lower()}{first[1:]}"

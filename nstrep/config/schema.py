@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from nstrep.config.fields import choice, group, input_file, number, text
+from nstrep.config.fields import choice, group, input_file, number, only, text, unless
 from nstrep.images import INTERPOLATIONS
 from nstrep.networks import vgg
 
@@ -22,6 +22,11 @@ LOGGERS = ("none", "tensorboard")
 
 LOCAL = {"identity": False, "stored": False}  # of one run, without an effect on its result
 NAMED_IMAGE = {"section": "Images", "listed": False, "identity": False, "changes": "inputs"}
+ADAM = {"effect": unless("optimizer.name", "sgd", "nag", "lbfgs")}
+SIDES = ("short_edge", "height", "shape")  # keys of preprocess that set another side than the long
+RATES = ("sgd", "nag", "adam")  # the optimisers of MXNet
+STEPS = {"effect": unless("optimizer.name", "lbfgs")}  # of keys without an effect on a line search
+FLOAT32 = {"at_most": 1e30}  # MXNet computes with it in single precision
 WEIGHTS = "mean (1 / number), sum (1), fine (proportional to 1 / stride, 1 in all), or a list"
 
 
@@ -69,32 +74,49 @@ class OptimizerConfig:
     """Settings of an optimiser; null for those that it does not have."""
 
     name: str = text("optimisation algorithm: sgd, nag, adam or lbfgs")
-    momentum: float | None = number("momentum coefficient (SGD and NAG)", at_least=0, at_most=1)
-    beta1: float | None = number("decay rate of the mean (Adam)", at_least=0, at_most=1)
-    beta2: float | None = number("decay rate of the variance (Adam)", at_least=0, at_most=1)
-    epsilon: float | None = number("constant added to the standard deviation (Adam)", above=0)
-    weight_decay: float | None = number("pull of the pixels to the mean colour", at_least=0)
+    momentum: float | None = number(
+        "momentum coefficient (SGD and NAG)", at_least=0, at_most=1,
+        effect=unless("optimizer.name", "adam", "lbfgs"),
+    )  # fmt: skip
+    beta1: float | None = number("decay rate of the mean (Adam)", at_least=0, below=1, **ADAM)
+    beta2: float | None = number("decay rate of the variance (Adam)", at_least=0, below=1, **ADAM)
+    epsilon: float | None = number(
+        "constant added to the standard deviation (Adam)", above=0, **FLOAT32, **ADAM
+    )
+    weight_decay: float | None = number(
+        "pull of the pixels to the mean colour", at_least=0, **FLOAT32, **STEPS
+    )
     decoupled_decay: bool | None = text(
         "subtract lr x weight_decay x pixel from each pixel instead of adding the weight decay to"
-        " the gradient, which Adam would rescale"
+        " the gradient, which Adam would rescale",
+        effect=unless("optimizer.weight_decay", None, 0),
     )
     clip_gradient: float | None = number(
-        "limit of each entry of the gradient, before weight decay is added", above=0
-    )
+        "limit of each entry of the gradient, before weight decay is added",
+        above=0, **FLOAT32, **STEPS,
+    )  # fmt: skip
     clip_norm: Any = text(
         "largest norm of the gradient, which is rescaled if it exceeds this: a number, or size for"
-        " the number of elements of the image (as in the MXNet example of 2016)"
+        " the number of elements of the image (as in the MXNet example of 2016)",
+        **STEPS,
     )
     relative_lr: bool | None = text(
         "divide the gradient by its root mean square at the start, so that the first SGD step"
-        " changes the pixels by lr grey levels for any network, losses and size"
+        " changes the pixels by lr grey levels for any network, losses and size",
+        **STEPS,
     )
-    lr_decay: float | None = number("factor of the learning rate at each decay", above=0, at_most=1)
-    lr_decay_every: int | None = number("number of updates between two decays", at_least=1)
-    corrections: int | None = number("history size (L-BFGS)", at_least=1)
+    lr_decay: float | None = number(
+        "factor of the learning rate at each decay", above=0, at_most=1,
+        effect=unless("optimizer.lr_decay_every", None),
+    )  # fmt: skip
+    lr_decay_every: int | None = number("number of updates between two decays", at_least=1, **STEPS)
+    corrections: int | None = number(
+        "history size (L-BFGS)", at_least=1, effect=unless("optimizer.name", *RATES)
+    )
     line_search_steps: int | None = number(
-        "maximum number of evaluations in a line search (L-BFGS)", at_least=1
-    )
+        "maximum number of evaluations in a line search (L-BFGS)", at_least=1,
+        effect=unless("optimizer.name", *RATES),
+    )  # fmt: skip
 
 
 @dataclass
@@ -117,8 +139,12 @@ class LossForm:
     """
 
     factor: float = number("factor of the sum of squared differences", above=0)
-    channels_power: float = number("exponent of the number of channels N", at_least=0)
-    positions_power: float = number("exponent of the number of positions M", at_least=0)
+    channels_power: float = number(
+        "exponent of the number of channels N", at_least=0, effect=unless(".divide_by", "energy")
+    )
+    positions_power: float = number(
+        "exponent of the number of positions M", at_least=0, effect=unless(".divide_by", "energy")
+    )
     divide_by: str = choice(
         "divisor: size (N and M of the layer to these powers), image_size (N = 3 and M of the"
         " image), or energy (the sum of the squared target, so that the loss is relative and"
@@ -166,12 +192,14 @@ class LossesConfig:
 
     content: LossForm
     style: StyleForm
-    tv: TvForm
+    tv: TvForm = group(effect=unless("tv_weight", 0))
     feature_scale: float = number(
         "factor of the features: the input range of the recipe's network divided by 255 (it scales"
         " a content loss by its 2nd power and a style loss by its 4th; relative losses stay"
         " unchanged)",
         above=0,
+        effect=unless("losses.content.divide_by", "energy")
+        + unless("losses.style.divide_by", "energy"),
     )
 
 
@@ -275,12 +303,16 @@ class ExperimentConfig(ObjectiveConfig):
         " (Chambolle), or sigma of the Gaussian in pixels; 0 for no filter",
         at_least=0,
     )
-    denoise: str = choice("filter on the saved result", ("tv", "gaussian"))
+    denoise: str = choice(
+        "filter on the saved result", ("tv", "gaussian"), effect=unless("remove_noise", 0)
+    )
     preprocess: PreprocessConfig = group(changes="formula")
     optimizer: OptimizerConfig = group(section="Optimiser")
-    lr: float | None = number("learning rate; null for lbfgs, which needs none", above=0)
+    lr: float | None = number(
+        "learning rate; null for lbfgs, which needs none", above=0, **FLOAT32, **STEPS
+    )
     init: str = text("initial image: content, style, noise, or a file", file=True, words=INITS)
-    init_noise: NoiseConfig
+    init_noise: NoiseConfig = group(effect=only("init", "noise"))
     multiscale: int = number(
         "updates at half the size first, whose change is the start at full size", at_least=0
     )
@@ -292,6 +324,7 @@ class ExperimentConfig(ObjectiveConfig):
         " structures, 0.25 lowers the loss faster and leaves more grain, 0 is the same as pixels",
         at_least=0,
         at_most=2,
+        effect=only("basis", "dct"),
     )
     bounds: bool = text("keep pixels between black and white during optimisation")
     max_num_epochs: int = number("maximum number of iterations", at_least=1)
@@ -300,7 +333,10 @@ class ExperimentConfig(ObjectiveConfig):
         at_least=0,
     )
     stop_loss_change: float = number("relative loss change below which a run stops", at_least=0)
-    stop_patience: int = number("iterations in a row below a threshold to stop", at_least=1)
+    stop_patience: int = number(
+        "iterations in a row below a threshold to stop", at_least=1,
+        effect=unless("stop_eps", 0) + unless("stop_loss_change", 0),
+    )  # fmt: skip
     extra_losses: Any = text(
         "further losses by name, each with its settings, such as {NAME_loss: {weight: 1, layers:"
         " [relu2_1]}}, registered in nstrep/losses/; null for none",
@@ -309,8 +345,9 @@ class ExperimentConfig(ObjectiveConfig):
         changes="formula",
     )
     seed: int = number(
-        "seed of noise and random weights", section="Run", at_least=0, at_most=2**32 - 1
-    )
+        "seed of noise and random weights", section="Run", at_least=0, at_most=2**32 - 1,
+        effect=only("init", "noise") + only("weights.path", "random"),
+    )  # fmt: skip
     gpu: int = number("index of the GPU; -1 for the CPU", at_least=-1)
     tile: Any = text(
         "side in pixels of the tiles, including margins, in which the image is computed, which"
@@ -334,6 +371,7 @@ class ExperimentConfig(ObjectiveConfig):
     from_image_root: str | None = text(
         "folder whose files from_image may read, besides the current folder and the image's",
         file=True,
+        effect=unless("from_image", None),
         **LOCAL,
     )
     objective: str = text(

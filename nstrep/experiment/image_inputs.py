@@ -17,7 +17,8 @@ from nstrep import assets
 from nstrep.base.errors import InputError
 from nstrep.base.files import stamp
 from nstrep.config.folder import config_folder, group_options
-from nstrep.config.schema import ExperimentConfig, ObjectiveConfig, PictureConfig
+from nstrep.config.messages import did_you_mean
+from nstrep.config.schema import SIDES, ExperimentConfig, ObjectiveConfig, PictureConfig
 from nstrep.images import io
 from nstrep.images.io import Picture
 from nstrep.networks.vgg import RGB_MEAN, Architecture
@@ -53,8 +54,8 @@ def load_style(name: str, download: str) -> Picture:
         values = OmegaConf.load(config_folder() / "style" / f"{name}.yaml")
         return load_named(PictureConfig(**values), key="styles", download=download)
     if not os.path.exists(name) and not Path(name).suffix:  # rather a misspelt name
-        options = ", ".join(options)
-        raise InputError(f"styles={Path(name).name}: must be a file, or one of {options}")
+        allowed = ", ".join(options) + did_you_mean(Path(name).name, options)
+        raise InputError(f"styles={Path(name).name}: must be a file, or one of {allowed}")
     return load_file(name, key="styles")
 
 
@@ -118,8 +119,18 @@ def working_size(picture: Picture, config: ExperimentConfig, scale: float = 1.0)
         side, pixels = longest, limit if rules.shape is None else longest
     if pixels * longest > limit * side:
         side, pixels = longest, limit
-    edge = max(1, round(pixels * scale))
-    return io.resized_size(height, width, edge, rounding=rules.rounding, side=side)
+    edge, key = max(1, round(pixels * scale)), size_keys(config, scale != 1)
+    return io.resized_size(height, width, edge, rounding=rules.rounding, side=side, key=key)
+
+
+def size_keys(config: ExperimentConfig, scaled: bool = False) -> str:
+    """The keys that decide a size, with their values, for messages."""
+    rules = {f"preprocess.{name}": getattr(config.preprocess, name) for name in SIDES}
+    given = [f"{key}={value}" for key, value in rules.items() if value is not None]
+    given.append(f"max_long_edge={config.max_long_edge}")
+    if scaled:
+        given.append(f"style_scale={config.style_scale:g}")
+    return ", ".join(given)
 
 
 def check_size(rgb01: np.ndarray, architecture: Architecture, layers: list[str], key: str) -> None:

@@ -110,13 +110,13 @@ def _check_sizes(
     extra = extra_layers(extra_settings(config.extra_losses, architecture))
     style_layers = [*config.style_layers, *extra]
     layers = [*config.content_layers, *style_layers]
-    edge = f"max_long_edge={config.max_long_edge}"
+    edge = images.size_keys(config)
     images.check_size(content, architecture, layers, edge)
     if config.multiscale:
         half = f"max_long_edge={max(content.shape[:2]) // 2}, half the size for multiscale"
         images.check_size(content[::2, ::2], architecture, layers, half)
     if style_layers:
-        scale = f"{edge}, style_scale={config.style_scale:g}"
+        scale = images.size_keys(config, scaled=True)
         for style in styles:
             images.check_size(style, architecture, style_layers, scale)
     if config.tile not in (None, "auto"):

@@ -37,10 +37,10 @@ def save(experiment: Experiment) -> dict[str, Any]:
         name = run_directory.FINAL if finished else run_directory.LAST_GOOD
         io.save_png(directory / name, filtered, text)
         save_npz(directory / run_directory.RAW, rgb01=raw.astype(np.float32))
-        styles = " and ".join(style.name for style in inputs.styles)
+        styles = " and ".join(style.label for style in inputs.styles)
         figure = plots.single(
             pd.read_csv(directory / run_directory.CURVE),
-            title=f"{inputs.content.name} in the style of {styles}",
+            title=f"{inputs.content.label} in the style of {styles}",
             stop_eps=config.stop_eps,
         )
         plots.save(figure, (directory / run_directory.LOSS).with_suffix(""), ["png"])

@@ -21,6 +21,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 from nstrep.base import environment, process_memory
 from nstrep.base.errors import DivergedError
 from nstrep.base.files import remove_unfinished
+from nstrep.base.text import counted
 from nstrep.config.schema import ExperimentConfig
 from nstrep.experiment import image_inputs, memory_plan, multiscale, results, resume, run_directory
 from nstrep.experiment.checkpoint import Keeper
@@ -35,7 +36,7 @@ from nstrep.losses import regions
 from nstrep.losses.objective import Objective, term_settings
 from nstrep.losses.term import extra_layers, extra_settings
 from nstrep.optim.basis import make_basis
-from nstrep.optim.minimize import OPTIMIZERS, Step, minimize
+from nstrep.optim.minimize import Step, minimize
 from nstrep.optim.problem import Problem
 from nstrep.optim.state import State
 
@@ -57,9 +58,10 @@ def run(
     metrics.json, whose content is returned, is written last: its presence says that the run is
     over. A run that an error ended has failed.json instead.
 
-    ``directory`` is made if missing, and refused if it holds a run. ``made_from`` are the inputs of
-    the run that is repeated; those that have changed are logged. ``given`` are images in memory, by
-    role ``content`` or ``style``. ``callback`` sees every step, and ends the run by returning true.
+    ``directory`` is made if missing, and refused if it holds a run or other files. ``made_from``
+    are the inputs of the run that is repeated; those that have changed are logged. ``given`` are
+    images in memory, by role ``content`` or ``style``. ``callback`` sees every step, and ends the
+    run by returning true.
 
     Raises:
         InputError: the configuration, an image or the weights cannot be used.
@@ -68,6 +70,7 @@ def run(
         ResultsError: the directory cannot be written.
 
     """
+    run_directory.refuse_foreign(directory)
     inputs = load_inputs(config, given)
     with run_directory.locked(directory):
         remove_unfinished(directory)  # of a run that was killed before it had a configuration
@@ -91,6 +94,7 @@ def run_once(
     Without ``anew`` nothing is removed: another run or a damaged checkpoint is an InputError. A run
     that diverged the last time is a DivergedError, for it would again. Otherwise see :func:`run`.
     """
+    run_directory.refuse_foreign(directory)
     with run_directory.locked(directory), run_directory.failures_kept(directory):
         inputs = load_inputs(config)
         identity = identity_of(config, inputs.provenance)
@@ -151,9 +155,6 @@ class Experiment:
             then = made_from.get(name)
             if isinstance(then, dict) and then.get("sha256") != now["sha256"]:
                 log.warning("from_image: %s is not the one of that run: %s", name, now["source"])
-        lr, name = self.config.lr, self.config.optimizer.name
-        if lr is not None and not OPTIMIZERS[name].needs_lr:
-            log.warning("lr=%g has no effect: optimizer=%s searches for each step", lr, name)
 
     def _optimise(self) -> None:
         config, inputs = self.config, self.inputs
@@ -170,7 +171,7 @@ class Experiment:
         self.memory_before_mb = process_memory.memory_mb()["now"]
         log.info(
             "%s in the style of %s: %d x %d pixels, %s, %s, recipe %s",
-            inputs.content.name, _blend(inputs, config), *inputs.content_rgb01.shape[1::-1],
+            inputs.content.label, _blend(inputs, config), *inputs.content_rgb01.shape[1::-1],
             inputs.network.architecture.name, config.optimizer.name, config.recipe.name,
         )  # fmt: skip
         start, seconds = inputs.start, 0.0
@@ -232,8 +233,8 @@ class Experiment:
             log.warning("interrupted; the results so far are in %s", directory)
             raise KeyboardInterrupt
         log.info(
-            "%d epochs in %.0f s, stopped by %s, total loss %.4g: %s",
-            last.epoch, last.seconds, self.reason, last.losses["total"],
+            "%s in %.0f s, stopped by %s, total loss %.4g: %s",
+            counted(last.epoch, "epoch"), last.seconds, self.reason, last.losses["total"],
             directory / run_directory.FINAL,
         )  # fmt: skip
 
@@ -262,7 +263,7 @@ def objective(config: ExperimentConfig, inputs: Inputs) -> Objective:
 
 def _blend(inputs: Inputs, config: ExperimentConfig) -> str:
     """The style images by name, with their shares where they are blended."""
-    names = [style.name for style in inputs.styles]
+    names = [style.label for style in inputs.styles]
     if len(names) > 1 and len(inputs.regions) == 1:
         shares = regions.shares(config.style_blend, len(names))
         names = [f"{name} ({share:.3g})" for name, share in zip(names, shares)]

@@ -21,8 +21,8 @@ from omegaconf import OmegaConf
 
 from nstrep.base import environment
 from nstrep.base.errors import BusyError, InputError, NstrepError, ResultsError
-from nstrep.base.files import atomic_write, remove_unfinished
-from nstrep.base.text import reason
+from nstrep.base.files import atomic_write, holds, remove_unfinished
+from nstrep.base.text import reason, shown
 from nstrep.base.untrusted import MOST_JSON, read_json, read_text
 
 log = logging.getLogger(__name__)
@@ -33,12 +33,56 @@ LAST_GOOD = "last_good.png"  # instead of final.png, of a run that diverged or w
 SNAPSHOTS, TENSORBOARD, DENOISED = "snapshots", "tensorboard", "denoised"
 CHECKPOINT = "checkpoint.npz"
 LOG, HYDRA, LOCK = "run.log", ".hydra", ".lock"
+LOGS = (LOG, "train.log")
+PROGRESS = ".progress"  # in the folder of a sweep: one folder a process that started it
 TIME = "%Y-%m-%dT%H:%M:%S%z"
 
 # What is removed before a run continues from its checkpoint, and before it starts again. The log
 # is kept and continued.
 AT_THE_END = (METRICS, FAILED, FINAL, LAST_GOOD, RAW, LOSS, DENOISED)
 ALL = (*AT_THE_END, CONFIG, CURVE, SNAPSHOTS, TENSORBOARD, CHECKPOINT)
+
+# By what a folder is known to be of a command: files, each with a text in it.
+RUN = {CONFIG: "max_num_epochs:", METRICS: '"losses_at_start"', FAILED: '"exit_code"'}
+TRAINING = {CONFIG: "batch_size:", METRICS: '"validation_of_identity"', FAILED: '"exit_code"'}
+SWEEP = {
+    "multirun.yaml": "nstrep.",
+    **{f"*/{HYDRA}/hydra.yaml": "nstrep.", f"*/{CONFIG}": "content_layers:"},
+}
+
+
+def refuse_foreign(
+    folder: Path, marks: Mapping[str, str] = RUN, key: str = "hydra.run.dir"
+) -> None:
+    """Refuse a folder for results unless it is new, empty, or of an earlier such command.
+
+    ``marks`` tell the command's own folders: one of these files has the text beside it. InputError
+    if the folder holds anything else, which the command could replace.
+    """
+    try:
+        names = foreign(folder, marks)
+    except OSError as error:
+        raise ResultsError(f"{shown(folder)}: cannot be used ({reason(error)})") from None
+    if names:
+        some = ", ".join(map(shown, names[:3])) + (", ..." if len(names) > 3 else "")
+        raise InputError(
+            f"{key}={shown(folder)}: holds other files than results of this command ({some});"
+            " name a new or an empty folder"
+        )
+
+
+def foreign(folder: Path, marks: Mapping[str, str]) -> list[str]:
+    """What a folder holds if it is not of a command; what precedes a run's start does not count."""
+    if not folder.exists():
+        return []
+    settings = folder / HYDRA / "hydra.yaml"
+    before = {LOCK, PROGRESS}
+    if not settings.exists() or holds(settings, "nstrep."):
+        before |= {HYDRA, *LOGS}
+    names = sorted({entry.name for entry in folder.iterdir()} - before)
+    names = [name for name in names if not name.startswith(".") or ".tmp" not in name]
+    ours = (holds(file, mark) for pattern, mark in marks.items() for file in folder.glob(pattern))
+    return [] if any(ours) else names
 
 
 @contextlib.contextmanager
@@ -97,8 +141,8 @@ def remove_unstarted(directory: Path) -> None:
     with contextlib.suppress(OSError):
         if not any((directory / name).exists() for name in (CONFIG, CURVE)):
             shutil.rmtree(directory / HYDRA, ignore_errors=True)
-            for leftover in directory.glob("*.log"):
-                leftover.unlink()
+            for name in LOGS:
+                (directory / name).unlink(missing_ok=True)
             directory.rmdir()
 
 
@@ -144,11 +188,14 @@ def failures_kept(directory: Path) -> Iterator[None]:
 
 
 def keep_failure(directory: Path, error: Exception) -> None:
-    """Write failed.json unless there is a metrics.json, or the disk does not let it."""
+    """Write failed.json unless there is a metrics.json, or the disk or others' files forbid it."""
     if (directory / METRICS).exists():
         return
-    with contextlib.suppress(ResultsError), atomic_write(directory / FAILED) as temporary:
-        temporary.write_text(json.dumps(about(error), indent=2) + "\n")
+    with contextlib.suppress(OSError, ResultsError):
+        if foreign(directory, RUN) and foreign(directory, TRAINING):
+            return
+        with atomic_write(directory / FAILED) as temporary:
+            temporary.write_text(json.dumps(about(error), indent=2) + "\n")
 
 
 def about(error: Exception) -> dict[str, Any]:

@@ -9,10 +9,10 @@ from typing import Any, ClassVar
 from omegaconf import DictConfig, OmegaConf
 
 from nstrep.base.errors import InputError
-from nstrep.config.checks import Schema, check_layers, typed
+from nstrep.config.checks import Schema, check_layers, name_pictures, typed
 from nstrep.config.fields import choice, number, text
 from nstrep.config.messages import unknown_key
-from nstrep.config.schema import LOGGERS, ObjectiveConfig
+from nstrep.config.schema import FLOAT32, LOGGERS, ObjectiveConfig
 from nstrep.fast.architectures import NETS, choose
 from nstrep.networks import vgg
 
@@ -59,9 +59,9 @@ class InputConfig:
 class AdamConfig:
     """Adam (Kingma, Ba 2015), as MXNet implements it."""
 
-    beta1: float = number("decay rate of the mean", at_least=0, at_most=1)
-    beta2: float = number("decay rate of the variance", at_least=0, at_most=1)
-    epsilon: float = number("constant added to the standard deviation", above=0)
+    beta1: float = number("decay rate of the mean", at_least=0, below=1)
+    beta2: float = number("decay rate of the variance", at_least=0, below=1)
+    epsilon: float = number("constant added to the standard deviation", above=0, **FLOAT32)
 
 
 @dataclass
@@ -95,7 +95,7 @@ class TrainConfig(ObjectiveConfig):
     published: dict[str, float] = text(
         "style weights of the source, by the name of the style", listed=False
     )
-    lr: float = number("learning rate", above=0)
+    lr: float = number("learning rate", above=0, **FLOAT32)
     lr_steps: int | None = number(
         "update at which the learning rate, falling as half a cosine, is 0; null: constant",
         at_least=1, absent=None,
@@ -146,6 +146,7 @@ def check(composed: DictConfig) -> TrainConfig:
     """Turn a composed training into the typed one, or raise InputError."""
     config = typed(composed, TrainConfig)
     check_layers(config)
+    name_pictures(config)
     # Written out, so that naming the architecture's own border does not make another training.
     net = choose(config.net.name, config.net.border, config.net.padding)
     config.net = replace(config.net, border=net.border, padding=net.padding)

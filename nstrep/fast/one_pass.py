@@ -52,6 +52,7 @@ def run_once(
     ``config`` is :func:`aligned`. ``network`` is the run directory of the training, which several
     passes may share. Returns the content of metrics.json; ``seconds`` is the time of one pass.
     """
+    run_directory.refuse_foreign(directory)
     with run_directory.locked(directory), run_directory.failures_kept(directory):
         training_metrics = training.run(trained, network, replace=True)
         inputs = load_inputs(config)

@@ -9,6 +9,8 @@ from omegaconf import DictConfig
 
 from nstrep import cli
 from nstrep.base.errors import InputError, NstrepError
+from nstrep.config.fields import split_override
+from nstrep.config.typed_keys import check_typed
 from nstrep.experiment import run_directory
 from nstrep.fast.config import TrainConfig, check
 
@@ -18,6 +20,7 @@ def job(composed: DictConfig) -> float:
     directory = Path(HydraConfig.get().runtime.output_dir)
     try:
         config = check(composed)
+        check_typed(config, dict(map(split_override, HydraConfig.get().overrides.task)))
         # Loads MXNet: only once the configuration is known good.
         from nstrep.fast import training
 

@@ -27,6 +27,7 @@ from nstrep.losses import regions
 from nstrep.losses.objective import Objective, term_settings
 from nstrep.networks.vgg import RGB_MEAN
 from nstrep.optim import state
+from nstrep.optim.problem import not_finite
 from nstrep.optim.state import State
 
 Stylize = Callable[[np.ndarray, str], np.ndarray]  # from an image and a style to an image
@@ -170,10 +171,7 @@ class Trainer:
         flat = mx.nd.concat(*[array.reshape(-1) for array in self._gradients.values()], dim=0)
         norm = float(flat.norm().asscalar()) / count
         if not (math.isfinite(losses["total"]) and math.isfinite(norm)):
-            bad = [name for name, value in losses.items() if not math.isfinite(value)]
-            raise DivergedError(
-                f"step {self.step}: {', '.join(bad) or 'the gradient'} became NaN or infinite"
-            )
+            raise DivergedError(f"step {self.step}: {not_finite(losses)} became NaN or infinite")
         return losses, norm
 
     @property

@@ -47,6 +47,7 @@ def run(config: TrainConfig, directory: Path, *, replace: bool = False) -> dict[
     DivergedError when a loss became NaN or infinite (the last checkpoint is kept), BusyError if
     another process works in the directory, and ResultsError if it cannot be written.
     """
+    run_directory.refuse_foreign(directory, run_directory.TRAINING)
     trainer = Trainer(config)
     with run_directory.locked(directory), run_directory.failures_kept(directory):
         try:

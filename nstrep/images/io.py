@@ -71,6 +71,11 @@ class Picture:
         self.rgb.flags.writeable = False
 
     @property
+    def label(self) -> str:
+        """The name for logs and figures, which tells a stand-in: vangogh (stand-in: swirls)."""
+        return f"{self.name} (stand-in: {drawn(self.source)})" if self.stand_in_for else self.name
+
+    @property
     def height(self) -> int:
         """Rows of pixels."""
         return self.rgb.shape[0]
@@ -97,6 +102,11 @@ def picture_from_array(name: str, rgb: np.ndarray, *, source: str = "memory") ->
     digest = hashlib.sha256(f"rgb01 float32 {rgb.shape[0]}x{rgb.shape[1]}x3\n".encode())
     digest.update(rgb.data)
     return Picture(name, rgb, digest.hexdigest(), source)
+
+
+def drawn(source: str) -> str:
+    """The name of a :func:`builtin` picture by its ``source``."""
+    return source.removesuffix(".webp").rpartition("/")[2].rpartition(".")[2]
 
 
 def builtin(name: str, *, key: str = "picture") -> Picture:
@@ -184,7 +194,13 @@ def _read_file(
 
 
 def resized_size(
-    height: int, width: int, long_edge: int, *, rounding: str = "nearest", side: int | None = None
+    height: int,
+    width: int,
+    long_edge: int,
+    *,
+    rounding: str = "nearest",
+    side: int | None = None,
+    key: str = "",
 ) -> tuple[int, int]:
     """(height, width) with `side`, by default the longer one, scaled to `long_edge` pixels.
 
@@ -192,7 +208,7 @@ def resized_size(
     "truncate": int(length * (long_edge / side)) in floating point, as some programs do. Then the
     short edge, and now and then the long one, may be one pixel less.
 
-    Raises InputError if the result has more than MAX_PIXELS.
+    Raises InputError if the result has more than MAX_PIXELS, naming ``key``, the settings.
     """
     side = side or max(height, width)
     if rounding == "nearest":
@@ -202,7 +218,7 @@ def resized_size(
     new_height, new_width = (max(1, new) for new in sides)
     if new_height * new_width > MAX_PIXELS:
         raise InputError(
-            f"long_edge={long_edge}: found {new_width} x {new_height} pixels; "
+            f"{key or f'long_edge={long_edge}'}: comes to {new_width} x {new_height} pixels; "
             f"allowed: at most {MAX_PIXELS} pixels"
         )
     return new_height, new_width

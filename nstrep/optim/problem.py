@@ -25,6 +25,14 @@ class Point:
     gradient_norm: float  # of the gradient with respect to the image
 
 
+def not_finite(losses: Mapping[str, float]) -> str:
+    """The losses that are NaN or infinite, those of single layers counted; or the gradient."""
+    bad = [name for name, value in losses.items() if not math.isfinite(value)]
+    whole = [name for name in bad if "." not in name]
+    layers = f" and {len(bad) - len(whole)} of layers" if len(bad) > len(whole) else ""
+    return ", ".join(whole) + layers if bad else "the gradient"
+
+
 class Problem:
     """The objective as a function of a basis's coefficients; counts and checks evaluations."""
 
@@ -44,8 +52,7 @@ class Problem:
         self.evaluations += 1
         length = norm(gradient)
         if not (math.isfinite(evaluation.total) and math.isfinite(length)):
-            bad = [name for name, value in evaluation.losses.items() if not math.isfinite(value)]
-            raise DivergedError(f"{', '.join(bad) or 'the gradient'} became NaN or infinite")
+            raise DivergedError(f"{not_finite(evaluation.losses)} became NaN or infinite")
         return Point(
             coefficients=coefficients,
             image=image,

@@ -80,7 +80,9 @@ def short(value: Any, length: int = 28) -> str:
     text = one_line(plain(value), 1000)
     if text.startswith("/"):
         text = PurePath(text).name
-    return text if len(text) <= length else text[: length - 1] + "…"
+    name, mark, stand_in = text.partition(" (stand-in: ")  # which is never cut off
+    name = name if len(name) <= length else name[: length - 1] + "…"
+    return name + mark + stand_in
 
 
 def settings(run: RunLike, keys: Iterable[str]) -> str:

@@ -6,6 +6,7 @@ import itertools
 import logging
 import textwrap
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -46,9 +47,9 @@ def grid(runs: Sequence[RunLike], down: str, across: str, *, title: str = "") ->
         if len(alike) > 1:
             axes.set_xlabel(f"1 of {len(alike)} runs", fontsize="x-small")
     for axes, column in zip(panels[0], columns):
-        axes.set_title(text(short(column, 24)), fontsize="medium")
+        axes.set_title(_lines(column), fontsize="medium")
     for axes, row in zip(panels[:, 0], rows):
-        axes.set_ylabel(text(short(row, 24)), fontsize="medium")
+        axes.set_ylabel(_lines(row), fontsize="medium")
     figure.supxlabel(text(f"{axis(across)} →"), fontsize="medium")
     figure.supylabel(text(f"← {axis(down)}"), fontsize="medium")
     headline(figure, title)
@@ -59,19 +60,24 @@ def contact_sheet(runs: Sequence[RunLike], keys: Sequence[str], *, title: str = 
     """Every image with its settings under it, in the order of the runs."""
     columns = min(len(runs), max(3, round(len(runs) ** 0.5)))
     rows = -(-len(runs) // columns)
-    caption = 0.05 + 0.16 * max(1, len(keys))
+    captions = [_caption(run, keys) for run in runs]
+    caption = 0.05 + 0.16 * (1 + max(title.count("\n") for title in captions))
     panels, figure, aspect = _cells(runs, rows, columns, (0.2, 0.3), caption)
-    for axes, run in zip(panels.flat, runs):
+    for axes, run, below in zip(panels.flat, runs, captions):
         _show(axes, run, aspect)
-        lines = [text(short(run.value(key), 26)) for key in keys]
-        if len(keys) > 1:
-            lines = [f"{text(key.split('.')[-1])}={line}" for key, line in zip(keys, lines)]
-        axes.set_title("\n".join(lines) or text(run.name), fontsize="small")
+        axes.set_title(below, fontsize="small")
     for axes in panels.flat[len(runs) :]:
         axes.set_visible(False)
     if len(keys) == 1 or title:
         figure.suptitle(text(title or axis(keys[0])))
     return figure
+
+
+def _caption(run: RunLike, keys: Sequence[str]) -> str:
+    lines = [_lines(run.value(key), 26) for key in keys]
+    if len(keys) > 1:
+        lines = [f"{text(key.split('.')[-1])}={line}" for key, line in zip(keys, lines)]
+    return "\n".join(lines) or text(run.name)
 
 
 def _cells(
@@ -124,6 +130,11 @@ def _show(axes: Axes, run: RunLike | None, aspect: float) -> None:
         0.5, 0.5, text(reason), transform=axes.transAxes, ha="center", va="center",
         fontsize="x-small", color="#444444", clip_on=True,
     )  # fmt: skip
+
+
+def _lines(value: Any, length: int = 24) -> str:
+    """A value as a cell's label; a stand-in has a second line."""
+    return text(short(value, length)).replace(" (stand-in", "\n(stand-in")
 
 
 def _bare(axes: Axes) -> None:

@@ -12,7 +12,7 @@ from nstrep import report
 from nstrep.analysis import summary
 from nstrep.analysis.run_reader import load_sweep
 from nstrep.base.command_line import plain_errors
-from nstrep.base.text import shown
+from nstrep.base.text import counted, shown
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -25,7 +25,9 @@ def main(arguments: list[str] | None = None) -> None:
         sweep = load_sweep(options.folder)
         summary.write(sweep)  # the page links to the table
         path = report.write(sweep, options.out)
-        print(f"{shown(path)}: {len(sweep.runs)} runs, {path.stat().st_size / 1e6:.1f} MB")
+        print(
+            f"{shown(path)}: {counted(len(sweep.runs), 'run')}, {path.stat().st_size / 1e6:.1f} MB"
+        )
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ import numpy as np
 from PIL import Image
 
 from nstrep.analysis.run_reader import Run, Sweep
+from nstrep.analysis.swept_keys import label, stood_in
 from nstrep.base.errors import InputError
 from nstrep.base.text import one_line
 from nstrep.config.fields import flatten
@@ -100,6 +101,14 @@ def content(sweep: Sweep, folder: Path) -> dict[str, Any]:
         "photos": photos.addresses,
         "side": side,
         "mixed": mixed(sweep.swept),
+        "stand_ins": sorted(
+            {
+                f"{role}={label(run, role)}"
+                for run in sweep.runs
+                for role in ("content", "style")
+                if stood_in(run, role)
+            }
+        ),
     }
 
 

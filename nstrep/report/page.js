@@ -32,7 +32,7 @@ function testOf(word) {
     if (key) return (run) => {
       const value = valueOf(run, key), number = Number(wanted);
       const text = String(value ?? "none").toLowerCase(), short = String(run.short[key] ?? text).toLowerCase();
-      const equal = typeof value === "number" && !Number.isNaN(number) ? value === number : [text, short].includes(wanted.toLowerCase());
+      const equal = typeof value === "number" && !Number.isNaN(number) ? value === number : [text, short, text.split(" (stand-in: ")[0]].includes(wanted.toLowerCase());
       if (sign === "=") return equal;
       if (sign === "!=") return !equal;
       if (typeof value !== "number" || Number.isNaN(number)) return false;

@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 import nstrep
 from nstrep.analysis.run_reader import Sweep
-from nstrep.base.files import atomic_write
+from nstrep.base.files import atomic_write, keep_foreign
 from nstrep.report.content import content
 
 SIZE = "@@size of this page@@"
@@ -22,8 +22,12 @@ SIZE = "@@size of this page@@"
 
 
 def write(sweep: Sweep, path: Path | None = None) -> Path:
-    """Write the report of a sweep, to FOLDER/report.html unless another file is named."""
+    """Write the report of a sweep, to FOLDER/report.html unless another file is named.
+
+    InputError if the file exists and is not a report.
+    """
     path = path or sweep.path / "report.html"
+    keep_foreign(path, "· nstrep</title>")
     html = render(sweep, path.parent)
     with atomic_write(path) as temporary:
         temporary.write_text(html, encoding="utf-8")

@@ -22,6 +22,7 @@ from nstrep.base import environment, process_memory
 from nstrep.base.errors import NstrepError, Refused
 from nstrep.base.text import reason
 from nstrep.config.fields import split_override
+from nstrep.experiment import run_directory
 from nstrep.sweeps import directory_names, job
 from nstrep.sweeps.progress import Progress, say
 
@@ -57,6 +58,7 @@ def prepare(config: DictConfig) -> None:
     from_file = [f"{key}={value}" for key, value in params.items()]
     overrides = directory_names.parsed([*from_file, *config.hydra.overrides.task])
     folder = Path(config.hydra.sweep.dir).absolute()
+    run_directory.refuse_foreign(folder, run_directory.SWEEP, "hydra.sweep.dir")
     runs = OmegaConf.select(config, "hydra.sweeper.n_trials")  # of a search
     if runs is None:  # all combinations of the swept values
         discrete = [item for item in overrides if item.is_discrete_sweep()]

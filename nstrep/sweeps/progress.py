@@ -20,10 +20,8 @@ from typing import Any
 from tqdm import tqdm
 
 from nstrep.base.errors import NstrepError, ResultsError
+from nstrep.base.text import counted
 from nstrep.experiment import run_directory
-
-REPORTS = ".progress"
-"""Folder in that of the sweep. Each process that starts the sweep has its own folder in it."""
 
 SHOWN_FAILURES = 10
 
@@ -33,7 +31,7 @@ class Progress:
 
     def __init__(self, sweep: Path, planned: int) -> None:
         self.sweep, self.planned = sweep, planned
-        self.reports = sweep / REPORTS / uuid.uuid4().hex[:12]
+        self.reports = sweep / run_directory.PROGRESS / uuid.uuid4().hex[:12]
         self.ended: dict[str, Mapping[str, Any]] = {}
         """By the names of their files: ``run``; ``status``: finished, skipped, busy or failed;
         ``seconds`` or ``reason``.
@@ -41,7 +39,7 @@ class Progress:
         self._is_new, self._began = not sweep.exists(), time.monotonic()
         self._lock = ExitStack()
         # Remove the folders of killed processes; those of living processes are locked.
-        for folder in (sweep / REPORTS).glob("*"):
+        for folder in (sweep / run_directory.PROGRESS).glob("*"):
             with suppress(NstrepError), run_directory.locked(folder):
                 shutil.rmtree(folder, ignore_errors=True)
         for attempts_left in (4, 3, 2, 1, 0):
@@ -107,7 +105,7 @@ def closing(reports: Sequence[Mapping[str, Any]], planned: int) -> str:
     """How a sweep ended in one line, with one more line per failure if there are several."""
     counts = Counter(report["status"] for report in reports)
     failures = [f"{one['run']}: {one['reason']}" for one in reports if one["status"] == "failed"]
-    parts = [f"{counts['finished'] + counts['skipped']} of {planned} runs finished"]
+    parts = [f"{counts['finished'] + counts['skipped']} of {counted(planned, 'run')} finished"]
     if counts["skipped"]:
         parts[0] += f" ({counts['skipped']} before)"
     if counts["busy"]:

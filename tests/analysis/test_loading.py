@@ -233,7 +233,7 @@ def test_the_command(tmp_path, capsys, monkeypatch):
     assert capsys.readouterr().err.count("\n") == 1
     shutil.rmtree(tmp_path / "s" / "0")
     collect.main([str(tmp_path / "s")])
-    assert "1 runs" in capsys.readouterr().out
+    assert "1 run (" in capsys.readouterr().out
 
 
 def test_links_out_of_a_run_are_not_followed(tmp_path, caplog):

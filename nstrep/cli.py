@@ -28,11 +28,11 @@ from nstrep.base.errors import (  # fmt: skip
 )
 from nstrep.base.text import nameless, reason
 from nstrep.config.checks import check
-from nstrep.config.fields import absolute_paths, declared, split_override
+from nstrep.config.fields import absolute_paths, declared
 from nstrep.config.folder import config_folder, register_schema
 from nstrep.config.messages import did_you_mean, explain, unknown_key
 from nstrep.config.schema import ExperimentConfig
-from nstrep.config.typed_keys import REPLACED, check_no_sweep, check_typed
+from nstrep.config.typed_keys import REPLACED, check_no_sweep, check_typed, typed_overrides
 from nstrep.experiment import run_directory
 from nstrep.experiment.from_image import rerun, resumed
 from nstrep.sweeps import callback, directory_names
@@ -67,7 +67,7 @@ def _experiment(composed: DictConfig, sweep_job: SweepJob | None = None) -> floa
     directory = Path(HydraConfig.get().runtime.output_dir)
     single = sweep_job is None
     try:
-        typed = dict(map(split_override, HydraConfig.get().overrides.task))
+        typed = typed_overrides()
         if single:
             params = HydraConfig.get().sweeper.get("params")
             check_no_sweep(params, typed, "which needs --multirun")

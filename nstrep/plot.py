@@ -17,6 +17,7 @@ from nstrep import plots
 from nstrep.analysis.run_reader import Run, Sweep, load_sweep
 from nstrep.base.command_line import plain_errors
 from nstrep.base.errors import InputError, ResultsError
+from nstrep.base.files import holds
 from nstrep.base.text import reason, shown
 from nstrep.experiment import run_directory
 from nstrep.plots import NothingToDraw
@@ -119,6 +120,7 @@ def draw(
 ) -> tuple[list[Path], list[str]]:
     """Draw kinds of plots; the files, and a line for every kind that could not be drawn."""
     try:
+        _keep_foreign(folder)
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ResultsError(f"{shown(folder)}: cannot be written ({reason(error)})") from None
@@ -130,6 +132,14 @@ def draw(
         except NothingToDraw as error:
             missed.append(str(error))
     return written, missed
+
+
+def _keep_foreign(folder: Path) -> None:
+    """Refuse a folder with images like those drawn here, but without the SVG beside each."""
+    for image in folder.glob("*.png"):
+        is_ours = holds(image.with_suffix(".svg"), "Matplotlib")
+        if image.stem.partition("_")[0] in KINDS and not is_ours:
+            raise InputError(f"{shown(image)}: is not a figure of nstrep and is kept; see --out")
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -45,6 +45,9 @@ def check(config: DictConfig) -> ExperimentConfig:
     clip, tile = experiment.optimizer.clip_norm, experiment.tile
     if clip not in (None, "size") and not (_is_number(clip) and 0 < clip < math.inf):
         raise InputError(f"optimizer.clip_norm={clip}: must be a number above 0, size or null")
+    optimizer = experiment.optimizer
+    if optimizer.lr_decay_every is not None and optimizer.lr_decay is None:
+        raise InputError(f"optimizer.lr_decay_every={optimizer.lr_decay_every}: needs lr_decay")
     _check_size(experiment.preprocess)
     if tile not in (None, "auto") and not (type(tile) is int and tile > 0):
         raise InputError(f"tile={tile}: must be auto, null or a whole number of pixels")

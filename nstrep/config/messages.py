@@ -44,7 +44,9 @@ def explain(error: OmegaConfBaseException, schema: type = ExperimentConfig) -> s
     if "raised while resolving interpolation" in message:
         return f"{key}: a ${{...}} in its value cannot be resolved"
     if key in (known := declared(schema)) and known[key].is_group:
-        inside = next(name for name in known if name.startswith(f"{key}."))
+        inside = next(
+            name for name in known if name.startswith(f"{key}.") and not known[name].is_group
+        )
         return f"{key}: is a group of keys, such as {inside}"
     first = message.strip().splitlines()[0].replace("'", "")
     wrong = re.match(

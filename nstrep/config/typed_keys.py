@@ -7,14 +7,23 @@ from collections.abc import Collection, Mapping
 from operator import attrgetter
 from typing import Any
 
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import OmegaConf
+
 from nstrep.base.errors import InputError
-from nstrep.config.fields import Key, declared
+from nstrep.config.fields import Key, declared, split_override
 from nstrep.config.folder import group_options
 
 log = logging.getLogger(__name__)
 
 REPLACED = {"content": ("content_image",), "style": ("style_image", "styles")}
 """Groups, and the keys for files that are used instead of a group's option."""
+
+
+def typed_overrides() -> dict[str, str]:
+    """What the user typed after the running command, by key, with ``${...}`` as it is."""
+    typed = OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)
+    return dict(map(split_override, typed))
 
 
 def check_typed(config: Any, typed: Mapping[str, Any]) -> None:

@@ -14,7 +14,6 @@ import os
 from pathlib import Path
 from typing import Any
 
-from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -24,9 +23,10 @@ from nstrep.base.errors import InputError
 from nstrep.base.files import sha256_of
 from nstrep.base.text import reason, shown
 from nstrep.base.untrusted import MOST_YAML, read_json, read_text, read_yaml
-from nstrep.config.fields import Key, declared, flatten, split_override
+from nstrep.config.fields import Key, declared, flatten
 from nstrep.config.messages import as_typed, explain
 from nstrep.config.schema import PRESETS, ExperimentConfig
+from nstrep.config.typed_keys import typed_overrides
 from nstrep.experiment import run_directory
 from nstrep.images import io
 
@@ -81,12 +81,14 @@ def resumed(composed: DictConfig, directory: Path) -> DictConfig:
     except (OSError, ValueError) as error:
         raise InputError(f"{shown(path)}: cannot be read ({reason(error)})") from None
     config = _merged(composed, stored, shown(path))
-    for override, key in _typed().items():
+    for key, value in typed_overrides().items():
         then, now = (OmegaConf.select(each, key) for each in (config, composed))
         if key in KEYS and KEYS[key].is_path(then) and KEYS[key].is_path(now):
             then, now = _real(then), _real(now)
         if then != now:
-            raise InputError(f"{override}: cannot be changed with resume=true, the run has {then}")
+            raise InputError(
+                f"{key}={value}: cannot be changed with resume=true, the run has {then}"
+            )
     return config
 
 
@@ -99,21 +101,20 @@ def rerun(composed: DictConfig) -> tuple[DictConfig, dict | None]:
         return composed, None
     stored, inputs = read_texts(composed.from_image)
     config = _merged(composed, stored, f"from_image={shown(composed.from_image)}")
-    typed = _typed()
-    named = set(typed.values())
-    for override, key in typed.items():
+    named = typed_overrides()
+    for key, value in named.items():
         declaration = KEYS.get(key, Key(key, Any))
-        for other in set(declaration.replaces) - named:
+        for other in set(declaration.replaces) - named.keys():
             config[other] = composed[other]
         if key in PRESETS:
             raise InputError(
-                f"{override}: cannot be combined with from_image, which holds these settings;"
+                f"{key}={value}: cannot be combined with from_image, which holds these settings;"
                 " set single keys instead"
             )
         if declaration.stored:
             OmegaConf.update(config, key, OmegaConf.select(composed, key), merge=False)
     for key in KEYS.values():
-        if key.file and key.stored and not named & {key.name, key.name.partition(".")[0]}:
+        if key.file and key.stored and not named.keys() & {key.name, key.name.partition(".")[0]}:
             _check_files(config, key, inputs)
     if changed := environment.changed_versions(inputs.get("versions")):
         log.warning("from_image: made with other versions: %s", "; ".join(changed))
@@ -132,11 +133,6 @@ def _merged(composed: DictConfig, stored: Any, where: str) -> DictConfig:
         return OmegaConf.merge(composed, kept)
     except OmegaConfBaseException as error:
         raise InputError(f"{where}: {explain(error)}") from None
-
-
-def _typed() -> dict[str, str]:
-    """The overrides that the user typed, each with its key."""
-    return {typed: split_override(typed)[0] for typed in HydraConfig.get().overrides.task}
 
 
 def _check_files(config: DictConfig, key: Key, inputs: dict[str, Any]) -> None:

@@ -227,8 +227,8 @@ class Experiment:
         """Log how the run ended, or raise the exception that it ended with."""
         last, directory = self.last, self.directory
         if self.status == "diverged":
-            saved = "the curve and the last good picture" if last else "the configuration"
-            raise DivergedError(f"{self.reason}; {saved} is in {directory}")
+            saved = "the curve and the last good picture are" if last else "the configuration is"
+            raise DivergedError(f"{self.reason}; {saved} in {directory}")
         if self.status == "interrupted":
             log.warning("interrupted; the results so far are in %s", directory)
             raise KeyboardInterrupt

@@ -19,7 +19,7 @@ from omegaconf import OmegaConf
 
 from nstrep.base.command_line import plain_errors
 from nstrep.base.errors import InputError
-from nstrep.base.files import atomic_write
+from nstrep.base.files import atomic_write, keep_foreign
 from nstrep.fast import layouts, network
 from nstrep.fast.config import ExportConfig, parse
 
@@ -47,14 +47,15 @@ def main(arguments: list[str] | None = None) -> None:
 def export(model: str | Path, target: Path, height: int, width: int) -> Path:
     """Write a trained network as ONNX, for images of one size.
 
-    Raises InputError if the network cannot be used or does not take the size, or onnx is missing;
-    ResultsError if the file cannot be written.
+    Raises InputError if the network cannot be used or does not take the size, the file exists and
+    is no such export, or onnx is missing; ResultsError if the file cannot be written.
     """
     try:
         import onnx
     except ImportError:
         raise InputError("out: ONNX is not installed: run  pip install 'nstrep[onnx]'") from None
 
+    keep_foreign(target, "producer: nstrep")
     net, parameters = layouts.load(model)
     network.Transformer(net, parameters).check_size(height, width, f"size={width}x{height}")
     symbol = network.symbol(net, height, width, portable=True)
@@ -71,6 +72,7 @@ def export(model: str | Path, target: Path, height: int, width: int) -> Path:
         # The exporter declares the weights as inputs too, and runtimes warn about each of them.
         weights = {array.name for array in exported.graph.initializer}
         inputs = [given for given in exported.graph.input if given.name not in weights]
+        exported.doc_string = "producer: nstrep"  # by which keep_foreign knows it
         del exported.graph.input[:]
         exported.graph.input.extend(inputs)
         onnx.save(exported, temporary)

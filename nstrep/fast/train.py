@@ -9,8 +9,7 @@ from omegaconf import DictConfig
 
 from nstrep import cli
 from nstrep.base.errors import InputError, NstrepError
-from nstrep.config.fields import split_override
-from nstrep.config.typed_keys import check_typed
+from nstrep.config.typed_keys import check_typed, typed_overrides
 from nstrep.experiment import run_directory
 from nstrep.fast.config import TrainConfig, check
 
@@ -20,7 +19,7 @@ def job(composed: DictConfig) -> float:
     directory = Path(HydraConfig.get().runtime.output_dir)
     try:
         config = check(composed)
-        check_typed(config, dict(map(split_override, HydraConfig.get().overrides.task)))
+        check_typed(config, typed_overrides())
         # Loads MXNet: only once the configuration is known good.
         from nstrep.fast import training
 

@@ -29,7 +29,7 @@ from nstrep.base.errors import InputError
 from nstrep.claims import plan, report, schema, statistics, verdicts
 from nstrep.experiment import run_directory
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("nstrep.replicate")  # also as __main__
 
 
 @dataclass

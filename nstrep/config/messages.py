@@ -37,8 +37,6 @@ def unknown_key(key: str, schema: type) -> str:
 def explain(error: OmegaConfBaseException, schema: type = ExperimentConfig) -> str:
     """One plain line for an error of OmegaConf, which has several; ``schema`` has the keys."""
     key, message = str(error.full_key or error.key), str(error.msg or error)
-    if item := re.fullmatch(r"(.+)\[(\d+)\]", key):
-        return f"{item[1]}: entry {int(item[2]) + 1} of the list is not of its type"
     if "is not Optional" in message:
         return f"{key}=null: must have a value"
     if "raised while resolving interpolation" in message:
@@ -54,6 +52,8 @@ def explain(error: OmegaConfBaseException, schema: type = ExperimentConfig) -> s
     )
     if wrong and (kind := wrong[2].lower()) in KINDS:
         return f"{key}={wrong[1]}: must be {KINDS[kind]}"
+    if key.endswith("]"):
+        return f"{key}: is no value for an entry of this list"
     if ("not in" in first or "is not a subclass of" in first) and key:
         return unknown_key(key, schema)
     if "is not a ListConfig" in first:

@@ -62,7 +62,7 @@ def refuse_foreign(
     try:
         names = foreign(folder, marks)
     except OSError as error:
-        raise ResultsError(f"{shown(folder)}: cannot be used ({reason(error)})") from None
+        raise ResultsError(f"{shown(folder)}: cannot be written ({reason(error)})") from None
     if names:
         some = ", ".join(map(shown, names[:3])) + (", ..." if len(names) > 3 else "")
         raise InputError(

@@ -8,9 +8,12 @@ import pandas as pd
 import pytest
 
 import nstrep
-from nstrep import collect
+from nstrep import collect, plots
 from nstrep.analysis import summary
+from nstrep.analysis.run_reader import load_sweep
 from nstrep.base.errors import InputError
+from nstrep.plots import labels
+from nstrep.report import page
 from tests.runs import write_run, write_sweep
 
 
@@ -274,3 +277,26 @@ def test_a_large_configuration_is_damaged_not_a_hang(tmp_path, caplog):
     (run / "config.yaml").write_text("a: b\n" * 100_000)
     assert nstrep.load_run(run).config == {}
     assert "config.yaml is damaged (larger than 256 KiB)" in caplog.text
+
+
+def test_a_stand_in_says_so(tmp_path):
+    """In summary.csv, in the values that figures show, and on the page."""
+    for number, name in enumerate(("vangogh", "swirls")):
+        run = write_run(tmp_path / "s" / str(number), f"style={name}")
+        path = run / "metrics.json"
+        metrics = json.loads(path.read_text())
+        metrics["style"] |= {
+            "name": name,
+            "source": "nstrep/images/stand_ins/starry_swirls.webp",
+            "stand_in_for": "The Starry Night" if name == "vangogh" else None,
+        }
+        path.write_text(json.dumps(metrics))
+    sweep = load_sweep(tmp_path / "s")
+    stood_in = "vangogh (stand-in: starry_swirls)"
+    assert [run.value("style") for run in sweep.runs] == [stood_in, "swirls"]
+    assert list(sweep.summary["style"]) == ["vangogh", "swirls"]
+    assert list(sweep.summary["style_stand_in"]) == ["starry_swirls", None]
+    assert labels.short(stood_in, 5) == "vang… (stand-in: starry_swirls)"
+    assert f"style={stood_in}" in page.render(sweep, tmp_path)
+    titles = [axes.get_title() for axes in plots.contact_sheet(sweep.runs, ["style"]).axes]
+    assert titles[0] == "vangogh\n(stand-in: starry_swirls)"

@@ -178,6 +178,8 @@ def test_the_stand_in_is_named_in_the_result(config, tmp_path, monkeypatch, capl
     overrides = [item for item in SMALL if not item.startswith("style=")]
     inputs = run.load_inputs(config(*overrides, "style=vangogh"))
     assert inputs.styles[0].stand_in_for == "The Starry Night, Vincent van Gogh, 1889"
+    assert inputs.styles[0].label == "vangogh (stand-in: starry_swirls)"
+    assert inputs.content.label == "chelsea"
     assert "starry_swirls stands in for it" in caplog.text
 
 
@@ -239,11 +241,6 @@ def test_other_inputs_than_then_are_named(config, tmp_path, caplog):
     run.run(config(*SMALL, "content=coffee"), tmp_path / "c", made_from)
     assert "content is not the one of that run: skimage.data.coffee" in caplog.text
     assert "style is not" not in caplog.text
-
-
-def test_a_learning_rate_that_does_nothing_is_said(config, tmp_path, caplog):
-    run.run(config(*SMALL, "lr=5"), tmp_path / "a")
-    assert "lr=5 has no effect" in caplog.text
 
 
 def test_a_network_without_weights_of_its_own_needs_a_path(config, monkeypatch):

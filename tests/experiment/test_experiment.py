@@ -173,6 +173,11 @@ def test_a_picture_too_small_for_the_deepest_layer_is_refused(config):
     run.load_inputs(config(*SMALL, "max_long_edge=24", "style_layers=[relu3_1]"))
 
 
+def test_a_misspelt_style_of_several(config):
+    with pytest.raises(InputError, match=r"styles=swirl: .*\(did you mean swirls\?\)"):
+        run.load_inputs(config("styles=[facets,swirl]", "model=vgg19_slim"))
+
+
 def test_the_stand_in_is_named_in_the_result(config, tmp_path, monkeypatch, caplog):
     monkeypatch.setenv("NSTREP_HOME", str(tmp_path))
     overrides = [item for item in SMALL if not item.startswith("style=")]

@@ -56,7 +56,6 @@ def test_a_run_from_any_folder(run_command, tmp_path):
         (["content_weight=null"], "content_weight=null: must have a value"),
         (["content_image=${now:}.jpg"], "content_image: a ${...} in its value cannot be resolved"),
         (["content=photo.jpg"], "content=photo.jpg: for a file, type content_image=photo.jpg"),
-        (["styles=[facets,swirl]"], "(did you mean swirls?)"),
         (["hydra.run.dir=/"], "hydra.run.dir=/: holds other files than results"),
         (["style=vangog"], "style=vangog: must be one of"),
         (["recipe=nope"], "recipe=nope: must be one of"),

@@ -41,7 +41,8 @@ def explain(error: OmegaConfBaseException, schema: type = ExperimentConfig) -> s
         return f"{key}=null: must have a value"
     if "raised while resolving interpolation" in message:
         return f"{key}: a ${{...}} in its value cannot be resolved"
-    if key in (known := declared(schema)) and known[key].is_group:
+    option = any(group.endswith(f"/{key}") for group in getattr(schema, "GROUPS", ()))
+    if key in (known := declared(schema)) and known[key].is_group and not option:
         inside = next(
             name for name in known if name.startswith(f"{key}.") and not known[name].is_group
         )

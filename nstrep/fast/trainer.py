@@ -84,8 +84,8 @@ class Trainer:
 
     @property
     def title(self) -> str:
-        """The names of the styles."""
-        return ", ".join(self.paintings)
+        """The names of the styles, which tell stand-ins."""
+        return ", ".join(each.label for each in self.paintings.values())
 
     def _of_style(self, name: str) -> TrainConfig:
         """The settings with the content weight of a style."""

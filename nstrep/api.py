@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 from nstrep import cli
 from nstrep.analysis import run_reader
 from nstrep.base.errors import InputError
+from nstrep.base.files import check_current_folder
 from nstrep.base.text import shown
 from nstrep.config.checks import check
 from nstrep.config.fields import absolute_paths
@@ -27,9 +29,13 @@ from nstrep.config.messages import did_you_mean, explain
 from nstrep.config.schema import GROUPS, ExperimentConfig, PictureConfig
 from nstrep.config.typed_keys import check_no_sweep, check_typed
 from nstrep.experiment import run as experiment
+from nstrep.experiment import run_directory
 from nstrep.images import io
 from nstrep.images.io import Picture
 from nstrep.optim.minimize import Step
+
+# Neither MXNet nor matplotlib nor Hydra is made for threads, and one run uses all cores.
+_ONE_AT_A_TIME = threading.RLock()  # a callback may run another experiment
 
 PictureLike = str | os.PathLike[str] | np.ndarray
 
@@ -57,7 +63,12 @@ def stylize(
 ) -> Stylized:
     """Transfer the style of one image to another.
 
-    It changes no global state, and so works in a notebook and inside another Hydra program.
+    It changes no global state, and so works in a notebook and inside another Hydra program. In
+    several threads, one experiment runs after the other.
+
+    Ctrl-C, or a notebook's interrupt, ends the experiment as a callback can: what was reached is
+    returned, with ``metrics["status"] == "interrupted"``. Before the first losses are known it is a
+    KeyboardInterrupt.
 
     Args:
         content: a file, an option of the content group, or an array (H, W, 3) of uint8, or of
@@ -76,11 +87,20 @@ def stylize(
         ResultsError: the directory cannot be written.
 
     """
-    config, arrays = _experiment({"content": content, "style": style}, recipe, settings)
+    check_current_folder()
+    if directory is not None and "\0" in os.fspath(directory):
+        raise InputError(f"directory={shown(directory)}: is no path")
     with contextlib.ExitStack() as stack:
+        stack.enter_context(_ONE_AT_A_TIME)
+        config, arrays = _experiment({"content": content, "style": style}, recipe, settings)
         kept = None if directory is None else Path(directory)
         folder = kept or Path(stack.enter_context(tempfile.TemporaryDirectory("", "nstrep")), "run")
-        metrics = experiment.run(config, folder, given=arrays, callback=callback)
+        try:
+            metrics = experiment.run(config, folder, given=arrays, callback=callback)
+        except KeyboardInterrupt:
+            metrics = run_directory.stored(folder)
+            if metrics is None or "losses" not in metrics:
+                raise
         run = run_reader.load_run(folder)
         return Stylized(run.picture, run.raw, run.curve, metrics, run.config, kept)
 

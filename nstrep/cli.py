@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import re
+import shlex
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +22,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from nstrep.base.errors import (  # fmt: skip
+    BusyError,
     InputError,
     NstrepError,
     Refused,
@@ -26,6 +30,8 @@ from nstrep.base.errors import (  # fmt: skip
     StoppedError,
     WorkerError,
 )
+from nstrep.base.files import check_current_folder
+from nstrep.base.signals import exit_code, sigterm_interrupts
 from nstrep.base.text import nameless, reason
 from nstrep.config.checks import check
 from nstrep.config.fields import absolute_paths, declared
@@ -38,10 +44,15 @@ from nstrep.experiment.from_image import rerun, resumed
 from nstrep.sweeps import callback, directory_names
 from nstrep.sweeps.job import SweepJob
 
+log = logging.getLogger(__name__)
+
 WORKER_DEATHS = (
     "TerminatedWorkerError", "BrokenProcessPool", "UncompletedJobError", "WorkerCrashedError",
 )  # fmt: skip
 """Names of the errors of joblib, submitit and Ray for it; the latter two are extras."""
+
+OUT_OF_MEMORY = "could not (execute|create) a |Failed to allocate|bad_alloc|std::length_error"
+"""In the messages of MXNet and oneDNN."""
 
 PLUGINS = {"submitit_local": "slurm", "submitit_slurm": "slurm", "ray": "ray", "optuna": "optuna"}
 """Launchers and sweepers that are extras of this package."""
@@ -86,12 +97,46 @@ def _experiment(composed: DictConfig, sweep_job: SweepJob | None = None) -> floa
                 callback=None if single else sweep_job.on_step,
             )  # fmt: skip
         return results.measure(metrics, config.objective)
-    except NstrepError as error:
+    except KeyboardInterrupt:
+        if single and (directory / run_directory.CONFIG).exists():
+            log.warning("interrupted; to continue:  %s", resume_command(directory))
+        raise
+    except Exception as error:
         if not single:
             raise
-        if isinstance(error, InputError):
-            run_directory.remove_unstarted(directory)
-        raise Refused(error) from error
+        raise refused(error, directory) from error
+
+
+def refused(error: Exception, directory: Path) -> Refused:
+    """The error of a single run, past Hydra, and in its log unless it has not begun."""
+    if isinstance(error, InputError):
+        run_directory.remove_unstarted(directory)
+    elif not isinstance(error, BusyError):
+        unexpected = None if isinstance(error, NstrepError) else error
+        record = log.makeRecord(
+            log.name, logging.ERROR, __file__, 0, str(plain_error(error)), (),
+            unexpected and (type(error), error, error.__traceback__),
+        )  # fmt: skip
+        for handler in logging.getLogger().handlers:
+            if isinstance(handler, logging.FileHandler):  # main prints it on the terminal
+                handler.handle(record)
+    return Refused(error)
+
+
+def same_command() -> str:
+    """The command of this process, to paste into a shell."""
+    return shlex.join(sys.orig_argv)
+
+
+def resume_command(directory: Path) -> str:
+    """The command that continues the run in a directory, to paste into a shell."""
+    place = str(directory)
+    if not re.fullmatch(r"[\w./+-]+", place, re.ASCII):  # means something to Hydra's grammar
+        place = "'" + re.sub(r"(\\*)('|\$(?=\{))", r"\1\1\\\2", place) + "'"
+    place = f"hydra.run.dir={place}"
+    readable = place.startswith("hydra.run.dir='") and not re.search(r'[\\"$`!]', place)
+    place = f'"{place}"' if readable else shlex.quote(place)
+    return f"{shlex.quote(sys.orig_argv[0])} -m nstrep.run resume=true {place}"
 
 
 def main(
@@ -105,16 +150,20 @@ def main(
     calls ``task`` with it.
     """
     full = os.environ.get("HYDRA_FULL_ERROR") == "1"
+    warnings.filterwarnings("ignore", module="hydra")  # its errors come as one line
     sys.argv[1:] = [quoted_file(argument, schema) for argument in sys.argv[1:]]
     command = hydra.main(
         version_base="1.3", config_path=str(config_folder()), config_name=config_name
     )(task)
     plain: NstrepError | None = None
     try:
-        with env_override({"HYDRA_FULL_ERROR": "1"}):  # so that errors reach the lines below
+        check_current_folder()
+        # So that errors reach the lines below.
+        with env_override({"HYDRA_FULL_ERROR": "1"}), sigterm_interrupts():
             command()
-    except KeyboardInterrupt:
-        plain = StoppedError("interrupted; the same command continues")
+    except KeyboardInterrupt as stop:
+        plain = StoppedError(f"interrupted; the same command continues:  {same_command()}")
+        plain.exit_code = exit_code(stop)
     except (Exception, Refused) as error:
         if full:
             raise
@@ -122,7 +171,7 @@ def main(
     if callback.SweepCallback.progress is not None:
         sys.exit(callback.close(plain))
     if plain is not None:
-        if not isinstance(plain, StoppedError):  # the log has said so
+        if not isinstance(plain, StoppedError):  # the run has said so
             print(f"nstrep: error: {plain}", file=sys.stderr)
         sys.exit(plain.exit_code)
 
@@ -161,6 +210,13 @@ def plain_error(error: Exception, schema: type = ExperimentConfig) -> NstrepErro
         return InputError("hydra/launcher=slurm: there is no srun here; start it on the cluster")
     if "No trials are completed" in str(error):
         return NstrepError("hydra/sweeper=optuna: no trial finished, so that there is no best one")
+    if "--experimental-rerun" in sys.argv and isinstance(error, (ValueError, OSError)):
+        return InputError(f"--experimental-rerun: {reason(error)}")
+    if isinstance(error, MemoryError) or re.search(OUT_OF_MEMORY, str(error)):
+        return NstrepError(
+            f"out of memory ({reason(error)}): take a smaller max_long_edge, tile=auto, or fewer"
+            " optimizer.corrections"
+        )
     if isinstance(error, OSError):
         place = error.filename or nameless(error)
         return ResultsError(f"{place}: cannot be used ({reason(error)})")

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 from pathlib import Path
 
 from nstrep.analysis.raw_result import load_raw
 from nstrep.base.command_line import plain_errors
 from nstrep.base.errors import InputError
+from nstrep.config.fields import declared
+from nstrep.config.schema import ExperimentConfig
 from nstrep.experiment import run_directory
 from nstrep.images import io
 from nstrep.images.filters import FILTERS, remove_noise
@@ -27,8 +28,9 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     filters = [(name, strength) for name in FILTERS for strength in getattr(options, name)]
     with plain_errors():
-        if not filters or not all(0 <= strength < math.inf for _, strength in filters):
-            raise InputError("name a filter with strengths of at least 0, such as --tv 0.1 0.2")
+        *_, most = declared(ExperimentConfig)["remove_noise"].limits
+        if not filters or not all(0 <= strength <= most for _, strength in filters):
+            raise InputError(f"name a filter with strengths from 0 to {most}, such as --tv 0.1 0.2")
         rgb01 = load_raw(options.run)
         folder = options.run / run_directory.DENOISED
         folder.mkdir(exist_ok=True)

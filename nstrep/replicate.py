@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -26,8 +27,10 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 from nstrep import cli
 from nstrep.base.command_line import plain_errors
 from nstrep.base.errors import InputError
+from nstrep.base.text import duration
 from nstrep.claims import plan, report, schema, statistics, verdicts
 from nstrep.experiment import run_directory
+from nstrep.sweeps.progress import SILENCE
 
 log = logging.getLogger("nstrep.replicate")  # also as __main__
 
@@ -56,12 +59,21 @@ def replicate(config: ReplicationConfig) -> list[report.Finding]:
     planned = {name: plan.plan(name, claim, config.scale) for name, claim in claims.items()}
     folder = Path(config.folder)
     run_directory.refuse_foreign(folder, report.MARKS, "folder")
-    findings = []
-    with tqdm(total=sum(map(len, planned.values())), unit="run", disable=None) as bar:
+    findings: list[report.Finding] = []
+    total, done = sum(map(len, planned.values())), 0
+    start = said = time.monotonic()
+    with tqdm(total=total, unit="run", disable=None) as bar:
 
         def on_end(one: plan.Planned) -> None:
+            nonlocal done, said
             bar.set_postfix_str(one.claim, refresh=False)
             bar.update()
+            done, now = done + 1, time.monotonic()
+            if bar.disable and now - said >= SILENCE:
+                said = now
+                log.info(
+                    "%d of %d runs after %s: %s", done, total, duration(now - start), one.claim
+                )
 
         with logging_redirect_tqdm():
             for name, claim in claims.items():
@@ -99,12 +111,17 @@ def main() -> None:
         return len(printed) > before
 
     with plain_errors():
-        logging.getLogger("nstrep.replicate").setLevel(logging.INFO)
+        for name in ("nstrep.replicate", "nstrep.experiment.recorders"):
+            logging.getLogger(name).setLevel(logging.INFO)
         for handler in logging.getLogger().handlers:
             if type(handler) is logging.StreamHandler:  # the terminal's, from plain_errors
                 handler.addFilter(is_new)
         with initialize_config_dir(version_base="1.3", config_dir=str(cli.config_folder())):
-            replicate(_config(sys.argv[1:]))
+            try:
+                replicate(_config(sys.argv[1:]))
+            except KeyboardInterrupt:
+                log.info("to continue:  %s", cli.same_command())
+                raise
 
 
 def _config(arguments: list[str]) -> ReplicationConfig:

@@ -7,6 +7,7 @@ import logging
 import sys
 from collections.abc import Iterator
 
+from nstrep.base import signals
 from nstrep.base.errors import NstrepError, ResultsError
 from nstrep.base.text import nameless, printable, reason
 
@@ -26,7 +27,8 @@ def plain_errors() -> Iterator[None]:
     handler.setFormatter(LineFormatter())
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
     try:
-        yield
+        with signals.sigterm_interrupts():
+            yield
     except NstrepError as error:
         print(f"nstrep: error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
@@ -34,8 +36,9 @@ def plain_errors() -> Iterator[None]:
         name = error.filename or nameless(error)
         print(f"nstrep: error: {name}: cannot be used ({reason(error)})", file=sys.stderr)
         sys.exit(ResultsError.exit_code)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    except KeyboardInterrupt as stop:
+        print("nstrep: interrupted", file=sys.stderr)
+        sys.exit(signals.exit_code(stop))
 
 
 class LogFile(logging.FileHandler):

@@ -11,13 +11,16 @@ import ctypes
 import logging
 import os
 import sys
+import warnings
 from importlib import metadata
+from pathlib import Path
 
 from nstrep.base import process_memory
 
 log = logging.getLogger(__name__)
 
-THREAD_VARIABLE = "OMP_NUM_THREADS"
+THREAD_VARIABLE, MXNET_VARIABLE = "OMP_NUM_THREADS", "MXNET_OMP_MAX_THREADS"
+MOST_THREADS = 1024  # with some thousands OpenMP ends the process without a message
 
 CHOSEN = "NSTREP_CHOSE_THREADS"
 """Variable with the value that nstrep gave THREAD_VARIABLE; absent if the user has set that."""
@@ -45,14 +48,18 @@ def prepare() -> None:
 
     Under ``python -m nstrep...`` the process ends with the message instead of a traceback.
     """
+    is_command = sys.argv[:1] == ["-m"] or Path(*sys.argv[:1]).name == "nstrep"
+    if is_command:
+        _settle_command()
     try:
         _check_versions()
+        _check_threads()
         _set_defaults()
         _check_libraries()
         # The other arenas of malloc cannot hold blocks of more than 32 MiB.
         process_memory.mallopt(process_memory.M_ARENA_MAX, 1)
     except ImportError as problem:
-        if sys.argv[:1] == ["-m"]:
+        if is_command:
             raise SystemExit(f"nstrep: error: {problem}") from None
         raise
     import numpy as np
@@ -68,6 +75,10 @@ def _check_versions() -> None:
         raise ImportError(
             f"Python {major}.{minor} cannot run MXNet 1.9.1: use Python 3.10, 3.11 or 3.12"
         )
+    if sys.flags.optimize > 1:
+        raise ImportError(
+            "MXNet 1.9.1 needs docstrings: run Python without -OO or PYTHONOPTIMIZE=2"
+        )
     if sys.platform != "linux":
         raise ImportError(f"MXNet 1.9.1 has no wheel that works on {sys.platform}: use Linux")
     try:
@@ -78,6 +89,33 @@ def _check_versions() -> None:
         raise ImportError(
             f"NumPy {version} cannot work with MXNet 1.9.1: run  pip install 'numpy<2'"
         )
+
+
+def _settle_command() -> None:
+    """Undo what the shell's environment does to a command but is not meant for it."""
+    # Figures are drawn into files, never into windows or the notebook that exports this.
+    os.environ.pop("MPLBACKEND", None)
+    # Libraries warn of their own old code when they are imported.
+    warnings.filters[:] = [entry for entry in warnings.filters if entry[0] != "error"]
+    if "error" in os.environ.get("PYTHONWARNINGS", ""):  # which processes of a sweep would inherit
+        del os.environ["PYTHONWARNINGS"]
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed; the next open file must not take its place
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
+
+
+def _check_threads() -> None:
+    """Take the first number of OpenMP's list, as ``4,2``; ImportError for what MXNet aborts at."""
+    for name in (THREAD_VARIABLE, MXNET_VARIABLE):
+        first = os.environ.get(name, "").partition(",")[0].strip()
+        if first.isdecimal() and 1 <= int(first) <= MOST_THREADS:
+            os.environ[name] = first
+        elif first in ("", "0"):
+            os.environ.pop(name, None)
+        else:
+            raise ImportError(
+                f"{name}={os.environ[name]}: must be a whole number from 1 to {MOST_THREADS}"
+            )
 
 
 def _check_libraries() -> None:
@@ -97,7 +135,7 @@ def _set_defaults() -> None:
     os.environ["MXNET_DISABLE_MKLDNN_FUSE_CONV_RELU"] = "1"
     for name, value in DEFAULTS.items():
         os.environ.setdefault(name, value)
-    if THREAD_VARIABLE in os.environ or "MXNET_OMP_MAX_THREADS" in os.environ:
+    if THREAD_VARIABLE in os.environ or MXNET_VARIABLE in os.environ:
         return
     with contextlib.suppress(OSError), open("/proc/self/maps") as maps:
         if "libgomp" in maps.read():
@@ -128,7 +166,7 @@ def physical_cores() -> int:
 
 def threads() -> int | None:
     """The number of threads that MXNet computes with, if the environment sets it."""
-    values = (os.environ.get(name, "") for name in ("MXNET_OMP_MAX_THREADS", THREAD_VARIABLE))
+    values = (os.environ.get(name, "") for name in (MXNET_VARIABLE, THREAD_VARIABLE))
     return next((int(value) for value in values if value.isdigit()), None)
 
 

@@ -15,6 +15,14 @@ from nstrep.base.errors import InputError, ResultsError
 from nstrep.base.text import reason, shown
 
 
+def check_current_folder() -> None:
+    """Raise InputError where the current folder was deleted: no path can be made absolute."""
+    try:
+        os.getcwd()
+    except OSError:
+        raise InputError("the current folder no longer exists: change to another one") from None
+
+
 def stamp(path: str | os.PathLike[str]) -> tuple[int, ...] | None:
     """Device, inode, size and time of a file, to notice changes; None if there is no file."""
     try:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import math
 import os
 import re
+import resource
 from pathlib import Path
 
 PROCESSES_VARIABLE = "NSTREP_PROCESSES"
@@ -67,7 +69,16 @@ def memory_share() -> float:
 def available() -> float:
     """Bytes that this process can still take: its share of the free memory of its cgroups."""
     free = re.search(r"MemAvailable:\s+(\d+)", Path("/proc/meminfo").read_text())
-    return min([float(free[1]) * 1024, *_cgroup_headroom()]) * memory_share()
+    return min([float(free[1]) * 1024, *_cgroup_headroom(), _limit_headroom()]) * memory_share()
+
+
+def _limit_headroom() -> float:
+    """Bytes of addresses left under the shell's ``ulimit -v``; infinite without one."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit == resource.RLIM_INFINITY:
+        return math.inf
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    return max(0.0, float(limit - used))
 
 
 def _cgroup_headroom(

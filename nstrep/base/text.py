@@ -37,3 +37,11 @@ def reason(error: BaseException) -> str:
     """The message of an exception on one line of at most 200 characters; never empty."""
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return printable(" ".join(text.split()))[:200] or type(error).__name__
+
+
+def duration(seconds: float) -> str:
+    """A duration for reading: 4 s, 12 min, 2 h 5 min."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"

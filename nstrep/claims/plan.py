@@ -22,6 +22,7 @@ from omegaconf import OmegaConf
 
 from nstrep.analysis.run_reader import Run, load_run
 from nstrep.base.errors import BusyError, NstrepError, ResultsError
+from nstrep.base.signals import only_sigterm_interrupts
 from nstrep.claims.schema import Claim, RunSet, Training, Variation
 from nstrep.config.checks import check
 from nstrep.config.fields import split_override
@@ -201,8 +202,13 @@ def _run(planned: Planned, folder: Path) -> None:
         experiment.run_once(planned.config, directory)
     else:
         spawn = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(max_workers=1, mp_context=spawn) as pool:
+        only = only_sigterm_interrupts
+        with ProcessPoolExecutor(1, mp_context=spawn, initializer=only) as pool:
             try:
                 pool.submit(experiment.run_once, planned.config, directory).result()
+            except KeyboardInterrupt:
+                for process in multiprocessing.active_children():
+                    process.terminate()
+                raise
             except BrokenProcessPool:
                 raise NstrepError("its process was killed, perhaps for lack of memory") from None

@@ -70,6 +70,7 @@ class Key:
     names_of: str = ""  # group of configs/ whose options are not paths either
     identity: bool = True  # is part of a run's identity; of a file, its hash is in any case
     absent: Any = ...  # left out of the identity at this value: older runs do not have the key
+    later: str = ""  # larger or smaller: what ends a run later, and decides nothing else
     stored: bool = True  # whether the picture of a run stores the value
     changes: str = ""
     replaces: tuple[str, ...] = ()  # keys of a stored configuration that this one overrides

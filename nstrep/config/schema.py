@@ -302,6 +302,7 @@ class ExperimentConfig(ObjectiveConfig):
         "strength of the filter on the saved result: weight of the total variation filter"
         " (Chambolle), or sigma of the Gaussian in pixels; 0 for no filter",
         at_least=0,
+        at_most=100,
     )
     denoise: str = choice(
         "filter on the saved result", ("tv", "gaussian"), effect=unless("remove_noise", 0)
@@ -327,12 +328,15 @@ class ExperimentConfig(ObjectiveConfig):
         effect=only("basis", "dct"),
     )
     bounds: bool = text("keep pixels between black and white during optimisation")
-    max_num_epochs: int = number("maximum number of iterations", at_least=1)
+    max_num_epochs: int = number("maximum number of iterations", at_least=1, later="larger")
     stop_eps: float = number(
         "relative change of the image, ||x_t - x_(t-1)|| / ||x_t||, below which a run stops",
         at_least=0,
+        later="smaller",
     )
-    stop_loss_change: float = number("relative loss change below which a run stops", at_least=0)
+    stop_loss_change: float = number(
+        "relative loss change below which a run stops", at_least=0, later="smaller"
+    )
     stop_patience: int = number(
         "iterations in a row below a threshold to stop", at_least=1,
         effect=unless("stop_eps", 0) + unless("stop_loss_change", 0),
@@ -358,10 +362,13 @@ class ExperimentConfig(ObjectiveConfig):
     save_epochs: int = number("iterations between two saved images; 0 for none", at_least=0)
     logger: str = choice("log of losses and images in addition to the run's own files", LOGGERS)
     checkpoint_seconds: float | None = number(
-        "seconds between two checkpoints; 0 for every iteration, null for none", at_least=0, **LOCAL
+        "seconds between two checkpoints; 0 for every iteration, null for none at all",
+        at_least=0,
+        **LOCAL,
     )
     resume: bool = text(
-        "continue the run in hydra.run.dir from its checkpoint (a sweep always does)",
+        "continue the run in hydra.run.dir from its checkpoint (a sweep always does), also to more"
+        " max_num_epochs",
         section="Reruns and sweeps",
         **LOCAL,
     )

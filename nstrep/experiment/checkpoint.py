@@ -97,14 +97,25 @@ def check_arrays(path: Path, state: State, shapes: Mapping[str, tuple[int, ...]]
 
 
 class Keeper:
-    """Writes a checkpoint every so many seconds; 0 for after every step, infinity for never."""
+    """Writes a checkpoint every so many seconds; 0 for after every step, infinity for never.
+
+    It holds the last state in memory, so that a run that is interrupted loses no step.
+    """
 
     def __init__(self, path: Path, seconds: float) -> None:
         self._path, self._seconds = path, seconds
         self._last = time.monotonic()
+        self._unwritten: State | None = None
 
-    def __call__(self, state: Callable[[], State]) -> None:
-        """Write the state that ``state`` returns if it is time."""
+    def __call__(self, state: State) -> None:
+        """Take the state after a step, and write it if it is time."""
+        self._unwritten = state
         if time.monotonic() - self._last >= self._seconds:
-            write(self._path, state())
+            self.flush()
             self._last = time.monotonic()
+
+    def flush(self) -> None:
+        """Write the last state now, unless the file has it or none is wanted."""
+        if self._unwritten is not None and self._seconds < math.inf:
+            write(self._path, self._unwritten)
+            self._unwritten = None

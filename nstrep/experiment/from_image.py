@@ -67,7 +67,7 @@ def read_texts(path: str) -> tuple[dict[str, Any], dict[str, Any]]:
 def resumed(composed: DictConfig, directory: Path) -> DictConfig:
     """With resume=true: the configuration of the run in the directory.
 
-    What the user types beside it may only repeat the run's settings.
+    What the user types beside it may only repeat the run's settings, or let it end later.
     """
     if not composed.resume:
         return composed
@@ -85,10 +85,12 @@ def resumed(composed: DictConfig, directory: Path) -> DictConfig:
         then, now = (OmegaConf.select(each, key) for each in (config, composed))
         if key in KEYS and KEYS[key].is_path(then) and KEYS[key].is_path(now):
             then, now = _real(then), _real(now)
-        if then != now:
-            raise InputError(
-                f"{key}={value}: cannot be changed with resume=true, the run has {then}"
-            )
+        later = KEYS[key].later if key in KEYS else ""
+        if later and (now > then if later == "larger" else now < then):
+            OmegaConf.update(config, key, now)
+        elif then != now:
+            only = f"may only be made {later}" if later else "cannot be changed"
+            raise InputError(f"{key}={value}: {only} with resume=true, the run has {then}")
     return config
 
 

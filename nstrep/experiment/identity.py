@@ -10,10 +10,13 @@ from nstrep.config.fields import walk
 from nstrep.config.schema import ExperimentConfig
 
 
-def identity_of(config: ExperimentConfig, inputs: dict[str, dict[str, Any]]) -> str:
+def identity_of(
+    config: ExperimentConfig, inputs: dict[str, dict[str, Any]], *, with_end: bool = True
+) -> str:
     """SHA-256 of settings, images and weights, which does not depend on names, paths and folders.
 
-    ``inputs`` are the provenance of :class:`nstrep.experiment.inputs.Inputs`.
+    ``inputs`` are the provenance of :class:`nstrep.experiment.inputs.Inputs`. Without ``with_end``
+    runs have the same identity of which one is the beginning of the other.
     """
     # Random weights are decided by the seed; their last digits differ between machines.
     hashes = {
@@ -21,15 +24,16 @@ def identity_of(config: ExperimentConfig, inputs: dict[str, dict[str, Any]]) -> 
         for name, each in inputs.items()
     }
     network = inputs["model"]["name"]
-    return digest({"settings": settings_of(config), "inputs": hashes, "network": network})
+    settings = settings_of(config, with_end=with_end)
+    return digest({"settings": settings, "inputs": hashes, "network": network})
 
 
-def settings_of(config: Any) -> dict[str, Any]:
+def settings_of(config: Any, *, with_end: bool = True) -> dict[str, Any]:
     """The settings of an experiment or a training that decide its result, by dotted key."""
     return {
         key.name: "file" if key.is_path(value) else value
         for key, value in walk(config)
-        if key.identity and value != key.absent
+        if key.identity and value != key.absent and (with_end or not key.later)
     }
 
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import contextlib
 import csv
 import itertools
+import logging
 import math
 import os
+import sys
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -16,13 +19,15 @@ from tqdm import tqdm
 
 from nstrep.base.errors import ResultsError
 from nstrep.base.files import atomic_write
-from nstrep.base.text import reason
+from nstrep.base.text import duration, reason
 from nstrep.config import metrics
 from nstrep.config.schema import ExperimentConfig
 from nstrep.experiment import run_directory
 from nstrep.images import io
 from nstrep.optim.minimize import Step
 from nstrep.optim.state import is_list
+
+log = logging.getLogger(__name__)
 
 Finish = Callable[[np.ndarray], np.ndarray]  # from a step's image to the rgb01 that is shown
 
@@ -43,10 +48,7 @@ class Recorders:
         snapshots: str = run_directory.SNAPSHOTS,
     ) -> None:
         self._curve = Curve(directory / run_directory.CURVE, upto=begun - 1 if begun else None)
-        self._bar = tqdm(
-            total=total, initial=begun, unit=unit, leave=False, dynamic_ncols=True,
-            disable=bool(os.environ.get("TQDM_DISABLE")) or None,  # None: shown on a terminal
-        )  # fmt: skip
+        self._progress = Progress(total, begun, unit)
         self._snapshots = Snapshots(directory / snapshots, every, finish, unit)
         self._board = None
         if logger == "tensorboard":
@@ -56,9 +58,7 @@ class Recorders:
     def __call__(self, step: Step) -> None:
         """Record a step."""
         self._curve(step)
-        eps = "-" if math.isnan(step.eps) else f"{step.eps:.4f}"
-        self._bar.set_postfix_str(f"loss {step.losses['total']:.4g}, eps {eps}", refresh=False)
-        self._bar.update(step.epoch - self._bar.n)
+        self._progress(step)
         self._snapshots(step)
         if self._board:
             self._board(step)
@@ -67,8 +67,46 @@ class Recorders:
         """Finish the files and remove the bar."""
         if self._board:
             self._board.close()
-        self._bar.close()
+        self._progress.close()
         self._curve.close()
+
+
+class Progress:
+    """A bar on a terminal; elsewhere, as in a log file, a line every half minute."""
+
+    SECONDS = 30.0  # between two lines
+
+    def __init__(self, total: int, begun: int, unit: str) -> None:
+        self._total, self._begun, self._unit = total, begun, unit
+        shown = sys.stderr.isatty() and os.get_terminal_size(sys.stderr.fileno()).columns > 0
+        self._bar = tqdm(
+            total=total, initial=begun, unit=unit, leave=False, dynamic_ncols=True,
+            disable=bool(os.environ.get("TQDM_DISABLE")) or not shown,
+        )  # fmt: skip
+        self._start = self._said = time.monotonic()
+
+    def __call__(self, step: Step) -> None:
+        """Show a step."""
+        eps = "" if math.isnan(step.eps) else f", eps {step.eps:.4f}"
+        losses = f"loss {step.losses['total']:.4g}{eps}"
+        self._bar.set_postfix_str(losses, refresh=False)
+        self._bar.update(step.epoch - self._bar.n)
+        now, done = time.monotonic(), step.epoch - self._begun
+        if self._bar.disable and done and now - self._said >= self.SECONDS:
+            self._said = now
+            left = duration((now - self._start) / done * (self._total - step.epoch))
+            log.info(
+                "%s %d of %d, %s, at most %s left",
+                self._unit,
+                step.epoch,
+                self._total,
+                losses,
+                left,
+            )
+
+    def close(self) -> None:
+        """Remove the bar."""
+        self._bar.close()
 
 
 class Curve:
@@ -203,18 +241,19 @@ class StopRule:
         satisfies it whether or not the loss still falls.
         """
         config, changes = self._config, (step.eps, step.loss_change)
-        for (key, recent), change in zip(self._recent.items(), changes):
-            recent.append(change < getattr(config, key))
+        for recent, change in zip(self._recent.values(), changes):
+            recent.append(change)
         for key, recent in self._recent.items():
-            if len(recent) == config.stop_patience and all(recent):
+            below = (change < getattr(config, key) for change in recent)
+            if len(recent) == config.stop_patience and all(below):
                 return key
         return "max_num_epochs" if step.epoch >= config.max_num_epochs else None
 
-    def state(self) -> dict[str, list[bool]]:
+    def state(self) -> dict[str, list[float]]:
         """What the next decisions depend on, the last step included."""
         return {key: list(recent) for key, recent in self._recent.items()}
 
-    def restore(self, state: dict[str, list[bool]]) -> None:
+    def restore(self, state: dict[str, list[float]]) -> None:
         """Continue from a :meth:`state`, whose last step is seen once more."""
         for key, recent in self._recent.items():
             recent.extend(state[key][:-1])
@@ -225,5 +264,5 @@ class StopRule:
         return (
             isinstance(value, dict)
             and value.keys() == set(cls.KEYS)
-            and all(is_list(recent, (bool,)) for recent in value.values())
+            and all(is_list(recent, (int, float)) for recent in value.values())
         )

@@ -27,7 +27,9 @@ def save(experiment: Experiment) -> dict[str, Any]:
     provenance, content, last = inputs.provenance, inputs.content_rgb01, experiment.last
     measured = {}
     if last is not None:
-        raw, filtered = experiment.pictures(last.image)
+        raw = experiment.raw(last.image)
+        save_npz(directory / run_directory.RAW, rgb01=raw.astype(np.float32))
+        filtered = experiment.filtered(raw)
         versions = environment.versions()
         text = {
             "Software": f"nstrep {versions['nstrep']}",
@@ -36,7 +38,6 @@ def save(experiment: Experiment) -> dict[str, Any]:
         finished = experiment.status == "finished"
         name = run_directory.FINAL if finished else run_directory.LAST_GOOD
         io.save_png(directory / name, filtered, text)
-        save_npz(directory / run_directory.RAW, rgb01=raw.astype(np.float32))
         styles = " and ".join(style.label for style in inputs.styles)
         figure = plots.single(
             pd.read_csv(directory / run_directory.CURVE),

@@ -31,7 +31,8 @@ FACTS = {  # of a run's checkpoint, each with a test of its value
 def earlier_metrics(directory: Path, identity: str, *, anew: bool = True) -> dict[str, Any] | None:
     """The metrics of a run of this identity that is over; otherwise None, and why in the log.
 
-    A run that diverged is a DivergedError, and without ``anew`` another run is an InputError.
+    A run that diverged is a DivergedError. Without ``anew`` another run is an InputError, unless it
+    kept its checkpoint: this may be the beginning of a longer one.
     """
     name, metrics = directory.name, run_directory.stored(directory)
     if metrics is None:
@@ -43,9 +44,11 @@ def earlier_metrics(directory: Path, identity: str, *, anew: bool = True) -> dic
         return None
     if metrics.get("identity") != identity:
         if not anew:
+            if (directory / run_directory.CHECKPOINT).exists():
+                return None
             raise InputError(
-                f"{directory}: was made with other pictures, weights or settings; name another"
-                " folder with hydra.run.dir=..."
+                f"{directory}: has other settings, pictures or weights, and no"
+                f" {run_directory.CHECKPOINT} to continue from; begin a run in another folder"
             )
         log.warning("%s: was made with other settings, pictures or weights, run again", name)
         return None
@@ -71,7 +74,8 @@ def load_checkpoint(
     if not path.exists():
         return None
     try:
-        saved = checkpoint.read(path, FACTS, identity_of(config, inputs.provenance))
+        identity = identity_of(config, inputs.provenance, with_end=False)
+        saved = checkpoint.read(path, FACTS, identity)
         names = {"coefficients", "gradient", *saved.arrays}
         checkpoint.check_arrays(path, saved, dict.fromkeys(names, inputs.start.shape))
         losses, epoch = saved.facts["losses"], saved.facts["epoch"]

@@ -9,8 +9,8 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Mapping
-from contextlib import closing
-from functools import partial
+from contextlib import closing, suppress
+from functools import cached_property, partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -19,7 +19,7 @@ import numpy as np
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from nstrep.base import environment, process_memory
-from nstrep.base.errors import DivergedError
+from nstrep.base.errors import DivergedError, ResultsError
 from nstrep.base.files import remove_unfinished
 from nstrep.base.text import counted
 from nstrep.config.schema import ExperimentConfig
@@ -74,7 +74,7 @@ def run(
     inputs = load_inputs(config, given)
     with run_directory.locked(directory):
         remove_unfinished(directory)  # of a run that was killed before it had a configuration
-        return Experiment(config, directory, inputs, callback).carry_out(made_from)
+        return Experiment(config, directory, inputs, callback).carry_out(made_from, extendable=True)
 
 
 def run_once(
@@ -100,12 +100,13 @@ def run_once(
         identity = identity_of(config, inputs.provenance)
         metrics = resume.earlier_metrics(directory, identity, anew=anew)
         if metrics is not None:
-            # It may have been killed after its results were written.
-            (directory / CHECKPOINT).unlink(missing_ok=True)
+            if anew:  # it may have been killed after its results were written
+                (directory / CHECKPOINT).unlink(missing_ok=True)
             return metrics
         state = resume.load_checkpoint(directory, config, inputs, anew=anew)
         run_directory.clear(directory, run_directory.AT_THE_END if state else run_directory.ALL)
-        return Experiment(config, directory, inputs, callback, state).carry_out(made_from)
+        experiment = Experiment(config, directory, inputs, callback, state)
+        return experiment.carry_out(made_from, extendable=not anew)
 
 
 class Experiment:
@@ -128,6 +129,7 @@ class Experiment:
         self.memory_before_mb = math.nan  # of the process, before the network was bound
         self.tile: int | None = None  # side of the tiles in pixels; None without tiles
         self.resumed_at: list[int] = []  # epochs
+        self._interrupt = KeyboardInterrupt()  # the one that ended it, if its status says so
         self._stop_rule, self._begun = StopRule(config), 0
         if state is not None:
             self._begun = state.facts["epoch"]
@@ -137,16 +139,29 @@ class Experiment:
         seconds = config.checkpoint_seconds
         self._keeper = Keeper(directory / CHECKPOINT, math.inf if seconds is None else seconds)
 
-    def carry_out(self, made_from: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """Optimise and save the results; see :func:`run`."""
+    def carry_out(
+        self, made_from: Mapping[str, Any] | None = None, *, extendable: bool = False
+    ) -> dict[str, Any]:
+        """Optimise and save the results; see :func:`run`.
+
+        A run that max_num_epochs ended keeps its checkpoint if it is to be ``extendable``.
+        """
         directory = self.directory
         self._warn(made_from or {})
         run_directory.claim(directory, self.config, resumes=self._state is not None)
         with run_directory.failures_kept(directory):
-            self._optimise()
-            metrics = results.save(self)
-            if self.status != "interrupted":
-                (directory / CHECKPOINT).unlink(missing_ok=True)
+            try:
+                self._optimise()
+                keep = extendable and self.reason == "max_num_epochs"
+                if keep or self.status == "interrupted":
+                    self._keeper.flush()
+                metrics = results.save(self)
+                if not keep and self.status != "interrupted":
+                    (directory / CHECKPOINT).unlink(missing_ok=True)
+            except BaseException:  # an error must not cost the epochs before it
+                with suppress(ResultsError):
+                    self._keeper.flush()
+                raise
             self._report()
         return metrics
 
@@ -163,7 +178,7 @@ class Experiment:
             total=config.max_num_epochs,
             begun=self._begun,  # the step of the checkpoint is seen once more
             every=config.save_epochs,
-            finish=lambda image: self.pictures(image)[1],
+            finish=lambda image: self.filtered(self.raw(image)),
             logger=config.logger,
         )
         process_memory.give_memory_back()
@@ -184,14 +199,15 @@ class Experiment:
                 process_memory.give_memory_back()  # what computing the targets took
                 ended = minimize(
                     whole, start, config.optimizer, config.lr, partial(self._observe, recorders),
-                    bounds=image_inputs.bounds(config), checkpoint=self._save_checkpoint,
+                    bounds=image_inputs.bounds(config), checkpoint=self._keep,
                     resume_from=self._state, seconds=seconds,
                 )  # fmt: skip
                 self.reason = self.reason or f"optimizer: {ended}"
             except DivergedError as error:
                 self.status, self.reason = "diverged", str(error)
-            except KeyboardInterrupt:
+            except KeyboardInterrupt as stop:
                 self.status, self.reason = "interrupted", "by the user"
+                self._interrupt = stop.with_traceback(None)  # whose frames would keep the arrays
 
     def _observe(self, recorders: Recorders, step: Step) -> bool:
         """Record a step, and return whether it is the last."""
@@ -203,25 +219,28 @@ class Experiment:
             self.reason = "callback"
         return self.reason is not None
 
-    def _save_checkpoint(self, state: Callable[[], State]) -> None:
-        self._keeper(lambda: state() | State(self._facts()))
+    def _keep(self, state: State) -> None:
+        facts = {"rule": self._stop_rule.state(), "at_start": dict(self.losses_at_start)}
+        self._keeper(state | State({**facts, **self._facts}))
 
+    @cached_property
     def _facts(self) -> dict[str, Any]:
+        """What a checkpoint says besides the state of the optimisation."""
         return {
-            "identity": identity_of(self.config, self.inputs.provenance),
+            "identity": identity_of(self.config, self.inputs.provenance, with_end=False),
             "versions": environment.versions(),
             "threads": environment.threads(),
-            "rule": self._stop_rule.state(),
-            "at_start": dict(self.losses_at_start),
             "resumed": self.resumed_at,
         }
 
-    def pictures(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """A ``vgg_input`` image as ``rgb01`` in its colours, before and after the filter."""
-        config = self.config
-        rgb01 = image_inputs.to_rgb01(image, config.preprocess.pixel_scale)
-        raw = MODES[config.color].result(rgb01, self.inputs.content_rgb01)
-        return raw, remove_noise(raw, config.remove_noise, config.denoise)
+    def raw(self, image: np.ndarray) -> np.ndarray:
+        """A ``vgg_input`` image as ``rgb01`` in its colours, before the filter."""
+        rgb01 = image_inputs.to_rgb01(image, self.config.preprocess.pixel_scale)
+        return MODES[self.config.color].result(rgb01, self.inputs.content_rgb01)
+
+    def filtered(self, raw: np.ndarray) -> np.ndarray:
+        """The result of :meth:`raw` as it is saved: filtered, and clipped to [0, 1]."""
+        return remove_noise(raw, self.config.remove_noise, self.config.denoise)
 
     def _report(self) -> None:
         """Log how the run ended, or raise the exception that it ended with."""
@@ -230,8 +249,9 @@ class Experiment:
             saved = "the curve and the last good picture are" if last else "the configuration is"
             raise DivergedError(f"{self.reason}; {saved} in {directory}")
         if self.status == "interrupted":
-            log.warning("interrupted; the results so far are in %s", directory)
-            raise KeyboardInterrupt
+            if last is not None:
+                log.info("interrupted at epoch %d: %s", last.epoch, run_directory.LAST_GOOD)
+            raise self._interrupt
         log.info(
             "%s in %.0f s, stopped by %s, total loss %.4g: %s",
             counted(last.epoch, "epoch"), last.seconds, self.reason, last.losses["total"],

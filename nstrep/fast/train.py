@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from nstrep import cli
-from nstrep.base.errors import InputError, NstrepError
 from nstrep.config.typed_keys import check_typed, typed_overrides
-from nstrep.experiment import run_directory
 from nstrep.fast.config import TrainConfig, check
+
+log = logging.getLogger(__name__)
 
 
 def job(composed: DictConfig) -> float:
@@ -24,10 +25,11 @@ def job(composed: DictConfig) -> float:
         from nstrep.fast import training
 
         return training.run(config, directory)["validation"]["total"]
-    except NstrepError as error:
-        if isinstance(error, InputError):
-            run_directory.remove_unstarted(directory)
-        raise cli.Refused(error) from error
+    except KeyboardInterrupt:
+        log.warning("interrupted; the same command continues:  %s", cli.same_command())
+        raise
+    except Exception as error:
+        raise cli.refused(error, directory) from error
 
 
 if __name__ == "__main__":

@@ -81,6 +81,7 @@ class Trainer:
         )
         self._executor = self.transformer.bind(size, size, self._gradients)
         self.step, self.seconds = 0, 0.0
+        self._last: State | None = None  # after the last update
 
     @property
     def title(self) -> str:
@@ -196,6 +197,7 @@ class Trainer:
                 out=parameter, lr=lr, beta1=adam.beta1, beta2=adam.beta2, epsilon=adam.epsilon,
                 rescale_grad=1 / config.batch_size,
             )  # fmt: skip
+        self._last = self._state()  # an interrupt in the next update leaves that half done
 
     def validate(self, network: Stylize | None = None) -> dict[str, dict[str, float]]:
         """Mean losses on the held-out images' centers by style, of this network or another one."""
@@ -227,11 +229,16 @@ class Trainer:
         groups = zip(names, (self.transformer.parameters, self._means, self._variances))
         return {f"{group}.{name}": arrays[name] for group, arrays in groups for name in arrays}
 
-    def save(self, path: Path) -> None:
-        """Write a checkpoint, atomically."""
+    def _state(self) -> State:
+        """What a checkpoint holds, which later updates do not change."""
         facts = {"step": self.step, "seconds": self.seconds, "skipped": self.photos.skipped}
         arrays = {name: array.asnumpy() for name, array in self._arrays().items()}
-        checkpoint.write(path, State({"identity": self.identity, **facts}, arrays))
+        return State({"identity": self.identity, **facts}, arrays)
+
+    def save(self, path: Path) -> None:
+        """Write a checkpoint of the last whole update, atomically; none before there is one."""
+        if self._last is not None:
+            checkpoint.write(path, self._last)
 
     def restore(self, path: Path) -> None:
         """Take up the state in a checkpoint; InputError for another training's or more steps."""

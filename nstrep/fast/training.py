@@ -9,7 +9,7 @@ import logging
 import math
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,7 +18,7 @@ import pandas as pd
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from nstrep.base import process_memory
-from nstrep.base.errors import InputError
+from nstrep.base.errors import DivergedError, InputError, ResultsError
 from nstrep.experiment import run_directory
 from nstrep.experiment.recorders import Recorders
 from nstrep.experiment.run_directory import CHECKPOINT
@@ -81,8 +81,13 @@ def _run(trainer: Trainer, directory: Path) -> dict[str, Any]:
     with logging_redirect_tqdm(), closing(record):
         try:
             _loop(trainer, directory / CHECKPOINT, record)
-        except KeyboardInterrupt:
-            log.warning("interrupted at step %d; the same command resumes", trainer.step)
+        except DivergedError:  # the last checkpoint may be of before that
+            raise
+        except BaseException as error:  # must not cost the steps before it
+            if isinstance(error, KeyboardInterrupt):
+                log.info("interrupted at step %d", trainer.step)
+            with suppress(ResultsError):
+                trainer.save(directory / CHECKPOINT)
             raise
     trainer.save(directory / CHECKPOINT)
     network = directory / layouts.PARAMETERS
@@ -107,7 +112,6 @@ def _loop(trainer: Trainer, checkpoint: Path, record: Callable[[Step], None]) ->
     for step in range(first, config.steps + 1):
         if step > first:
             trainer.update()
-            trainer.seconds = time.perf_counter() - start
             if step % config.save_steps == 0:
                 trainer.save(checkpoint)
         losses, norm = trainer.batch()

@@ -11,7 +11,6 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 
 import numpy as np
 
@@ -74,16 +73,16 @@ def minimize(
     observe: Callable[[Step], bool],
     *,
     bounds: Bounds | None = None,
-    checkpoint: Callable[[Callable[[], State]], None] | None = None,
+    checkpoint: Callable[[State], None] | None = None,
     resume_from: State | None = None,
     seconds: float = 0.0,
 ) -> str | None:
     """Minimise until ``observe`` returns true; DivergedError if a loss becomes NaN or infinite.
 
     ``start`` is a ``vgg_input`` image, (1, 3, H, W); ``bounds`` are for the pixels basis only.
-    ``observe`` is called with the start and after every update, and then ``checkpoint`` with a
-    function that returns the state. ``resume_from`` is such a state, whose step is observed once
-    more; ``seconds`` is the wall time that has passed before. Returns why the optimiser itself
+    ``observe`` is called with the start and after every update, and then ``checkpoint`` with the
+    state, which later steps do not change. ``resume_from`` is such a state, whose step is observed
+    once more; ``seconds`` is the wall time that has passed before. Returns why the optimiser itself
     ended, or None.
     """
     rate = math.nan if lr is None else lr
@@ -105,10 +104,11 @@ def minimize(
                 seconds=time.perf_counter() - began, lr=optimizer.lr, eps=changes[0],
                 loss_change=changes[1], gradient_norm=point.gradient_norm, image=point.image,
             )  # fmt: skip
-            if observe(step):
-                return None
+            is_last = observe(step)
             if checkpoint is not None:
-                checkpoint(partial(_state, step, point, optimizer))
+                checkpoint(_state(step, point, optimizer))
+            if is_last:
+                return None
             after = optimizer.step(point)
             if after is None:
                 return "no lower loss along the search direction"

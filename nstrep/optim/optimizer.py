@@ -57,8 +57,8 @@ class Optimizer:
         return np.clip(coefficients, *self.bounds, dtype=np.float32)
 
     def state(self) -> State:
-        """What the next step depends on besides the point."""
-        return State({}, {name: getattr(self, name) for name in self.memory})
+        """What the next step depends on besides the point; later steps must not change it."""
+        return State({}, {name: np.array(getattr(self, name)) for name in self.memory})
 
     def restore(self, point: Point, state: State) -> None:
         """Continue from a :meth:`state` that was taken at ``point``; replaces :meth:`begin`."""

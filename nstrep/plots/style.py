@@ -51,7 +51,9 @@ def subplots(columns: int, width: float, height: float, **options: Any) -> tuple
 
 def text(value: Any) -> str:
     """Text that matplotlib draws as it is: no mathematics, and never hidden from a legend."""
-    safe = str(value).replace("$", r"\$")
+    # Names of files need not be text: what is not is shown as \udcXX.
+    known = str(value).encode("utf-8", "backslashreplace").decode()
+    safe = known.replace("$", r"\$")
     return f" {safe}" if safe.startswith("_") else safe
 
 

@@ -8,8 +8,12 @@ from __future__ import annotations
 import gc
 import math
 import os
-from collections.abc import Iterable
+import signal
+import time
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
+from types import FrameType
 from typing import Any, ClassVar
 
 from hydra.core.override_parser.types import Override
@@ -74,9 +78,31 @@ def prepare(config: DictConfig) -> None:
         _let_search_continue(config.hydra.sweeper, config.hydra.overrides.hydra)
         share_machine(config.hydra.launcher, overrides, at_once(config.hydra.sweeper, runs))
         SweepCallback.progress = Progress(folder, runs)
+        _stop_runs_first(SweepCallback.progress.reports)
         added[f"++hydra.job.env_set.{job.REPORTS}"] = _quoted(SweepCallback.progress.reports)
         added[f"++hydra.job.env_set.{job.PARENT}"] = _quoted(os.getpid())
         config.hydra.overrides.hydra.extend([f"{key}={value}" for key, value in added.items()])
+
+
+def _stop_runs_first(reports: Path) -> None:
+    """At a signal, let the processes of runs write their checkpoints: joblib kills them at once."""
+
+    def handler(usual: Callable, number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a second Ctrl-C does not wait
+        told, deadline = set(), time.monotonic() + job.PATIENCE
+        while (at_work := {*reports.glob(f"*{job.AT_WORK}")}) and time.monotonic() < deadline:
+            for path in at_work - told:
+                try:
+                    os.kill(int(path.name.removesuffix(job.AT_WORK)), signal.SIGTERM)
+                except ProcessLookupError:
+                    path.unlink()
+            told |= at_work
+            time.sleep(0.05)
+        usual(number, frame)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if callable(usual := signal.getsignal(number)):
+            signal.signal(number, partial(handler, usual))
 
 
 def close(error: NstrepError | None) -> int:

@@ -15,6 +15,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from nstrep.base import signals
 from nstrep.base.errors import BusyError, ResultsError
 from nstrep.base.files import atomic_write
 from nstrep.experiment import run_directory
@@ -23,6 +24,11 @@ log = logging.getLogger(__name__)
 
 REPORTS, PARENT = "NSTREP_SWEEP_REPORTS", "NSTREP_SWEEP_PID"
 """Environment variables of a run: the folder for its reports, and the process that started it."""
+
+AT_WORK, PATIENCE = ".run", 30.0
+"""End of the names of files that tell which of this machine's processes compute a run, and seconds
+that the sweep waits for these when it is stopped.
+"""
 
 PR_SET_PDEATHSIG = 1  # from Linux's prctl.h
 
@@ -35,6 +41,7 @@ class SweepJob:
         self._directory = Path(hydra_config.runtime.output_dir)
         self._reports = Path(os.environ[REPORTS])
         self._computed = False
+        self._at_work: Path | None = None
 
     def on_step(self, _: object) -> None:
         """Callback for the iterations: without any, the results were there before."""
@@ -50,6 +57,9 @@ class SweepJob:
         if os.getppid() == parent:
             # A process of joblib would outlive a killed sweep by five minutes, with its memory.
             ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+            signals.only_sigterm_interrupts()
+            self._at_work = self._reports / f"{os.getpid()}{AT_WORK}"
+            self._at_work.touch()
         self._began = time.monotonic()
         return self
 
@@ -65,11 +75,17 @@ class SweepJob:
             run_directory.keep_failure(self._directory, error)
             report |= {"status": "failed", "reason": run_directory.about(error)["reason"]}
         elif error is not None:  # Ctrl-C
+            if self._at_work is not None:
+                self._at_work.unlink(missing_ok=True)
+                time.sleep(PATIENCE)  # begin no other run before the sweep ends this process
+                os._exit(signals.exit_code(error))
             return False
         elif self._computed:
             report |= {"status": "finished", "seconds": time.monotonic() - self._began}
         else:
             report["status"] = "skipped"
+        if self._at_work is not None:
+            self._at_work.unlink(missing_ok=True)
         try:
             with atomic_write(self._reports / f"{self._config.job.num}.json") as temporary:
                 temporary.write_text(json.dumps(report))

@@ -20,10 +20,13 @@ from typing import Any
 from tqdm import tqdm
 
 from nstrep.base.errors import NstrepError, ResultsError
-from nstrep.base.text import counted
+from nstrep.base.text import counted, duration
 from nstrep.experiment import run_directory
 
 SHOWN_FAILURES = 10
+
+SILENCE = 30.0
+"""Seconds after which a line is printed where there is no terminal, even if no run has ended."""
 
 
 class Progress:
@@ -50,20 +53,29 @@ class Progress:
                 if not attempts_left:
                     raise
                 time.sleep(0.05)
+        self._said = time.monotonic()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
 
     def _watch(self) -> None:
+        on_terminal = sys.stderr.isatty()
         while not self._closing.wait(0.3):
             self._print_new()
+            if not on_terminal and time.monotonic() - self._said >= SILENCE:
+                passed = duration(time.monotonic() - self._began)
+                self._say(f"{len(self.ended)} of {self.planned} after {passed}")
 
     def _print_new(self) -> None:
         for path in sorted(self.reports.glob("[0-9]*.json"), key=lambda path: int(path.stem)):
             is_new = path.name not in self.ended
             if is_new and (report := run_directory.stored(self.reports, path.name)):
                 self.ended[path.name] = report
-                say(self._line(report))
+                self._say(self._line(report))
+
+    def _say(self, line: str) -> None:
+        self._said = time.monotonic()
+        say(line)
 
     def _line(self, report: Mapping[str, Any]) -> str:
         count, run = f"{len(self.ended)} of {self.planned}", report["run"]
@@ -125,11 +137,3 @@ def closing(reports: Sequence[Mapping[str, Any]], planned: int) -> str:
 def say(line: str) -> None:
     """Print a line above the progress bar of a run, if one is shown."""
     tqdm.write(line, file=sys.stderr)
-
-
-def duration(seconds: float) -> str:
-    """A duration for reading: 4 s, 12 min, 2 h 5 min."""
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"

@@ -100,7 +100,7 @@ def _settle_command() -> None:
     if "error" in os.environ.get("PYTHONWARNINGS", ""):  # which processes of a sweep would inherit
         del os.environ["PYTHONWARNINGS"]
     for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:  # closed; the next open file must not take its place
+        if getattr(sys, name) is None:  # closed: the next open file would take its place
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
 
 

@@ -19,6 +19,8 @@ from nstrep.optim.minimize import OPTIMIZERS
 log = logging.getLogger(__name__)
 
 SHARE = 0.8  # of the memory that is free: what a run may plan with
+ALMOST_ALL = 0.95  # of it, where otherwise tiles would be so small that they are slow
+SLOW = 2.0  # times as long as the whole image, by area
 FLOAT = 4  # bytes
 # Measured: arrays of the largest layer's size beside the features that are kept (gradients, and
 # features in another layout); the factor for tiles, which do not reuse all freed memory; bytes at
@@ -87,22 +89,42 @@ def plan(
         arrays = math.prod(shape) * picture_arrays(optimizer, config.basis, side is not None)
         return FIXED + arrays + working_bytes(network, shape, style_shapes, layers, side)
 
+    names = [*layers["content"], *layers["style"]]
+    least, step = tiling.smallest_tile(network, names), network.architecture.stride(names)
+
+    def largest(room: float) -> int:
+        """The largest side that takes no more than this, or the smallest of all."""
+        sides = range(max(least, max(shape[2:]) // step * step), least, -step)
+        return next((side for side in sides if need(side) <= room), least)
+
+    def cost(side: int) -> float:
+        return tiling.cost(network, names, *shape[2:], side)
+
     side = None if tile == "auto" else tile
     if tile == "auto" and need(None) > SHARE * free:
-        names = [*layers["content"], *layers["style"]]
-        least = tiling.smallest_tile(network, names)
-        step = network.architecture.stride(names)
-        sides = range(max(least, max(shape[2:]) // step * step), least, -step)
-        side = next((side for side in sides if need(side) <= SHARE * free), least)
+        side = largest(SHARE * free)
+        if cost(side) > SLOW and (roomier := largest(ALMOST_ALL * free)) > side:
+            side = roomier
     size = need(side)
     log.info(
         "memory: about %.0f MB more for this run, %.0f MB free%s",
         size / 2**20, free / 2**20, "" if side is None else f"; in tiles of {side} pixels",
     )  # fmt: skip
+    if tile == "auto" and side is not None and (times := cost(side)) > SLOW:
+        log.warning(
+            "tile=auto: tiles of %d pixels take about %.0f times as long as the whole image;"
+            " larger ones need more memory: %s",
+            side, times, _advice(optimizer),
+        )  # fmt: skip
     if size > free:
-        ways = ["tile=auto"] if tile is None else []
-        ways.append("a smaller max_long_edge")
-        if OPTIMIZERS[optimizer.name].arrays_kept(optimizer) > 2:
-            ways.append("fewer optimizer.corrections or optimizer=adam")
-        log.warning("memory: the run may not fit; take %s", ", ".join(ways))
+        ways = "tile=auto, " if tile is None else ""
+        log.warning("memory: the run may not fit; take %s%s", ways, _advice(optimizer))
     return Plan(side, size)
+
+
+def _advice(optimizer: OptimizerConfig) -> str:
+    """The keys that free memory."""
+    ways = ["a smaller max_long_edge"]
+    if OPTIMIZERS[optimizer.name].arrays_kept(optimizer) > 2:
+        ways.append(f"fewer optimizer.corrections ({optimizer.corrections}) or optimizer=adam")
+    return ", ".join(ways)

@@ -8,6 +8,7 @@ that its poolings are those of the whole image. Every position is owned by one t
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -103,6 +104,16 @@ class Tile:
 def smallest_tile(network: Network, layers: Sequence[str]) -> int:
     """The smallest tile that owns something, in pixels."""
     return 2 * network.margin(layers) + network.architecture.stride(layers)
+
+
+def cost(network: Network, layers: Sequence[str], height: int, width: int, side: int) -> float:
+    """How much longer tiles of ``side`` take than the whole: their area over the image's."""
+    margin, stride = network.architecture.margin(layers), network.architecture.stride(layers)
+    lengths = (
+        sum(span.stop - span.start for span in spans(length, side, margin, stride)) / length
+        for length in (height, width)
+    )
+    return math.prod(lengths)
 
 
 def check(network: Network, layers: Sequence[str], height: int, width: int, side: int) -> None:

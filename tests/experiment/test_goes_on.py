@@ -173,8 +173,50 @@ def test_a_checkpoint_is_written_when_its_time_has_come(tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoint, "write", lambda path, state: written.append(state))
     keep = checkpoint.Keeper(tmp_path / CHECKPOINT, 30.0)
     for number in range(5):
-        keep(lambda number=number: State({"number": number}))
+        keep(State({"number": number}))
     assert [state.facts["number"] for state in written] == [2, 4]
+    keep.flush()
+    assert len(written) == 2  # the file has the last state
+
+
+def test_an_interrupted_run_loses_no_epoch(config, tmp_path):
+    settings = config(*LONG, "checkpoint_seconds=3600")
+    interrupted(settings, tmp_path / "cut", 3)
+    assert run.run_once(settings, tmp_path / "cut")["resumed_at"] == [3]
+
+
+@pytest.mark.parametrize("way", ["lbfgs", "adam"])
+def test_a_finished_run_goes_on_to_more_epochs(config, tmp_path, way):
+    whole = run.run(config(*LONG, *WAYS[way]), tmp_path / "whole")
+    shorter = config(*LONG, *WAYS[way], "max_num_epochs=5", "stop_eps=1e-9")
+    run.run(shorter, tmp_path / "cut")
+    assert (tmp_path / "cut" / CHECKPOINT).exists()
+    metrics = run.run_once(config(*LONG, *WAYS[way]), tmp_path / "cut", anew=False)
+    for name in ("final.png", "raw.npz", "snapshots/epoch_00006.png"):
+        assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    pd.testing.assert_frame_equal(curve(tmp_path / "cut"), curve(tmp_path / "whole"))
+    for key in ("identity", "losses", "epochs", "evaluations", "stop_reason"):
+        assert metrics[key] == whole[key]
+    assert metrics["resumed_at"] == [5]
+
+
+def test_a_run_of_a_sweep_keeps_no_checkpoint_and_says_so(config, tmp_path):
+    run.run_once(config(*SMALL), tmp_path / "a")
+    assert not (tmp_path / "a" / CHECKPOINT).exists()
+    with pytest.raises(InputError, match=r"and no checkpoint\.npz to continue from"):
+        run.run_once(config(*SMALL, "max_num_epochs=5"), tmp_path / "a", anew=False)
+
+
+def test_a_filter_that_fails_costs_no_epoch(config, tmp_path, monkeypatch):
+    settings = config(*LONG, "save_epochs=0", "checkpoint_seconds=3600", "remove_noise=0.1")
+    with monkeypatch.context() as patched:
+        patched.setattr(run, "remove_noise", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            run.run_once(settings, tmp_path / "a")
+    assert (tmp_path / "a/raw.npz").exists()
+    assert not (tmp_path / "a/metrics.json").exists()
+    metrics = run.run_once(settings, tmp_path / "a")
+    assert metrics["resumed_at"] == [metrics["epochs"]] == [8]
 
 
 def test_none_is_written_where_none_is_wanted(config, tmp_path):
@@ -231,23 +273,28 @@ class TestResume:
         return f"hydra.run.dir={tmp_path / 'cut'}"
 
     def test_the_folder_alone_is_enough(self, config, run_command, tmp_path):
-        done = run_command("resume=true", self.begun(config, tmp_path))
+        done = run_command("resume=true", self.begun(config, tmp_path), "max_num_epochs=9")
         assert done.returncode == 0, done.stderr
         assert "goes on at epoch 3" in done.stderr
-        assert json.loads((tmp_path / "cut/metrics.json").read_text())["epochs"] == 8
+        assert json.loads((tmp_path / "cut/metrics.json").read_text())["epochs"] == 9
 
     def test_the_whole_command_again_is_right_too(self, config, run_command, tmp_path):
         place = self.begun(config, tmp_path)
         done = run_command("resume=true", place, *LONG)
         assert done.returncode == 0, done.stderr
 
-    def test_another_setting_is_refused(self, config, run_command, tmp_path):
+    @pytest.mark.parametrize(
+        ("typed", "message"),
+        [
+            ("content_weight=20", "cannot be changed with resume=true, the run has 10.0"),
+            ("max_num_epochs=7", "may only be made larger with resume=true, the run has 8"),
+        ],
+    )
+    def test_another_setting_is_refused(self, config, run_command, tmp_path, typed, message):
         place = self.begun(config, tmp_path)
-        done = run_command("resume=true", place, "content_weight=20")
+        done = run_command("resume=true", place, typed)
         assert done.returncode == 2
-        assert done.stderr.splitlines() == [
-            "nstrep: error: content_weight=20: cannot be changed with resume=true, the run has 10.0"
-        ]
+        assert done.stderr.splitlines() == [f"nstrep: error: {typed}: {message}"]
         assert (tmp_path / "cut" / CHECKPOINT).exists()
 
     def test_a_folder_without_a_run_is_refused(self, run_command, tmp_path):

@@ -54,6 +54,28 @@ def test_corrections_count(plan):
     assert more == 4 * 3 * 2000**2 * 2 * (100 - 1)  # Adam has two moments
 
 
+def test_a_slow_plan_takes_more_memory_or_says_what_it_costs(plan, network, caplog):
+    layers = [*LAYERS["content"], *LAYERS["style"]]
+    size = plan(3000, tile=tiling.smallest_tile(network, layers), optimizer="lbfgs").bytes
+    caplog.clear()
+    roomy = plan(3000, free=size / memory_plan.SHARE, optimizer="lbfgs")
+    assert tiling.cost(network, layers, 3000, 3000, roomy.tile) < memory_plan.SLOW
+    assert size < roomy.bytes < size / memory_plan.SHARE
+    assert not caplog.records
+    slow = plan(3000, free=size, optimizer="lbfgs")
+    times = tiling.cost(network, layers, 3000, 3000, slow.tile)
+    assert f"tiles of {slow.tile} pixels take about {times:.0f} times as long" in caplog.text
+    assert "fewer optimizer.corrections (20) or optimizer=adam" in caplog.text
+
+
+def test_the_cost_of_tiles_is_their_area(network):
+    layers = [*LAYERS["content"], *LAYERS["style"]]
+    assert tiling.cost(network, layers, 300, 200, 300) == 1
+    cut = tiling.spans(400, 240, network.architecture.margin(layers), 16)
+    pixels = sum(span.stop - span.start for span in cut)
+    assert tiling.cost(network, layers, 400, 240, 240) == pytest.approx(pixels / 400)
+
+
 def test_what_cannot_fit_is_said(plan, caplog):
     assert plan(3000, free=GB / 4, optimizer="lbfgs").tile == 176
     assert "the run may not fit; take a smaller max_long_edge, fewer" in caplog.text

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from nstrep.base.errors import ResultsError
-from nstrep.experiment.recorders import Curve, Snapshots, StopRule
+from nstrep.experiment.recorders import Curve, Progress, Snapshots, StopRule
 from nstrep.optim.minimize import Step
 
 NAN = math.nan
@@ -19,6 +19,20 @@ def step(epoch, eps=1.0, change=1.0, total=2.5):
         epoch=epoch, losses=losses, evaluations=epoch + 1, seconds=0.5 * epoch, lr=0.1, eps=eps,
         loss_change=change, gradient_norm=3.0, image=image,
     )  # fmt: skip
+
+
+def test_without_a_terminal_there_is_a_line_now_and_then(monkeypatch, caplog):
+    caplog.set_level("INFO")
+    now = iter([0, 10, 31, 32, 62])
+    monkeypatch.setattr("nstrep.experiment.recorders.time.monotonic", lambda: next(now))
+    progress = Progress(100, 20, "epoch")
+    for epoch in (20, 25, 26, 40):
+        progress(step(epoch, eps=NAN if epoch == 20 else 0.5))
+    progress.close()
+    assert caplog.messages == [
+        "epoch 25 of 100, loss 2.5, eps 0.5000, at most 8 min left",
+        "epoch 40 of 100, loss 2.5, eps 0.5000, at most 3 min left",
+    ]
 
 
 def test_the_curve_is_on_disk_row_by_row(tmp_path):

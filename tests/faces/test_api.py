@@ -1,6 +1,7 @@
 """nstrep.stylize, its page, and the log for TensorBoard."""
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import hydra
@@ -89,6 +90,45 @@ def test_what_cannot_be_used_is_one_line(arguments, settings, message):
     with pytest.raises(InputError, match=re.escape(message)) as caught:
         nstrep.stylize(*arguments, **settings)
     assert "\n" not in str(caught.value)
+
+
+def test_an_interrupt_returns_what_was_reached():
+    def stop(step):
+        if step.epoch == 2:
+            raise KeyboardInterrupt
+
+    result = nstrep.stylize("chelsea", "swirls", **TINY, callback=stop)
+    assert result.metrics["status"] == "interrupted"
+    assert result.curve["epoch"].tolist() == [0, 1, 2]
+    assert result.picture.shape == result.raw.shape == (32, 48, 3)
+
+
+def test_an_interrupt_before_the_start_is_raised(monkeypatch):
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run, "problem", stop)
+    with pytest.raises(KeyboardInterrupt):
+        nstrep.stylize("chelsea", "swirls", **TINY)
+
+
+def test_threads_take_turns():
+    def one(seed):
+        return nstrep.stylize("chelsea", "swirls", **TINY, seed=seed).metrics["seed"]
+
+    with ThreadPoolExecutor(3) as pool:
+        assert [*pool.map(one, range(3))] == [0, 1, 2]
+
+
+def test_a_folder_that_cannot_be_is_one_line(tmp_path, monkeypatch):
+    with pytest.raises(InputError, match=r"directory='a\\x00b': is no path"):
+        nstrep.stylize("chelsea", "swirls", **TINY, directory="a\0b")
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    with pytest.raises(InputError, match="the current folder no longer exists"):
+        nstrep.stylize("chelsea", "swirls", **TINY)
+    monkeypatch.chdir(tmp_path)
 
 
 def test_another_programs_hydra_is_left_alone(tmp_path):

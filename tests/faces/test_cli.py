@@ -1,17 +1,23 @@
 import contextlib
 import fcntl
 import json
+import logging
 import os
+import signal
 import struct
 import subprocess
 import sys
 import termios
+import time
 from pathlib import Path
 
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import OmegaConf
 from PIL import Image
 
 from nstrep import cli
+from nstrep.base.command_line import LogFile
 from nstrep.config import fields
 from tests.conftest import SMALL
 
@@ -157,6 +163,92 @@ def test_threads_are_set_before_mxnet_unless_the_user_did():
     code = "import nstrep, os; print(os.environ['OMP_NUM_THREADS'])"
     assert int(environment_check(code).stdout) >= 1
     assert environment_check(code, OMP_NUM_THREADS="7").stdout.strip() == "7"
+
+
+def test_the_first_of_a_list_of_threads_counts():
+    code = "import nstrep, os; print(os.environ['OMP_NUM_THREADS'])"
+    assert environment_check(code, OMP_NUM_THREADS="4,2").stdout.strip() == "4"
+    assert int(environment_check(code, OMP_NUM_THREADS="").stdout) >= 1
+
+
+@pytest.mark.parametrize("value", ["abc", "1.5", "-1", "100000"])
+def test_what_is_no_number_of_threads_is_one_plain_line(value, monkeypatch):
+    from nstrep.base import environment
+
+    monkeypatch.setenv("OMP_NUM_THREADS", value)
+    with pytest.raises(ImportError, match=f"^OMP_NUM_THREADS={value}: must be a whole number"):
+        environment.prepare()
+
+
+def test_a_run_in_an_environment_that_is_not_meant_for_it(tmp_path):
+    photo = os.fsencode(tmp_path) + b"/caf\xe9.png"
+    with open(photo, "wb") as stream:
+        Image.effect_mandelbrot((60, 40), (-2, -1, 1, 1), 50).convert("RGB").save(stream, "PNG")
+    command = [sys.executable, "-m", "nstrep.run", *SMALL, "hydra.run.dir=a"]
+    done = subprocess.run(
+        ["bash", "-c", 'exec "$@" 2>&-', "-", *command, b"content_image='%b'" % photo],
+        cwd=tmp_path,
+        env={
+            **os.environ, "PYTHONPATH": str(ROOT), "MPLBACKEND": "module://none.such",
+            "PYTHONWARNINGS": "error",
+        },
+    )  # fmt: skip
+    log = (tmp_path / "a/run.log").read_text()
+    assert done.returncode == 0, log
+    assert (tmp_path / "a/metrics.json").exists(), log
+
+
+def test_sigterm_writes_a_checkpoint_and_prints_how_to_continue(tmp_path):
+    with subprocess.Popen(
+        [sys.executable, "-m", "nstrep.run", *SMALL, "max_num_epochs=9999", "hydra.run.dir='a b'"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        curve, deadline = tmp_path / "a b/curve.csv", time.monotonic() + 60
+        while not (curve.exists() and len(curve.read_text().splitlines()) > 3):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        process.send_signal(signal.SIGTERM)
+        _, printed = process.communicate()
+    assert process.returncode == 143, printed
+    assert {"checkpoint.npz", "raw.npz", "last_good.png"} <= set(os.listdir(tmp_path / "a b"))
+    assert not (tmp_path / "a b/final.png").exists()
+    last = printed.splitlines()[-1]
+    assert last.startswith("interrupted; to continue:  ")
+    assert last.endswith(f"""-m nstrep.run resume=true "hydra.run.dir='{tmp_path}/a b'\"""")
+    assert last in (tmp_path / "a b/run.log").read_text()
+
+
+@pytest.mark.parametrize(
+    "name", ["plain", "a b=c,d", "it's", 'quo"te', "$x ${y}", "ü", "a\\'b", "!"]
+)
+def test_the_printed_command_can_be_pasted(name, tmp_path):
+    words = subprocess.run(
+        ["bash", "-c", f"printf '%s\\n' {cli.resume_command(tmp_path / name)}"],
+        capture_output=True, text=True, check=True,
+    ).stdout.splitlines()  # fmt: skip
+    (override,) = OverridesParser.create().parse_overrides(words[-1:])
+    assert override.key_or_group == "hydra.run.dir"
+    value = OmegaConf.create({"dir": override.value()}).dir
+    assert str(value) == str(tmp_path / name)
+
+
+def test_the_log_of_a_failed_run_holds_the_error(tmp_path):
+    handler = LogFile(tmp_path / "run.log", delay=True)
+    logging.getLogger().addHandler(handler)
+    try:
+        try:
+            1 / 0  # noqa: B018
+        except ZeroDivisionError as error:
+            cli.refused(error, tmp_path)
+    finally:
+        logging.getLogger().removeHandler(handler)
+        handler.close()
+    log = (tmp_path / "run.log").read_text()
+    assert "unexpected ZeroDivisionError: division by zero" in log
+    assert "Traceback" in log
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,7 @@ def _run(trainer: Trainer, directory: Path) -> dict[str, Any]:
     with logging_redirect_tqdm(), closing(record):
         try:
             _loop(trainer, directory / CHECKPOINT, record)
-        except DivergedError:  # the last checkpoint may be of before that
+        except DivergedError:  # the last parameters are useless: keep the checkpoint before them
             raise
         except BaseException as error:  # must not cost the steps before it
             if isinstance(error, KeyboardInterrupt):

@@ -95,7 +95,7 @@ def _stop_runs_first(reports: Path) -> None:
                 try:
                     os.kill(int(path.name.removesuffix(job.AT_WORK)), signal.SIGTERM)
                 except ProcessLookupError:
-                    path.unlink()
+                    path.unlink(missing_ok=True)
             told |= at_work
             time.sleep(0.05)
         usual(number, frame)

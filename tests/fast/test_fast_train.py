@@ -376,6 +376,30 @@ def test_a_killed_training_resumes_to_the_same_network(composed, tmp_path):
     assert io.load_picture(tmp_path / "whole" / "sample.png").height == 192
 
 
+def test_an_interrupted_training_loses_no_step(composed, tmp_path, monkeypatch):
+    config = composed(*TINY, "steps=4", "save_steps=100")
+    with monkeypatch.context() as patched:
+        batch = training.Trainer.batch
+
+        def stop(trainer):
+            if trainer.step == 3:
+                raise KeyboardInterrupt
+            return batch(trainer)
+
+        patched.setattr(training.Trainer, "batch", stop)
+        with pytest.raises(KeyboardInterrupt):
+            training.run(config, tmp_path / "cut")
+    steps = []
+    with monkeypatch.context() as patched:
+        update = training.Trainer.update
+        patched.setattr(training.Trainer, "update", lambda self: steps.append(1) or update(self))
+        training.run(config, tmp_path / "cut")
+    assert len(steps) == 1
+    training.run(config, tmp_path / "whole")
+    curves = [pd.read_csv(tmp_path / name / "curve.csv") for name in ("whole", "cut")]
+    pd.testing.assert_frame_equal(*(c.drop(columns="seconds") for c in curves))
+
+
 def test_training_lowers_the_losses_on_pictures_that_it_has_not_seen(composed, tmp_path):
     given = ("steps=60", "validate_steps=60", "lr=0.001")  # at first the losses jump about
     metrics = training.run(composed(*TINY, *given), tmp_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import hashlib
 import json
@@ -59,7 +60,8 @@ class SweepJob:
             ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
             signals.only_sigterm_interrupts()
             self._at_work = self._reports / f"{os.getpid()}{AT_WORK}"
-            self._at_work.touch()
+            with contextlib.suppress(OSError):  # a removed folder is said at the end
+                self._at_work.touch()
         self._began = time.monotonic()
         return self
 

@@ -262,6 +262,29 @@ def test_the_same_rows_under_every_launcher(run_command, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_stopped_sweep_keeps_every_epoch(tmp_path, number, code):
+    command = [sys.executable, "-m", "nstrep.run", "--multirun", "hydra.launcher.n_jobs=2"]
+    command += [*TINY, "content_weight=10,20", "max_num_epochs=9999", "checkpoint_seconds=3600"]
+    with subprocess.Popen(
+        command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stderr=subprocess.PIPE, text=True, start_new_session=True,
+    ) as process:  # fmt: skip
+        deadline = time.monotonic() + 120
+        curves = tmp_path.rglob
+        while sum(len(c.read_text().splitlines()) > 3 for c in curves("curve.csv")) < 2:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        # Ctrl-C reaches all processes of a terminal, docker stop only the first.
+        (os.killpg if number == signal.SIGINT else os.kill)(process.pid, number)
+        said = process.communicate()[1]
+    assert process.returncode == code, said
+    assert "interrupted; the same command continues:  " in said.splitlines()[-1]
+    assert len(list(tmp_path.glob("results/sweeps/*/*/checkpoint.npz"))) == 2
+    assert not list(tmp_path.glob("results/sweeps/*/.progress"))
+
+
+@pytest.mark.slow
 def test_a_killed_worker_is_said_and_the_same_command_continues(tmp_path):
     import psutil
 

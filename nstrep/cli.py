@@ -11,16 +11,24 @@ import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import hydra
+from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import env_override
-from hydra.errors import CompactHydraException, MissingConfigException, OverrideParseException
+from hydra.errors import (  # fmt: skip
+    CompactHydraException,
+    HydraException,
+    MissingConfigException,
+    OverrideParseException,
+)
 from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from nstrep.base.command_line import closed_pipe_is_quiet
 from nstrep.base.errors import (  # fmt: skip
     BusyError,
     InputError,
@@ -32,7 +40,7 @@ from nstrep.base.errors import (  # fmt: skip
 )
 from nstrep.base.files import check_current_folder
 from nstrep.base.signals import exit_code, sigterm_interrupts
-from nstrep.base.text import nameless, reason
+from nstrep.base.text import nameless, printable, reason, shown
 from nstrep.config.checks import check
 from nstrep.config.fields import absolute_paths, declared
 from nstrep.config.folder import config_folder, register_schema
@@ -54,8 +62,16 @@ WORKER_DEATHS = (
 OUT_OF_MEMORY = "could not (execute|create) a |Failed to allocate|bad_alloc|std::length_error"
 """In the messages of MXNet and oneDNN."""
 
-PLUGINS = {"submitit_local": "slurm", "submitit_slurm": "slurm", "ray": "ray", "optuna": "optuna"}
-"""Launchers and sweepers that are extras of this package."""
+PLUGINS = {
+    "hydra/launcher": {"submitit_local": "slurm", "submitit_slurm": "slurm", "ray": "ray"},
+    "hydra/sweeper": {"optuna": "optuna"},
+}
+"""Options that Hydra has only with an extra of this package, and the extra."""
+
+FOLDERS = ("hydra.run.dir", "hydra.sweep.dir")
+"""Keys of Hydra that take a folder, which need not exist."""
+
+UNREADABLE = object()
 
 # Here, because workers import this module.
 register_schema()
@@ -74,8 +90,16 @@ def job(composed: DictConfig) -> float:
     return math.nan  # failed: SweepJob has reported it
 
 
+def run_folder() -> Path:
+    """The folder of the run that Hydra started. Paths stay relative to where the user is."""
+    runtime = HydraConfig.get().runtime
+    if HydraConfig.get().job.chdir:  # nstrep writes nothing to the current folder
+        os.chdir(runtime.cwd)
+    return Path(runtime.output_dir)
+
+
 def _experiment(composed: DictConfig, sweep_job: SweepJob | None = None) -> float:
-    directory = Path(HydraConfig.get().runtime.output_dir)
+    directory = run_folder()
     single = sweep_job is None
     try:
         typed = typed_overrides()
@@ -151,23 +175,24 @@ def main(
     """
     full = os.environ.get("HYDRA_FULL_ERROR") == "1"
     warnings.filterwarnings("ignore", module="hydra")  # its errors come as one line
-    sys.argv[1:] = [quoted_file(argument, schema) for argument in sys.argv[1:]]
     command = hydra.main(
         version_base="1.3", config_path=str(config_folder()), config_name=config_name
     )(task)
     plain: NstrepError | None = None
-    try:
-        check_current_folder()
-        # So that errors reach the lines below.
-        with env_override({"HYDRA_FULL_ERROR": "1"}), sigterm_interrupts():
-            command()
-    except KeyboardInterrupt as stop:
-        plain = StoppedError(f"interrupted; the same command continues:  {same_command()}")
-        plain.exit_code = exit_code(stop)
-    except (Exception, Refused) as error:
-        if full:
-            raise
-        plain = plain_error(error.error if isinstance(error, Refused) else error, schema)
+    with closed_pipe_is_quiet():
+        try:
+            check_current_folder()
+            sys.argv[1:] = arranged(sys.argv[1:], schema)
+            # So that errors reach the lines below.
+            with env_override({"HYDRA_FULL_ERROR": "1"}), sigterm_interrupts():
+                command()
+        except KeyboardInterrupt as stop:
+            plain = StoppedError(f"interrupted; the same command continues:  {same_command()}")
+            plain.exit_code = exit_code(stop)
+        except (Exception, Refused) as error:
+            if full or isinstance(error, BrokenPipeError):
+                raise
+            plain = plain_error(error.error if isinstance(error, Refused) else error, schema)
     if callback.SweepCallback.progress is not None:
         sys.exit(callback.close(plain))
     if plain is not None:
@@ -176,14 +201,75 @@ def main(
         sys.exit(plain.exit_code)
 
 
-def quoted_file(argument: str, schema: type = ExperimentConfig) -> str:
-    """Quote the path of an existing file that has characters with a meaning for Hydra."""
-    name, _, value = argument.partition("=")
-    key = declared(schema).get(name)
-    special = re.search(r"[=,\s(){}\[\]:]", value) and not re.search(r"['\"]", value)
-    one_file = key is not None and key.file and not key.is_list
-    quoted = one_file and special and os.path.exists(os.path.expanduser(value))
-    return f"{name}='{value}'" if quoted else argument
+def arranged(arguments: list[str], schema: type = ExperimentConfig) -> list[str]:
+    """Arguments as Hydra takes them: options before overrides, in which paths are quoted.
+
+    Raises InputError for options that do not exist or do not go together.
+    """
+    for argument in arguments:
+        try:
+            argument.encode()
+        except UnicodeEncodeError:
+            raise InputError(
+                f"{printable(argument)}: must be UTF-8; rename the file, or set LANG=C.UTF-8"
+            ) from None
+    parser = get_args_parser()
+    parser.error = _refuse_option
+    options, rest = parser.parse_known_args(arguments)
+    for unknown in (word for word in rest if word.startswith("-")):
+        raise InputError(f"{unknown}: there is no such option; --help lists those there are")
+    if options.multirun and options.cfg:
+        raise InputError(
+            "--multirun --cfg: only one can be given; --cfg shows the configuration of one run,"
+            " with one value for each key"
+        )
+    overrides = [*options.overrides, *rest]
+    others = list(arguments)
+    for override in overrides:
+        others.remove(override)
+    return [*others, *(quoted_paths(override, schema) for override in overrides)]
+
+
+def _refuse_option(message: str) -> NoReturn:
+    raise InputError(message)
+
+
+def quoted_paths(override: str, schema: type = ExperimentConfig) -> str:
+    """Quote the paths in ``KEY=VALUE`` that Hydra would not take as the shell hands them over.
+
+    After a key of a path, these are files and folders that exist, alone or as items of a list or
+    sweep; and otherwise what Hydra cannot read. A folder of results is never a sweep.
+    """
+    name, _, value = override.partition("=")
+    key, is_folder = declared(schema).get(name.lstrip("+")), name.lstrip("+") in FOLDERS
+    is_list = key is not None and key.is_list
+    if not value or not (is_folder or (key is not None and key.file)):
+        return override
+
+    def item(path: str) -> str:
+        path = path if os.path.exists(path) else os.path.expanduser(path)
+        if not os.path.exists(path):
+            return path
+        if "${" in path and not is_folder:
+            raise InputError(f"{name}={shown(path)}: must be a path without ${{; rename the file")
+        return path if path in ("null", _read(f"{name}={path}")) else directory_names.quoted(path)
+
+    whole = item(value)
+    if is_list or not os.path.exists(os.path.expanduser(value)):
+        whole = re.sub(r"[^\[\],\s][^\[\],]*", lambda part: item(part[0]), whole)
+    read = None if is_list else _read(f"{name}={whole}")
+    if read is UNREADABLE or (is_folder and not isinstance(read, str | None)):
+        whole = directory_names.quoted(whole)
+    return f"{name}={whole}"
+
+
+def _read(override: str) -> Any:
+    """The value that Hydra reads, [] for a sweep, or UNREADABLE."""
+    try:
+        parsed = OverridesParser.create().parse_override(override)
+    except HydraException:
+        return UNREADABLE
+    return [] if parsed.is_sweep_override() else parsed.value()
 
 
 def plain_error(error: Exception, schema: type = ExperimentConfig) -> NstrepError:
@@ -193,11 +279,7 @@ def plain_error(error: Exception, schema: type = ExperimentConfig) -> NstrepErro
     if isinstance(error, MissingConfigException):
         return InputError(_unknown_option(error))
     if isinstance(error, OverrideParseException):
-        if "=" not in error.override:
-            hint = "; pictures are content_image=FILE and style_image=FILE"
-            hint = hint if os.path.exists(error.override) else ""
-            return InputError(f"{error.override}: must be KEY=VALUE{hint}")
-        return InputError(f"{error.override}: cannot be read as KEY=VALUE ({reason(error)})")
+        return InputError(_unreadable(error.override))
     if isinstance(error, CompactHydraException):
         return InputError(_unknown_key(error, schema))
     if isinstance(error, OmegaConfBaseException):
@@ -217,6 +299,11 @@ def plain_error(error: Exception, schema: type = ExperimentConfig) -> NstrepErro
             f"out of memory ({reason(error)}): take a smaller max_long_edge, tile=auto, or fewer"
             " optimizer.corrections"
         )
+    if "does not support sweep type" in str(error):
+        return InputError(
+            "only a search takes ranges such as interval(1,2): run  pip install 'nstrep[optuna]' "
+            " and add hydra/sweeper=optuna; or list the values, as in content_weight=10,20"
+        )
     if isinstance(error, OSError):
         place = error.filename or nameless(error)
         return ResultsError(f"{place}: cannot be used ({reason(error)})")
@@ -226,16 +313,29 @@ def plain_error(error: Exception, schema: type = ExperimentConfig) -> NstrepErro
     )
 
 
+def _unreadable(override: str) -> str:
+    if "=" not in override:
+        example = f", such as content_image={override}" if os.path.exists(override) else ""
+        return f"{override}: must be KEY=VALUE{example}"
+    key, _, value = override.partition("=")
+    return f"{override}: cannot be read as KEY=VALUE; with quotes inside: {key}=\"'{value}'\""
+
+
 def _unknown_option(error: MissingConfigException) -> str:
     group, _, name = (error.missing_cfg_file or "").rpartition("/")
     if not group:
         return reason(error)
-    if name in PLUGINS:
-        return f"{group}={name}: is not installed: run  pip install 'nstrep[{PLUGINS[name]}]'"
-    options = [option for option in (error.options or []) if option != "schema"]
     if group in REPLACED and (os.path.exists(name) or Path(name).suffix):
         return f"{group}={name}: for a file, type {group}_image={name}"
-    return f"{group}={name}: must be one of {', '.join(options)}{did_you_mean(name, options)}"
+    plugins = PLUGINS.get(group, {})
+    if name in plugins:
+        return f"{group}={name}: is not installed: run  pip install 'nstrep[{plugins[name]}]'"
+    found = [option for option in (error.options or []) if option != "schema"]
+    options = sorted({*found, *plugins} - {"submitit_slurm"})  # which is called slurm here
+    extras = " (docs/sweeps.md says which need an extra)" if plugins else ""
+    return (
+        f"{group}={name}: must be one of {', '.join(options)}{extras}{did_you_mean(name, options)}"
+    )
 
 
 def _unknown_key(error: CompactHydraException, schema: type) -> str:

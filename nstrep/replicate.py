@@ -20,7 +20,7 @@ from typing import Any, ClassVar
 
 from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
-from omegaconf import MISSING, OmegaConf
+from omegaconf import OmegaConf
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
@@ -29,6 +29,7 @@ from nstrep.base.command_line import plain_errors
 from nstrep.base.errors import InputError
 from nstrep.base.text import duration
 from nstrep.claims import plan, report, schema, statistics, verdicts
+from nstrep.config.fields import text
 from nstrep.experiment import run_directory
 from nstrep.sweeps.progress import SILENCE
 
@@ -40,9 +41,9 @@ class ReplicationConfig:
     """configs/replicate.yaml."""
 
     GROUPS: ClassVar[tuple[str, ...]] = ("scale",)
+    folder: str = text("folder of the results", file=True)
     claims: Any = "all"
     scale: plan.Scale = field(default_factory=plan.Scale)
-    folder: str = MISSING
 
 
 ConfigStore.instance().store(name="replication_schema", node=ReplicationConfig)
@@ -126,7 +127,8 @@ def main() -> None:
 
 def _config(arguments: list[str]) -> ReplicationConfig:
     try:
-        return OmegaConf.to_object(compose("replicate", arguments))
+        paths_quoted = [cli.quoted_paths(argument, ReplicationConfig) for argument in arguments]
+        return OmegaConf.to_object(compose("replicate", paths_quoted))
     except Exception as error:  # of Hydra and OmegaConf: the messages of nstrep.run
         message = str(cli.plain_error(error, ReplicationConfig))
         raise InputError(message.replace("need --multirun", "are typed as claims=[a,b]")) from None

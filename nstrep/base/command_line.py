@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
+import signal
 import sys
 from collections.abc import Iterator
 
@@ -21,13 +23,28 @@ class LineFormatter(logging.Formatter):
 
 
 @contextlib.contextmanager
+def closed_pipe_is_quiet() -> Iterator[None]:
+    """Exit without a message if the reader of stdout is gone, as after ``| head``."""
+    try:
+        try:
+            yield
+        finally:
+            if sys.stdout is not None:
+                sys.stdout.flush()
+    except BrokenPipeError:
+        # Python flushes stdout once more when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + signal.SIGPIPE)  # as a program that the signal ended
+
+
+@contextlib.contextmanager
 def plain_errors() -> Iterator[None]:
     """Print an error raised in the block as one line on stderr, and exit with its code."""
     handler = logging.StreamHandler()
     handler.setFormatter(LineFormatter())
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
     try:
-        with signals.sigterm_interrupts():
+        with signals.sigterm_interrupts(), closed_pipe_is_quiet():
             yield
     except NstrepError as error:
         print(f"nstrep: error: {error}", file=sys.stderr)

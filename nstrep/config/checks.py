@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import operator
+import re
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -83,6 +84,9 @@ def name_pictures(config: ObjectiveConfig) -> None:
 def _check_value(key: Key, value: Any) -> None:
     if isinstance(value, list) and any(isinstance(item, (list, dict)) for item in value):
         raise InputError(f"{key.name}={as_typed(value)}: must be a list without others inside it")
+    for path in value if key.is_list else [value]:
+        if key.is_path(path):
+            _check_path(key.name, path)
     if key.options and value not in key.options:
         hint = did_you_mean(str(value), key.options)
         raise InputError(f"{key.name}={value}: must be one of {', '.join(key.options)}{hint}")
@@ -97,6 +101,13 @@ def _check_value(key: Key, value: Any) -> None:
         if not holds(value, limit):
             must = f"{words.replace('_', ' ')} {limit:.15g}"
             raise InputError(f"{key.name}={value:.15g}: must be {must}")
+
+
+def _check_path(name: str, path: str) -> None:
+    if not path:
+        raise InputError(f"{name}=: no value is given")
+    if re.match("[A-Za-z]+://", path):
+        raise InputError(f"{name}={path}: must be a file on this machine; download it first")
 
 
 def _is_number(value: Any) -> bool:

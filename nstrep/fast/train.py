@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-from pathlib import Path
 
-from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from nstrep import cli
@@ -17,7 +15,7 @@ log = logging.getLogger(__name__)
 
 def job(composed: DictConfig) -> float:
     """Run the training that Hydra composed; the total loss of the validation, for sweepers."""
-    directory = Path(HydraConfig.get().runtime.output_dir)
+    directory = cli.run_folder()
     try:
         config = check(composed)
         check_typed(config, typed_overrides())

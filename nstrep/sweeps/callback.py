@@ -28,6 +28,7 @@ from nstrep.base.text import reason
 from nstrep.config.fields import split_override
 from nstrep.experiment import run_directory
 from nstrep.sweeps import directory_names, job
+from nstrep.sweeps.directory_names import quoted
 from nstrep.sweeps.progress import Progress, say
 
 
@@ -67,10 +68,10 @@ def prepare(config: DictConfig) -> None:
     if runs is None:  # all combinations of the swept values
         discrete = [item for item in overrides if item.is_discrete_sweep()]
         runs = math.prod(sum(1 for _ in item.sweep_string_iterator()) for item in discrete)
-    added = {"hydra.sweep.dir": _quoted(folder)}
+    added = {"hydra.sweep.dir": quoted(folder)}
     if "${nstrep.sweep_name:" in OmegaConf.to_container(config.hydra.sweep, resolve=False)["dir"]:
         # In a folder that the user named, sweeps with other constants may meet.
-        keys = [_quoted(item.key_or_group) for item in overrides if not item.is_sweep_override()]
+        keys = [quoted(item.key_or_group) for item in overrides if not item.is_sweep_override()]
         added["hydra.job.config.override_dirname.exclude_keys"] = f"[{','.join(keys)}]"
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     with read_write(config.hydra):
@@ -79,8 +80,8 @@ def prepare(config: DictConfig) -> None:
         share_machine(config.hydra.launcher, overrides, at_once(config.hydra.sweeper, runs))
         SweepCallback.progress = Progress(folder, runs)
         _stop_runs_first(SweepCallback.progress.reports)
-        added[f"++hydra.job.env_set.{job.REPORTS}"] = _quoted(SweepCallback.progress.reports)
-        added[f"++hydra.job.env_set.{job.PARENT}"] = _quoted(os.getpid())
+        added[f"++hydra.job.env_set.{job.REPORTS}"] = quoted(SweepCallback.progress.reports)
+        added[f"++hydra.job.env_set.{job.PARENT}"] = quoted(os.getpid())
         config.hydra.overrides.hydra.extend([f"{key}={value}" for key, value in added.items()])
 
 
@@ -160,7 +161,3 @@ def _let_search_continue(sweeper: DictConfig, typed: Iterable[str]) -> None:
     sampler = sweeper.get("sampler") or {}
     if "seed" in sampler and "hydra.sweeper.sampler.seed" not in given and not sweeper.storage:
         sampler.seed = 0
-
-
-def _quoted(value: object) -> str:
-    return "'" + str(value).replace("'", "\\'") + "'"

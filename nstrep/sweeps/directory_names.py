@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Override, Quote, QuotedString
 from omegaconf import DictConfig, OmegaConf
 
 from nstrep.config.fields import split_override
@@ -41,6 +41,11 @@ def run_name(overrides: Sequence[str], constant: Sequence[str] = ()) -> str:
     """The name of a run in its sweep, without the keys that are constant if there are others."""
     varied = [item for item in overrides if split_override(item)[0] not in constant]
     return folder_name([",".join(varied or overrides)], "run")
+
+
+def quoted(text: object) -> str:
+    """A value of an override that Hydra reads as this text, whatever its characters."""
+    return QuotedString(str(text), Quote.single).with_quotes()
 
 
 def parsed(overrides: Iterable[str]) -> list[Override]:

@@ -16,7 +16,6 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 from PIL import Image
 
-from nstrep import cli
 from nstrep.base import environment, process_memory
 from nstrep.base.errors import InputError, ResultsError
 from nstrep.config.checks import check
@@ -146,14 +145,6 @@ def test_the_objective_is_checked_and_found(composed):
     assert results.measure(metrics, "losses.style_loss.relu1_1") == 2.0
     assert results.measure(metrics, "ssim") == 0.5
     assert math.isnan(results.measure(metrics, "psnr"))
-
-
-def test_a_file_with_signs_in_its_name_need_not_be_quoted(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    Path("a=1,b=2.png").touch()
-    assert cli.quoted_file("from_image=a=1,b=2.png") == "from_image='a=1,b=2.png'"
-    for untouched in ("from_image=c=1.png", "from_image='a=1,b=2.png'", "lr=1,2", "--multirun"):
-        assert cli.quoted_file(untouched) == untouched
 
 
 def test_a_sweep_with_failures_ends_and_continues(run_command, tmp_path):

@@ -8,6 +8,7 @@ http(s) or file address, is tried before the published addresses.
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib.util
 import logging
 import os
@@ -29,6 +30,7 @@ def find(name: str) -> Path | None:
 
     Files that are not the published ones are skipped with a warning in the log.
     """
+    _warn_without(home())
     for asset in _with_substitutes(named(name)):
         path = home() / asset.path
         if path.is_file():
@@ -39,6 +41,13 @@ def find(name: str) -> Path | None:
             else:
                 return path
     return None
+
+
+@functools.cache
+def _warn_without(folder: Path) -> None:
+    """Say once that the folder which NSTREP_HOME names does not exist."""
+    if not folder.is_dir():
+        log.warning("NSTREP_HOME=%s: there is no such folder to search for downloads", folder)
 
 
 def ensure(name: str, policy: str) -> Path | None:

@@ -25,7 +25,7 @@ BUILTIN = (
     "motorcycle_right", "retina",
 )  # fmt: skip
 BUILTIN_HELD_OUT = ("chelsea", "rocket")
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".avif", ".heic")
 
 
 class Photos:

@@ -23,6 +23,17 @@ logging.getLogger("PIL.TiffImagePlugin").addFilter(lambda _record: False)  # lin
 MAX_PIXELS = 100_000_000  # width x height of a picture: as float32 RGB that is 1.2 GB
 
 FORMATS = "JPEG, PNG, TIFF, WebP, BMP or GIF"
+PILLOWS_FORMATS = (
+    "JPEG",
+    "PNG",
+    "TIFF",
+    "WEBP",
+    "BMP",
+    "GIF",
+)  # JPEG includes MPO, of many cameras
+
+HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"}
+AVIF_BRANDS = {b"avif", b"avis"}
 
 
 class Refused(Exception):
@@ -90,9 +101,9 @@ def decode(stream: BinaryIO, label: str) -> np.ndarray:
 
 def _open_image(stream: BinaryIO) -> Image.Image:
     """Pillow's picture, header only, of an allowed format, size and depth."""
+    formats = [*PILLOWS_FORMATS, *_phone_formats(stream)]
     try:
-        # JPEG includes MPO, of many cameras.
-        image = Image.open(stream, formats=["JPEG", "PNG", "TIFF", "WEBP", "BMP", "GIF"])
+        image = Image.open(stream, formats=formats)
     except Image.UnidentifiedImageError as error:
         stream.seek(0)
         start = stream.read(8)
@@ -101,6 +112,8 @@ def _open_image(stream: BinaryIO) -> Image.Image:
                 "found a damaged TIFF, or one that is not read (float, 32 bits, or 16-bit grey "
                 f"with alpha); allowed: a complete {FORMATS} file; convert it to an 8-bit PNG"
             ) from error
+        if len(formats) > len(PILLOWS_FORMATS):
+            raise Refused(f"found a damaged {formats[-1]} file; allowed: a complete one") from error
         raise Refused(
             f"found no picture that can be read (it starts with {start!r}); "
             f"allowed: a complete {FORMATS} file"
@@ -118,6 +131,39 @@ def _open_image(stream: BinaryIO) -> Image.Image:
                 "bits, not in separate planes; convert it to an 8-bit PNG"
             )
     return image
+
+
+def _phone_formats(stream: BinaryIO) -> tuple[str, ...]:
+    """Pillow's format of an AVIF or HEIC file; none for other files. Refused if Pillow has it not.
+
+    Both are containers whose first box names what is in them: its length, ftyp, brands.
+    """
+    start = stream.read(64)
+    stream.seek(0)
+    box = start[: int.from_bytes(start[:4], "big")] if start[4:8] == b"ftyp" else b""
+    brands = {box[at : at + 4] for at in range(8, len(box), 4)}
+    if brands & AVIF_BRANDS:
+        try:
+            from PIL import AvifImagePlugin
+
+            if AvifImagePlugin.SUPPORTED:
+                return ("AVIF",)
+        except ImportError:
+            pass
+        raise Refused(
+            f"found an AVIF picture, which needs Pillow 11.3 or later; allowed: {FORMATS}"
+        )
+    if brands & HEIC_BRANDS:
+        try:
+            import pillow_heif
+        except ImportError:
+            raise Refused(
+                "found a HEIC picture, as phones make them: run  pip install 'nstrep[heif]'"
+                f" or convert it to JPEG; allowed: {FORMATS}"
+            ) from None
+        pillow_heif.register_heif_opener()
+        return ("HEIF",)
+    return ()
 
 
 def _eight_bits(image: Image.Image, header: bytes) -> Image.Image:

@@ -494,3 +494,11 @@ def test_catalogue(asset):
             assert len(bytes.fromhex(digest)) * 2 == LENGTHS[algorithm]
     for substitute in asset.substitutes:
         assert catalogue.named(substitute).pinned
+
+
+def test_a_home_that_does_not_exist_is_named_once(tmp_path, monkeypatch, caplog):
+    monkeypatch.setenv("NSTREP_HOME", str(tmp_path / "typo"))
+    assert assets.find("vgg19.params") is None
+    assert assets.find("starry_night.jpg") is None
+    (record,) = caplog.records
+    assert record.getMessage().startswith(f"NSTREP_HOME={tmp_path}/typo: there is no such folder")

@@ -7,6 +7,7 @@ import io
 import logging
 import os
 import struct
+import sys
 import warnings
 import zlib
 
@@ -1095,3 +1096,49 @@ def test_png_text_bombs(tmp_path, kind):
     many = chunk(kind, head + zlib.compress(b"x" * 1_000_000)) * 70
     (tmp_path / "many.png").write_bytes(png(RGB8, 2, depth=8, extra=many))
     text_refused(tmp_path / "many.png", "damaged")
+
+
+def test_avif_is_read_upright(tmp_path):
+    avif = pytest.importorskip("PIL.AvifImagePlugin")
+    if not avif.SUPPORTED:
+        pytest.skip("this Pillow is built without AVIF")
+    colours = Image.effect_mandelbrot((60, 40), (-2, -1, 1, 1), 50).convert("RGB")
+    turned = Image.Exif()
+    turned[0x112] = 6  # orientation: rotated by 90 degrees
+    colours.save(tmp_path / "a.avif", exif=turned, quality=95)
+    rgb = load_picture(tmp_path / "a.avif").rgb
+    expected = np.asarray(colours.rotate(-90, expand=True)) / 255
+    assert rgb.shape == (60, 40, 3)
+    assert np.abs(rgb - expected).mean() < 0.01
+
+
+def test_heic_is_read_with_the_extra(tmp_path):
+    heif = pytest.importorskip("pillow_heif")
+    heif.register_heif_opener()
+    colours = Image.effect_mandelbrot((60, 40), (-2, -1, 1, 1), 50).convert("RGB")
+    colours.save(tmp_path / "a.heic", quality=95)
+    rgb = load_picture(tmp_path / "a.heic").rgb
+    assert np.abs(rgb - np.asarray(colours) / 255).mean() < 0.01
+
+
+@pytest.mark.parametrize(
+    ("brand", "module", "found"),
+    [
+        (b"heic", "pillow_heif", "found a HEIC picture.*pip install 'nstrep.heif.'"),
+        (b"avif", "PIL.AvifImagePlugin", "found an AVIF picture, which needs Pillow 11.3"),
+    ],
+)
+def test_formats_that_are_not_installed_are_named(tmp_path, monkeypatch, brand, module, found):
+    monkeypatch.setitem(sys.modules, module, None)
+    monkeypatch.delattr("PIL.AvifImagePlugin", raising=False)
+    (tmp_path / "a").write_bytes(b"\0\0\0\x18ftypmif1\0\0\0\0" + brand + b"mif1" + bytes(100))
+    with pytest.raises(InputError, match=found):
+        load_picture(tmp_path / "a")
+
+
+def test_a_damaged_avif_is_named(tmp_path):
+    if not pytest.importorskip("PIL.AvifImagePlugin").SUPPORTED:
+        pytest.skip("this Pillow is built without AVIF")
+    (tmp_path / "a").write_bytes(b"\0\0\0\x18ftypavif\0\0\0\0avifmif1" + bytes(100))
+    with pytest.raises(InputError, match="found a damaged AVIF file"):
+        load_picture(tmp_path / "a")

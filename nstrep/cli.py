@@ -11,23 +11,17 @@ import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import hydra
-from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import env_override
-from hydra.errors import (  # fmt: skip
-    CompactHydraException,
-    HydraException,
-    MissingConfigException,
-    OverrideParseException,
-)
+from hydra.errors import CompactHydraException, MissingConfigException, OverrideParseException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from nstrep.arguments import arranged
 from nstrep.base.command_line import closed_pipe_is_quiet
 from nstrep.base.errors import (  # fmt: skip
     BusyError,
@@ -40,9 +34,9 @@ from nstrep.base.errors import (  # fmt: skip
 )
 from nstrep.base.files import check_current_folder
 from nstrep.base.signals import exit_code, sigterm_interrupts
-from nstrep.base.text import nameless, printable, reason, shown
+from nstrep.base.text import nameless, reason
 from nstrep.config.checks import check
-from nstrep.config.fields import absolute_paths, declared
+from nstrep.config.fields import absolute_paths
 from nstrep.config.folder import config_folder, register_schema
 from nstrep.config.messages import did_you_mean, explain, unknown_key
 from nstrep.config.schema import ExperimentConfig
@@ -67,11 +61,6 @@ PLUGINS = {
     "hydra/sweeper": {"optuna": "optuna"},
 }
 """Options that Hydra has only with an extra of this package, and the extra."""
-
-FOLDERS = ("hydra.run.dir", "hydra.sweep.dir")
-"""Keys of Hydra that take a folder, which need not exist."""
-
-UNREADABLE = object()
 
 # Here, because workers import this module.
 register_schema()
@@ -120,6 +109,8 @@ def _experiment(composed: DictConfig, sweep_job: SweepJob | None = None) -> floa
                 config, directory, made_from, anew=not single,
                 callback=None if single else sweep_job.on_step,
             )  # fmt: skip
+        if single:
+            _say_more(config, directory, metrics["model"]["name"])
         return results.measure(metrics, config.objective)
     except KeyboardInterrupt:
         if single and (directory / run_directory.CONFIG).exists():
@@ -163,6 +154,14 @@ def resume_command(directory: Path) -> str:
     return f"{shlex.quote(sys.orig_argv[0])} -m nstrep.run resume=true {place}"
 
 
+def _say_more(config: ExperimentConfig, directory: Path, model: str) -> None:
+    """After a run of images by name, which may be the user's first: what else there is."""
+    if not (config.content_image or config.style_image or config.styles or config.from_image):
+        folder = shlex.quote(os.path.relpath(directory))
+        vgg = "; the real VGG-19: nstrep assets" if model == "vgg19_slim" else ""
+        log.info("see more: nstrep report %s; other styles: nstrep run --help%s", folder, vgg)
+
+
 def main(
     task: Callable[[DictConfig], Any] = job,
     config_name: str = "config",
@@ -199,77 +198,6 @@ def main(
         if not isinstance(plain, StoppedError):  # the run has said so
             print(f"nstrep: error: {plain}", file=sys.stderr)
         sys.exit(plain.exit_code)
-
-
-def arranged(arguments: list[str], schema: type = ExperimentConfig) -> list[str]:
-    """Arguments as Hydra takes them: options before overrides, in which paths are quoted.
-
-    Raises InputError for options that do not exist or do not go together.
-    """
-    for argument in arguments:
-        try:
-            argument.encode()
-        except UnicodeEncodeError:
-            raise InputError(
-                f"{printable(argument)}: must be UTF-8; rename the file, or set LANG=C.UTF-8"
-            ) from None
-    parser = get_args_parser()
-    parser.error = _refuse_option
-    options, rest = parser.parse_known_args(arguments)
-    for unknown in (word for word in rest if word.startswith("-")):
-        raise InputError(f"{unknown}: there is no such option; --help lists those there are")
-    if options.multirun and options.cfg:
-        raise InputError(
-            "--multirun --cfg: only one can be given; --cfg shows the configuration of one run,"
-            " with one value for each key"
-        )
-    overrides = [*options.overrides, *rest]
-    others = list(arguments)
-    for override in overrides:
-        others.remove(override)
-    return [*others, *(quoted_paths(override, schema) for override in overrides)]
-
-
-def _refuse_option(message: str) -> NoReturn:
-    raise InputError(message)
-
-
-def quoted_paths(override: str, schema: type = ExperimentConfig) -> str:
-    """Quote the paths in ``KEY=VALUE`` that Hydra would not take as the shell hands them over.
-
-    After a key of a path, these are files and folders that exist, alone or as items of a list or
-    sweep; and otherwise what Hydra cannot read. A folder of results is never a sweep.
-    """
-    name, _, value = override.partition("=")
-    key, is_folder = declared(schema).get(name.lstrip("+")), name.lstrip("+") in FOLDERS
-    is_list = key is not None and key.is_list
-    if not value or not (is_folder or (key is not None and key.file)):
-        return override
-
-    def item(path: str) -> str:
-        path = path if os.path.exists(path) else os.path.expanduser(path)
-        if not os.path.exists(path):
-            return path
-        if "${" in path and not is_folder:
-            raise InputError(f"{name}={shown(path)}: must be a path without ${{; rename the file")
-        return path if path in ("null", _read(f"{name}={path}")) else directory_names.quoted(path)
-
-    whole = item(value)
-    if is_list or not os.path.exists(os.path.expanduser(value)):
-        whole = re.sub(r"[^\[\],\s][^\[\],]*", lambda part: item(part[0]), whole)
-    read = None if is_list else _read(f"{name}={whole}")
-    if read is UNREADABLE or (is_folder and not isinstance(read, str | None)):
-        whole = directory_names.quoted(whole)
-    return f"{name}={whole}"
-
-
-def _read(override: str) -> Any:
-    """The value that Hydra reads, [] for a sweep, or UNREADABLE."""
-    try:
-        parsed = OverridesParser.create().parse_override(override)
-    except HydraException:
-        return UNREADABLE
-    return [] if parsed.is_sweep_override() else parsed.value()
 
 
 def plain_error(error: Exception, schema: type = ExperimentConfig) -> NstrepError:

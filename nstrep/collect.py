@@ -1,4 +1,4 @@
-"""``python -m nstrep.collect FOLDER``: the table of a folder's runs.
+"""``nstrep collect FOLDER``: the table of a folder's runs.
 
 Writes FOLDER/summary.csv and FOLDER/summary.parquet with one row a run, failed and unfinished ones
 too. It can be run at any time, also while a sweep is running.
@@ -6,18 +6,17 @@ too. It can be run at any time, also while a sweep is running.
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 from nstrep.analysis import summary
 from nstrep.analysis.run_reader import load_sweep
-from nstrep.base.command_line import plain_errors
+from nstrep.base.command_line import Parser, plain_errors
 from nstrep.base.text import counted, shown
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Write the table of the named folder and print how many runs are in it."""
-    parser = argparse.ArgumentParser(prog="python -m nstrep.collect", description=__doc__)
+    parser = Parser(__doc__)
     parser.add_argument("folder", type=Path, help="folder of a sweep or of several runs")
     folder = parser.parse_args(arguments).folder
     with plain_errors():

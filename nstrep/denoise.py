@@ -1,16 +1,15 @@
-"""``python -m nstrep.denoise RUN --tv 0.05 0.1 0.2 --gaussian 1``: filter a result again.
+"""``nstrep denoise RUN --tv 0.05 0.1 0.2 --gaussian 1``: filter a result again.
 
 A run keeps its unfiltered result, so that other filters need no second optimisation.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 from pathlib import Path
 
 from nstrep.analysis.raw_result import load_raw
-from nstrep.base.command_line import plain_errors
+from nstrep.base.command_line import Parser, plain_errors
 from nstrep.base.errors import InputError
 from nstrep.config.fields import declared
 from nstrep.config.schema import ExperimentConfig
@@ -21,7 +20,7 @@ from nstrep.images.filters import FILTERS, remove_noise
 
 def main(arguments: list[str] | None = None) -> None:
     """Write RUN/denoised/FILTER_STRENGTH.png for every filter and strength."""
-    parser = argparse.ArgumentParser(prog="python -m nstrep.denoise", description=__doc__)
+    parser = Parser(__doc__)
     parser.add_argument("run", type=Path, help="a run directory")
     for name in FILTERS:
         parser.add_argument(f"--{name}", type=float, nargs="+", default=[], metavar="STRENGTH")

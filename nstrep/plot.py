@@ -1,11 +1,10 @@
-"""``python -m nstrep.plot FOLDER [KIND ...]``: figures of a run or of a sweep.
+"""``nstrep plot FOLDER [KIND ...]``: figures of a run or of a sweep.
 
 Without a KIND, all kinds are drawn for which the folder has suitable runs.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,7 +14,7 @@ from matplotlib.figure import Figure
 
 from nstrep import plots
 from nstrep.analysis.run_reader import Run, Sweep, load_sweep
-from nstrep.base.command_line import plain_errors
+from nstrep.base.command_line import Parser, plain_errors
 from nstrep.base.errors import InputError, ResultsError
 from nstrep.base.files import holds
 from nstrep.base.text import reason, shown
@@ -144,9 +143,8 @@ def _keep_foreign(folder: Path) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Draw what is asked for and print the files."""
-    parser = argparse.ArgumentParser(
-        prog="python -m nstrep.plot",
-        description=__doc__,
+    parser = Parser(
+        __doc__,
         epilog="; ".join(f"{name}: {kind.__doc__.rstrip('.')}" for name, kind in KINDS.items()),
     )
     parser.add_argument("folder", type=Path, help="a run directory, or a folder of them")

@@ -1,8 +1,9 @@
-"""``python -m nstrep.replicate``: run the published claims and report which are replicated.
+"""``nstrep replicate [KEY=VALUE ...]``: run published claims and report which are replicated.
 
-    python -m nstrep.replicate                                   all claims at scale=quick
-    python -m nstrep.replicate claims=[mxnet-eps,gatys-ratio]
-    python -m nstrep.replicate scale=smoke                       minutes; or paper: days, VGG-19
+    nstrep replicate                                   all claims at scale=quick
+    nstrep replicate claims=[mxnet-eps,gatys-ratio]
+    nstrep replicate scale=smoke                       minutes; or paper: days, VGG-19
+    nstrep replicate folder=FOLDER                     where the results are
 
 The results are in results/replication/SCALE/: report.md, claims.csv and figures/. Runs that its
 folder runs/ holds are not computed again, so the same command continues after a kill. With some of
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import textwrap
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +27,8 @@ from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from nstrep import cli
-from nstrep.base.command_line import plain_errors
+from nstrep.arguments import quoted_paths
+from nstrep.base.command_line import answer, plain_errors, synopsis
 from nstrep.base.errors import InputError
 from nstrep.base.text import duration
 from nstrep.claims import plan, report, schema, statistics, verdicts
@@ -99,10 +102,9 @@ def judge(
 
 def main() -> None:
     """Run the command line."""
-    if {"-h", "--help"} & set(sys.argv[1:]):
-        print(__doc__)
-        print("Claims:", ", ".join(schema.names()))
-        return
+    usage, text = synopsis(__doc__)
+    claims = textwrap.fill(f"Claims: {', '.join(schema.names())}", 100)
+    answer(sys.argv[1:], f"usage: {usage}\n\n{text}\n\n{claims}")
     printed: set[str] = set()
 
     def is_new(record: logging.LogRecord) -> bool:
@@ -127,7 +129,7 @@ def main() -> None:
 
 def _config(arguments: list[str]) -> ReplicationConfig:
     try:
-        paths_quoted = [cli.quoted_paths(argument, ReplicationConfig) for argument in arguments]
+        paths_quoted = [quoted_paths(argument, ReplicationConfig) for argument in arguments]
         return OmegaConf.to_object(compose("replicate", paths_quoted))
     except Exception as error:  # of Hydra and OmegaConf: the messages of nstrep.run
         message = str(cli.plain_error(error, ReplicationConfig))

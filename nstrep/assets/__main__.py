@@ -1,8 +1,10 @@
-"""``python -m nstrep.assets [--list] [--all | NAME ...]``: download networks and pictures."""
+"""``nstrep assets [--list] [--all | NAME ...]``: download networks and pictures.
+
+They are stored in models/ and inputs/ under NSTREP_HOME.
+"""
 
 from __future__ import annotations
 
-import argparse
 import logging
 import sys
 from collections.abc import Sequence
@@ -10,7 +12,7 @@ from collections.abc import Sequence
 from nstrep.assets import obtain
 from nstrep.assets.catalogue import CATALOGUE, Asset, home
 from nstrep.assets.checksums import RefusedError, check
-from nstrep.base.command_line import plain_errors
+from nstrep.base.command_line import Parser, plain_errors
 from nstrep.base.errors import NstrepError
 from nstrep.base.text import shown
 
@@ -18,9 +20,8 @@ from nstrep.base.text import shown
 def main(arguments: Sequence[str] | None = None) -> int:
     """Download the assets that the command line names. Returns the exit code."""
     basic = [asset.name for asset in CATALOGUE.values() if asset.basic]
-    parser = argparse.ArgumentParser(
-        prog="python -m nstrep.assets",
-        description="Download networks and pictures into models/ and inputs/ under NSTREP_HOME.",
+    parser = Parser(
+        __doc__,
         epilog=f"Without a name: {', '.join(basic)}. NSTREP_MIRROR names a folder or an address"
         " that is tried first.",
     )

@@ -1,17 +1,54 @@
-"""For the commands: errors as one plain line with their exit code, and one-line log records."""
+"""For the commands: help, errors as one plain line with their exit code, one-line log records."""
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import logging
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any, NoReturn
 
+import nstrep
 from nstrep.base import signals
-from nstrep.base.errors import NstrepError, ResultsError
+from nstrep.base.errors import InputError, NstrepError, ResultsError
 from nstrep.base.text import nameless, printable, reason
+
+VERSION = f"nstrep {nstrep.__version__}"
+
+
+def synopsis(doc: str) -> tuple[str, str]:
+    """Usage and description in a command's docstring, which begins with "``USAGE``: "."""
+    usage, _, text = doc.removeprefix("``").partition("``: ")
+    return usage, text[:1].upper() + text[1:].rstrip()
+
+
+class Parser(argparse.ArgumentParser):
+    """Parser of a command, with ``--version``; an error is one line."""
+
+    def __init__(self, doc: str, **settings: Any) -> None:
+        usage, text = synopsis(doc)
+        super().__init__(prog=" ".join(usage.split()[:2]), description=text, **settings)
+        self.add_argument("--version", action="version", version=VERSION)
+
+    def error(self, message: str) -> NoReturn:
+        """Exit with the message."""
+        print(f"nstrep: error: {InputError(message)}", file=sys.stderr)
+        sys.exit(InputError.exit_code)
+
+
+def answer(arguments: Sequence[str], usage: str = "") -> None:
+    """Print the usage or the version and exit, if the arguments ask for it."""
+    asked = set(arguments)
+    if usage and asked & {"-h", "--help"}:
+        print(usage.strip())
+    elif "--version" in asked:
+        print(VERSION)
+    else:
+        return
+    sys.exit()
 
 
 class LineFormatter(logging.Formatter):

@@ -46,7 +46,7 @@ DEFAULTS = {
 def prepare() -> None:
     """Set the environment for MXNet 1.9.1, or raise ImportError if this machine cannot run it.
 
-    Under ``python -m nstrep...`` the process ends with the message instead of a traceback.
+    Under ``nstrep`` and ``python -m nstrep...`` the process ends with the message, not a traceback.
     """
     is_command = sys.argv[:1] == ["-m"] or Path(*sys.argv[:1]).name == "nstrep"
     if is_command:

@@ -77,6 +77,7 @@ class Key:
     effect: tuple[Condition, ...] = ()  # changes nothing unless one of these holds
     section: str = ""
     listed: bool = True  # in docs/keys.md; false for what only the options of a group set
+    common: bool = False  # in --help
 
     @property
     def is_group(self) -> bool:

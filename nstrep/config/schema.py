@@ -241,15 +241,15 @@ class ObjectiveConfig:
 
     style: PictureConfig = group(**NAMED_IMAGE, replaces=("style_image", "styles", "style_blend"))
     style_image: str | None = input_file(
-        "style image file, instead of style=NAME", replaces=("styles", "style_blend")
+        "style image file, instead of style=NAME", replaces=("styles", "style_blend"), common=True
     )
     model: ModelConfig = group(section="Network", identity=False, changes="formula")
     weights: WeightsConfig = group(changes="formula")
     pooling: str = choice("pooling of the network", vgg.POOLINGS, changes="inputs")
     assets: AssetsConfig = group(**LOCAL)
     recipe: RecipeConfig = group(section="Losses", listed=False, identity=False, changes="formula")
-    content_weight: float = number("weight of the content loss", at_least=0)
-    style_weight: float = number("weight of the style loss", at_least=0)
+    content_weight: float = number("weight of the content loss", at_least=0, common=True)
+    style_weight: float = number("weight of the style loss", at_least=0, common=True)
     tv_weight: float = number("weight of the total variation", at_least=0)
     content_layers: list[str] = text("layers of the content loss", changes="formula")
     style_layers: list[str] = text("layers of the style loss", changes="formula")
@@ -264,7 +264,9 @@ class ExperimentConfig(ObjectiveConfig):
 
     GROUPS: ClassVar[tuple[str, ...]] = GROUPS
     content: PictureConfig = group(**NAMED_IMAGE, replaces=("content_image",))
-    content_image: str | None = input_file("content image file, instead of content=NAME")
+    content_image: str | None = input_file(
+        "content image file, instead of content=NAME", common=True
+    )
     styles: list[str] = input_file(
         "several style images instead of one: options of the style group, or files",
         names_of="style",
@@ -280,6 +282,7 @@ class ExperimentConfig(ObjectiveConfig):
         " kept while only luminance is stylised)",
         COLORS,
         changes="formula",
+        common=True,
     )
     content_masks: list[str] = input_file(
         "masks of the content image's shape, white where the style applies; each is a region with"
@@ -294,16 +297,21 @@ class ExperimentConfig(ObjectiveConfig):
         at_least=1,
         at_most=20000,
         changes="inputs",
+        common=True,
     )
     style_scale: float = number(
-        "size of the style image relative to the result", above=0, at_most=10, changes="inputs"
+        "size of the style image relative to the result",
+        above=0,
+        at_most=10,
+        changes="inputs",
+        common=True,
     )
     remove_noise: float = number(
         "strength of the filter on the saved result: weight of the total variation filter"
         " (Chambolle), or sigma of the Gaussian in pixels; 0 for no filter",
         at_least=0,
-        at_most=100,
-    )
+        at_most=100, common=True,
+    )  # fmt: skip
     denoise: str = choice(
         "filter on the saved result", ("tv", "gaussian"), effect=unless("remove_noise", 0)
     )
@@ -312,7 +320,9 @@ class ExperimentConfig(ObjectiveConfig):
     lr: float | None = number(
         "learning rate; null for lbfgs, which needs none", above=0, **FLOAT32, **STEPS
     )
-    init: str = text("initial image: content, style, noise, or a file", file=True, words=INITS)
+    init: str = text(
+        "initial image: content, style, noise, or a file", file=True, words=INITS, common=True
+    )
     init_noise: NoiseConfig = group(effect=only("init", "noise"))
     multiscale: int = number(
         "updates at half the size first, whose change is the start at full size", at_least=0
@@ -328,7 +338,9 @@ class ExperimentConfig(ObjectiveConfig):
         effect=only("basis", "dct"),
     )
     bounds: bool = text("keep pixels between black and white during optimisation")
-    max_num_epochs: int = number("maximum number of iterations", at_least=1, later="larger")
+    max_num_epochs: int = number(
+        "maximum number of iterations", at_least=1, later="larger", common=True
+    )
     stop_eps: float = number(
         "relative change of the image, ||x_t - x_(t-1)|| / ||x_t||, below which a run stops",
         at_least=0,
@@ -350,7 +362,7 @@ class ExperimentConfig(ObjectiveConfig):
     )
     seed: int = number(
         "seed of noise and random weights", section="Run", at_least=0, at_most=2**32 - 1,
-        effect=only("init", "noise") + only("weights.path", "random"),
+        effect=only("init", "noise") + only("weights.path", "random"), common=True,
     )  # fmt: skip
     gpu: int = number("index of the GPU; -1 for the CPU", at_least=-1)
     tile: Any = text(
@@ -373,7 +385,7 @@ class ExperimentConfig(ObjectiveConfig):
         **LOCAL,
     )
     from_image: str | None = text(
-        "final.png whose experiment is run again", file=True, **LOCAL, changes="inputs"
+        "final.png whose experiment is run again", file=True, **LOCAL, changes="inputs", common=True
     )
     from_image_root: str | None = text(
         "folder whose files from_image may read, besides the current folder and the image's",

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar
 
 from omegaconf import DictConfig, OmegaConf
 
+from nstrep.base.command_line import answer, synopsis
 from nstrep.base.errors import InputError
 from nstrep.config.checks import Schema, check_layers, name_pictures, typed
 from nstrep.config.fields import choice, number, text
@@ -37,9 +37,11 @@ class DataConfig:
 
     dir: str | None = text(
         "folder of photographs, searched with its subfolders; null for scikit-image's",
-        file=True, identity=False,
+        file=True, identity=False, common=True,
     )  # fmt: skip
-    size: int = number("side of the square crops, in pixels", at_least=16, at_most=4096)
+    size: int = number(
+        "side of the square crops, in pixels", at_least=16, at_most=4096, common=True
+    )
     crop: str = choice(
         "position of a crop: random (any square inside the image, of at least data.size if the"
         " image is large enough, mirrored half of the time) or center (the largest in the middle)",
@@ -72,7 +74,7 @@ class TrainConfig(ObjectiveConfig):
     styles: list[str] = text(
         "several style images instead of one, for one network: options of the style group, files,"
         " or folders of files",
-        file=True, names_of="style", identity=False,
+        file=True, names_of="style", identity=False, common=True,
     )  # fmt: skip
     content_weights: Any = text(
         "content weights of some styles by name, such as {wave: 20}, in place of content_weight",
@@ -87,7 +89,9 @@ class TrainConfig(ObjectiveConfig):
         " which leaves the other styles of init_from as they are",
         ("all", "styles"), absent="all",
     )  # fmt: skip
-    style_size: int = number("long side of the style image, in pixels", at_least=16, at_most=20000)
+    style_size: int = number(
+        "long side of the style image, in pixels", at_least=16, at_most=20000, common=True
+    )
     net: NetConfig
     data: DataConfig
     preprocess: InputConfig
@@ -95,13 +99,13 @@ class TrainConfig(ObjectiveConfig):
     published: dict[str, float] = text(
         "style weights of the source, by the name of the style", listed=False
     )
-    lr: float = number("learning rate", above=0, **FLOAT32)
+    lr: float = number("learning rate", above=0, **FLOAT32, common=True)
     lr_steps: int | None = number(
         "update at which the learning rate, falling as half a cosine, is 0; null: constant",
         at_least=1, absent=None,
     )  # fmt: skip
-    batch_size: int = number("number of crops in an update", at_least=1)
-    steps: int = number("number of updates", at_least=1, identity=False)
+    batch_size: int = number("number of crops in an update", at_least=1, common=True)
+    steps: int = number("number of updates", at_least=1, identity=False, common=True)
     validate_steps: int = number(
         "number of updates between two validations", at_least=1, identity=False
     )
@@ -109,7 +113,7 @@ class TrainConfig(ObjectiveConfig):
         "number of updates between two checkpoints, each with a sample", at_least=1, identity=False
     )
     seed: int = number(
-        "seed of the initial parameters and the crops", at_least=0, at_most=2**32 - 1
+        "seed of the initial parameters and the crops", at_least=0, at_most=2**32 - 1, common=True
     )
     gpu: int = number("index of the GPU; -1 for the CPU", at_least=-1)
     logger: str = choice(
@@ -161,9 +165,9 @@ def parse(
     Raises InputError for an argument of another form, an unknown key or a value not allowed.
     """
     keys = {item.name: item.metadata["about"] for item in fields(schema)}
-    if not arguments or {"-h", "--help"} & set(arguments):
-        print(usage, *(f"  {key}: {about}" for key, about in keys.items()), sep="\n")
-        sys.exit()
+    about = "\n".join(f"  {key}: {about}" for key, about in keys.items())
+    form, text = synopsis(usage)
+    answer(arguments or ["--help"], f"usage: {form}\n\n{text}\n\nKeys (KEY=VALUE):\n{about}")
     values, names = OmegaConf.merge(defaults or {}), ", ".join(keys)
     for argument in arguments:
         key, equals, value = argument.partition("=")

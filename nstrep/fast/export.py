@@ -1,4 +1,4 @@
-"""``python -m nstrep.fast.export model=RUN out=net.onnx size=512x384``: a network as ONNX.
+"""``nstrep export model=RUN out=net.onnx size=512x384``: a network as ONNX.
 
 Needs the extra ``onnx``. The graph is for images of one size: RGB, 0 to 255, (1, 3, height, width)
 in and out. That of a network with styles has a second input, ``style``, (1, S): their weights, in

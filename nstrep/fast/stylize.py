@@ -1,4 +1,4 @@
-"""``python -m nstrep.fast.stylize model=RUN image=photo.jpg``: a trained network over images."""
+"""``nstrep stylize model=RUN image=photo.jpg``: a trained network over images."""
 
 from __future__ import annotations
 

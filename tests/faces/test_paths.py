@@ -10,8 +10,10 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from PIL import Image
 
 from nstrep import cli
+from nstrep.arguments import arranged, quoted_paths
 from nstrep.base.errors import InputError
 from nstrep.config import fields
+from nstrep.config.schema import ExperimentConfig
 from nstrep.fast.config import TrainConfig
 from tests.conftest import SMALL
 
@@ -29,9 +31,9 @@ def here(tmp_path, monkeypatch):
     return tmp_path
 
 
-def values(override: str, schema: type = cli.ExperimentConfig) -> list:
+def values(override: str, schema: type = ExperimentConfig) -> list:
     """The values that Hydra reads after the paths have been quoted."""
-    parsed = OverridesParser.create().parse_override(cli.quoted_paths(override, schema))
+    parsed = OverridesParser.create().parse_override(quoted_paths(override, schema))
     assert not parsed.is_sweep_override()
     return [parsed.value()]
 
@@ -54,7 +56,7 @@ def test_items_of_lists_and_sweeps_are_paths_too(here):
     for name in ("中文.png", "ü&.png"):
         (here / name).touch()
     assert values("styles=[facets,中文.png, ü&.png]") == [["facets", "中文.png", "ü&.png"]]
-    override = cli.quoted_paths("content_image=中文.png,ü&.png")
+    override = quoted_paths("content_image=中文.png,ü&.png")
     parsed = OverridesParser.create().parse_override(override)
     assert [item.text for item in parsed.value().list] == ["中文.png", "ü&.png"]
 
@@ -79,12 +81,12 @@ def test_what_is_no_path_is_left_alone(here):
         "content_image=a.png,b.png", "content_masks=[]", "weights.path=random", "content_image=",
         "styles=[a=1.jpg]", "seed=a=1.png",
     ):  # fmt: skip
-        assert cli.quoted_paths(untouched) == untouched
+        assert quoted_paths(untouched) == untouched
 
 
 @pytest.mark.parametrize("value", ["a b" * 2000, "~nobody.of.this.name/a b.png", "a\nb c", "~"])
 def test_a_path_that_cannot_be_is_left_to_whoever_reads_it(value, config):
-    assert cli.quoted_paths(f"content_image={value}").startswith("content_image=")
+    assert quoted_paths(f"content_image={value}").startswith("content_image=")
     named = config()
     named.content_image = value
     fields.absolute_paths(named)
@@ -94,14 +96,14 @@ def test_a_path_that_cannot_be_is_left_to_whoever_reads_it(value, config):
 def test_names_that_cannot_be_used_are_refused(here):
     (here / "${x}.jpg").touch()
     with pytest.raises(InputError, match=r"content_image=\$\{x\}.jpg: must be a path without"):
-        cli.quoted_paths("content_image=${x}.jpg")
+        quoted_paths("content_image=${x}.jpg")
     with pytest.raises(InputError, match=r"content_image=\\udcff.jpg: must be UTF-8; rename"):
-        cli.arranged(["content_image=\udcff.jpg"])
+        arranged(["content_image=\udcff.jpg"])
 
 
 def test_options_may_stand_between_overrides():
     typed = ["seed=1", "-m", "lr=1,2", "--config-dir", "more", "gpu=-1"]
-    assert cli.arranged(typed) == ["-m", "--config-dir", "more", "seed=1", "lr=1,2", "gpu=-1"]
+    assert arranged(typed) == ["-m", "--config-dir", "more", "seed=1", "lr=1,2", "gpu=-1"]
 
 
 def test_a_run_with_odd_names_and_its_rerun(run_command, tmp_path):

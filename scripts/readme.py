@@ -211,7 +211,7 @@ def run(name: str) -> None:
 def runs_table() -> str:
     """Settings, cost and result of each picture of the gallery, from the files there."""
     rows = [
-        "| picture | arguments of `python -m nstrep.run` | size | iterations | seconds |"
+        "| picture | arguments of `nstrep run` | size | iterations | seconds |"
         " total loss | SSIM |",
         "|---|---|---|---|---|---|---|",
     ]

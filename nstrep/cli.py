@@ -21,7 +21,6 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from nstrep.arguments import arranged
 from nstrep.base.command_line import closed_pipe_is_quiet
 from nstrep.base.errors import (  # fmt: skip
     BusyError,
@@ -43,6 +42,7 @@ from nstrep.config.schema import ExperimentConfig
 from nstrep.config.typed_keys import REPLACED, check_no_sweep, check_typed, typed_overrides
 from nstrep.experiment import run_directory
 from nstrep.experiment.from_image import rerun, resumed
+from nstrep.overrides import arranged
 from nstrep.sweeps import callback, directory_names
 from nstrep.sweeps.job import SweepJob
 

@@ -27,13 +27,13 @@ from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from nstrep import cli
-from nstrep.arguments import quoted_paths
 from nstrep.base.command_line import answer, plain_errors, synopsis
 from nstrep.base.errors import InputError
 from nstrep.base.text import duration
 from nstrep.claims import plan, report, schema, statistics, verdicts
 from nstrep.config.fields import text
 from nstrep.experiment import run_directory
+from nstrep.overrides import quoted_paths
 from nstrep.sweeps.progress import SILENCE
 
 log = logging.getLogger("nstrep.replicate")  # also as __main__

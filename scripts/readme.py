@@ -211,8 +211,7 @@ def run(name: str) -> None:
 def runs_table() -> str:
     """Settings, cost and result of each picture of the gallery, from the files there."""
     rows = [
-        "| picture | arguments of `nstrep run` | size | iterations | seconds |"
-        " total loss | SSIM |",
+        "| picture | arguments of `nstrep run` | size | iterations | seconds | total loss | SSIM |",
         "|---|---|---|---|---|---|---|",
     ]
     for name, typed_words in RUNS.items():

@@ -11,13 +11,13 @@ from omegaconf import OmegaConf
 
 from nstrep import __main__ as command
 from nstrep import __version__
-from nstrep.arguments import arranged
 from nstrep.base.errors import InputError
 from nstrep.config import help_page
 from nstrep.config.fields import declared
 from nstrep.config.folder import compose
 from nstrep.config.schema import ExperimentConfig
 from nstrep.fast.config import TrainConfig
+from nstrep.overrides import arranged
 
 ROOT = Path(__file__).parents[2]
 SLOW = ("mxnet", "hydra", "pandas", "matplotlib", "scipy", "PIL")

@@ -10,11 +10,11 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from PIL import Image
 
 from nstrep import cli
-from nstrep.arguments import arranged, quoted_paths
 from nstrep.base.errors import InputError
 from nstrep.config import fields
 from nstrep.config.schema import ExperimentConfig
 from nstrep.fast.config import TrainConfig
+from nstrep.overrides import arranged, quoted_paths
 from tests.conftest import SMALL
 
 NAMES = (

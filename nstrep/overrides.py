@@ -1,4 +1,4 @@
-"""Arguments as they are typed, made ready for Hydra: options first, and paths quoted."""
+"""Arguments as they are typed, made ready for Hydra: options before overrides, and paths quoted."""
 
 from __future__ import annotations
 

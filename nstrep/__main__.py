@@ -8,6 +8,7 @@ from importlib import import_module
 
 from nstrep.base.command_line import answer, closed_pipe_is_quiet
 from nstrep.base.errors import InputError
+from nstrep.base.text import shown
 
 COMMANDS = {
     "run": ("nstrep.run", "make an image, or with --multirun a sweep of images"),
@@ -66,7 +67,7 @@ def _unknown(name: str) -> str:
 
     if "=" in name:
         return f"{name}: the command is missing, as in  nstrep run {name}"
-    return f"{name}: must be one of {', '.join(COMMANDS)}{did_you_mean(name, COMMANDS)}"
+    return f"{shown(name)}: must be one of {', '.join(COMMANDS)}{did_you_mean(name, COMMANDS)}"
 
 
 def _completed() -> str:

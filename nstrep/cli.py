@@ -33,7 +33,7 @@ from nstrep.base.errors import (  # fmt: skip
 )
 from nstrep.base.files import check_current_folder
 from nstrep.base.signals import exit_code, sigterm_interrupts
-from nstrep.base.text import nameless, reason
+from nstrep.base.text import nameless, reason, shown
 from nstrep.config.checks import check
 from nstrep.config.fields import absolute_paths
 from nstrep.config.folder import config_folder, register_schema
@@ -244,9 +244,12 @@ def plain_error(error: Exception, schema: type = ExperimentConfig) -> NstrepErro
 def _unreadable(override: str) -> str:
     if "=" not in override:
         example = f", such as content_image={override}" if os.path.exists(override) else ""
-        return f"{override}: must be KEY=VALUE{example}"
+        return f"{shown(override)}: must be KEY=VALUE{example}"
     key, _, value = override.partition("=")
-    return f"{override}: cannot be read as KEY=VALUE; with quotes inside: {key}=\"'{value}'\""
+    hint = (
+        "close its quotes" if re.search("['\"]", value) else f"quote it twice: {key}=\"'{value}'\""
+    )
+    return f"{override}: cannot be read as KEY=VALUE; {hint}"
 
 
 def _unknown_option(error: MissingConfigException) -> str:

@@ -39,11 +39,14 @@ def arranged(arguments: list[str], schema: type = ExperimentConfig) -> list[str]
     options, rest = parser.parse_known_args(arguments)
     for unknown in (word for word in rest if word.startswith("-")):
         raise InputError(f"{unknown}: there is no such option; --help lists those there are")
-    if options.multirun and options.cfg:
+    modes = [f"--{name}" for name in ("run", "multirun", "cfg", "info") if getattr(options, name)]
+    if len(modes) > 1:
         raise InputError(
-            "--multirun --cfg: only one can be given; --cfg shows the configuration of one run,"
+            f"{' '.join(modes)}: only one can be given; --cfg and --info are about a single run,"
             " with one value for each key"
         )
+    if options.resolve and not options.cfg:
+        raise InputError("--resolve: needs --cfg")
     overrides = [*options.overrides, *rest]
     others = list(arguments)
     for override in overrides:

@@ -110,6 +110,10 @@ def test_errors_are_one_line_with_code_2(arguments, message, monkeypatch, capsys
 def test_a_sweep_is_not_shown_as_a_configuration():
     with pytest.raises(InputError, match="--multirun --cfg: only one can be given"):
         arranged(["seed=1,2", "-m", "--cfg", "job"])
+    with pytest.raises(InputError, match="--run --multirun: only one can be given"):
+        arranged(["-m", "-r"])
+    with pytest.raises(InputError, match="--resolve: needs --cfg"):
+        arranged(["--resolve"])
 
 
 def test_paths_of_nothing_and_addresses_are_refused(config):

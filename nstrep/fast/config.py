@@ -166,8 +166,8 @@ def parse(
     """
     keys = {item.name: item.metadata["about"] for item in fields(schema)}
     about = "\n".join(f"  {key}: {about}" for key, about in keys.items())
-    form, text = synopsis(usage)
-    answer(arguments or ["--help"], f"usage: {form}\n\n{text}\n\nKeys (KEY=VALUE):\n{about}")
+    form, description = synopsis(usage)
+    answer(arguments or ["--help"], f"usage: {form}\n\n{description}\n\nKeys (KEY=VALUE):\n{about}")
     values, names = OmegaConf.merge(defaults or {}), ", ".join(keys)
     for argument in arguments:
         key, equals, value = argument.partition("=")

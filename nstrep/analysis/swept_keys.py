@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from nstrep.config.fields import declared, flatten, split_override
 from nstrep.config.schema import GROUPS, PRESETS, ExperimentConfig
-from nstrep.images.io import drawn
+from nstrep.images.picture import drawn
 from nstrep.plots.labels import plain
 
 if TYPE_CHECKING:

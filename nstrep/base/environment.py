@@ -25,6 +25,8 @@ MOST_THREADS = 1024  # with some thousands OpenMP ends the process without a mes
 CHOSEN = "NSTREP_CHOSE_THREADS"
 """Variable with the value that nstrep gave THREAD_VARIABLE; absent if the user has set that."""
 
+CONTROL_GROUPS = "/sys/fs/cgroup"
+
 DEFAULTS = {
     # Sums over a picture's positions lose digits in float32; this accumulates them in float64.
     "MXNET_SAFE_ACCUMULATION": "1",
@@ -157,11 +159,32 @@ def share_threads(each: int) -> None:
 def physical_cores() -> int:
     """Count the cores that this process may use, within its affinity and container limits.
 
-    MXNet takes half of the visible processors, which is right only with hyper-threading.
+    MXNet takes half of the visible processors, which is right only with hyper-threading. The rule
+    is joblib's, whose import takes longer than a small network: within limits, each processor
+    counts.
     """
-    from joblib import cpu_count
+    visible, allowed = os.cpu_count() or 1, os.sched_getaffinity(0)
+    limit = min(len(allowed), _quota(visible))
+    if limit < visible:
+        return max(1, limit)
+    cores = set()
+    with contextlib.suppress(OSError):
+        for number in allowed:
+            with open(f"/sys/devices/system/cpu/cpu{number}/topology/thread_siblings_list") as file:
+                cores.add(file.read())
+    return len(cores) or visible
 
-    return cpu_count(only_physical_cores=True)
+
+def _quota(visible: int) -> int:
+    """Processors that the control group allows; ``visible`` if it has no limit."""
+    values = []
+    for files in (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us")):
+        with contextlib.suppress(OSError):  # versions 2 and 1
+            for name in files:
+                with open(f"{CONTROL_GROUPS}/{name}") as file:
+                    values += file.read().split()
+    quota, period = (values or ["max"])[0], (values or [""])[-1]
+    return -(-int(quota) // int(period)) if quota.isdigit() and int(quota) else visible
 
 
 def threads() -> int | None:

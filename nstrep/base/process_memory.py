@@ -13,6 +13,9 @@ from pathlib import Path
 PROCESSES_VARIABLE = "NSTREP_PROCESSES"
 """Variable with the number of processes of a sweep that share the memory; absent for one."""
 
+SHARE = 0.8
+"""Share of the free memory that a computation may plan with."""
+
 # Of glibc's malloc.h.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX = -1, -3, -4, -8
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import operator
-import re
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,7 +12,8 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from nstrep.base.errors import InputError
 from nstrep.config import metrics
-from nstrep.config.fields import Key, walk
+from nstrep.config.arguments import check_value
+from nstrep.config.fields import walk
 from nstrep.config.messages import as_typed, did_you_mean, explain
 from nstrep.config.schema import (
     SIDES,
@@ -67,7 +66,7 @@ def typed(config: DictConfig, schema: type[Schema]) -> Schema:
         raise InputError(explain(error, schema)) from None
     for key, value in walk(result):
         if value is not None:
-            _check_value(key, value)
+            check_value(key, value)
     return result
 
 
@@ -79,35 +78,6 @@ def name_pictures(config: ObjectiveConfig) -> None:
         if files:
             name = "+".join(Path(each).stem for each in files)
             setattr(config, role, PictureConfig(name, None, None, None))
-
-
-def _check_value(key: Key, value: Any) -> None:
-    if isinstance(value, list) and any(isinstance(item, (list, dict)) for item in value):
-        raise InputError(f"{key.name}={as_typed(value)}: must be a list without others inside it")
-    for path in value if key.is_list else [value]:
-        if key.is_path(path):
-            _check_path(key.name, path)
-    if key.options and value not in key.options:
-        hint = did_you_mean(str(value), key.options)
-        raise InputError(f"{key.name}={value}: must be one of {', '.join(key.options)}{hint}")
-    if key.limits is None:
-        return
-    if not math.isfinite(value):
-        raise InputError(f"{key.name}={value}: must be a finite number")
-    tests = zip(
-        key.limits._fields, key.limits, (operator.gt, operator.ge, operator.le, operator.lt)
-    )
-    for words, limit, holds in tests:
-        if not holds(value, limit):
-            must = f"{words.replace('_', ' ')} {limit:.15g}"
-            raise InputError(f"{key.name}={value:.15g}: must be {must}")
-
-
-def _check_path(name: str, path: str) -> None:
-    if not path:
-        raise InputError(f"{name}=: no value is given")
-    if re.match("[A-Za-z]+://", path):
-        raise InputError(f"{name}={path}: must be a file on this machine; download it first")
 
 
 def _is_number(value: Any) -> bool:

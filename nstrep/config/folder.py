@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from omegaconf import DictConfig, OmegaConf, open_dict
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
 
 
 def config_folder() -> Path:
@@ -23,6 +24,8 @@ def group_options(group: str) -> list[str]:
 
 def swept_by(experiment: str) -> dict[str, Any]:
     """The keys that an option of the experiment group sweeps, with their values as typed."""
+    from omegaconf import OmegaConf
+
     file = OmegaConf.load(config_folder() / "experiment" / f"{experiment}.yaml")
     return dict(OmegaConf.select(file, "hydra.sweeper.params") or {})
 
@@ -45,6 +48,7 @@ def compose(name: str, overrides: Sequence[str] = ()) -> DictConfig:
     from hydra._internal.config_loader_impl import ConfigLoaderImpl
     from hydra._internal.utils import create_config_search_path
     from hydra.types import RunMode
+    from omegaconf import open_dict
 
     register_schema()
     loader = ConfigLoaderImpl(create_config_search_path(str(config_folder())))

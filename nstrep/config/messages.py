@@ -5,11 +5,12 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable
-
-from omegaconf.errors import OmegaConfBaseException
+from typing import TYPE_CHECKING
 
 from nstrep.config.fields import declared, known_keys
-from nstrep.config.schema import ExperimentConfig
+
+if TYPE_CHECKING:
+    from omegaconf.errors import OmegaConfBaseException
 
 KINDS = {"float": "a number", "integer": "a whole number", "bool": "true or false"}
 
@@ -34,7 +35,7 @@ def unknown_key(key: str, schema: type) -> str:
     return f"{key}: there is no such key{hint}"
 
 
-def explain(error: OmegaConfBaseException, schema: type = ExperimentConfig) -> str:
+def explain(error: OmegaConfBaseException, schema: type) -> str:
     """One plain line for an error of OmegaConf, which has several; ``schema`` has the keys."""
     key, message = str(error.full_key or error.key), str(error.msg or error)
     if "is not Optional" in message:

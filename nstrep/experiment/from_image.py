@@ -134,7 +134,7 @@ def _merged(composed: DictConfig, stored: Any, where: str) -> DictConfig:
     try:
         return OmegaConf.merge(composed, kept)
     except OmegaConfBaseException as error:
-        raise InputError(f"{where}: {explain(error)}") from None
+        raise InputError(f"{where}: {explain(error, ExperimentConfig)}") from None
 
 
 def _check_files(config: DictConfig, key: Key, inputs: dict[str, Any]) -> None:

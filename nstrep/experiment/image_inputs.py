@@ -31,13 +31,16 @@ def load_pictures(
 ) -> tuple[Picture, ...]:
     """The content image, then the style images, at full size.
 
-    Those in ``given``, by role ``content`` or ``style``, are in memory. An image of the content or
-    style group whose file has not been downloaded is replaced by its built-in stand-in; the log
-    says so, and so does ``stand_in_for``.
+    Those in ``given``, by ``content``, ``style`` or ``styles[0]``, are in memory. An image of the
+    content or style group whose file has not been downloaded is replaced by its built-in stand-in;
+    the log says so, and so does ``stand_in_for``.
     """
     roles = ("content",) if config.styles else ("content", "style")
     pictures = [given[role] if role in given else load_role(config, role) for role in roles]
-    return (*pictures, *(load_style(name, config.assets.download) for name in config.styles))
+    for place, name in enumerate(config.styles):
+        picture = given.get(f"styles[{place}]")
+        pictures.append(picture or load_style(name, config.assets.download))
+    return tuple(pictures)
 
 
 def load_role(config: ObjectiveConfig, role: str) -> Picture:

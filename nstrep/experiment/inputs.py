@@ -72,12 +72,18 @@ def _numbered(role: str, pictures: Sequence[Picture]) -> dict[str, dict[str, Any
 def load_inputs(
     config: ExperimentConfig, given: Mapping[str, Picture] = MappingProxyType({})
 ) -> Inputs:
-    """Read images (but those ``given`` by role) and weights; check them against the settings."""
+    """Read images and weights, and check them against the settings.
+
+    Images that are in memory are ``given``: ``content``, ``style``, ``init``, ``styles[0]``, ...
+    """
     minimize.check(config.optimizer, config.lr)
     content, *styles = loaded = images.load_pictures(config, given)
     masks = {
-        key: [load_mask(file, image, key=key) for file, image in zip(getattr(config, key), images)]
-        for key, images in _masked_images(content, styles).items()
+        key: [
+            load_mask(file, image, key=key, given=given.get(f"{key}[{place}]"))
+            for place, (file, image) in enumerate(zip(getattr(config, key), masked))
+        ]
+        for key, masked in _masked_images(content, styles).items()
     }
     network = network_input.load_network(config)
     content_rgb01, *styles_rgb01 = images.scaled(loaded, config)
@@ -85,7 +91,9 @@ def load_inputs(
     mode, pixel_scale = MODES[config.color], config.preprocess.pixel_scale
     styles_rgb01 = [mode.style(style, content_rgb01) for style in styles_rgb01]
     content_target = mode.content(content_rgb01)
-    guess = None if config.init in INITS else images.load_file(config.init, key="init")
+    guess = given.get("init")
+    if guess is None and config.init not in INITS:
+        guess = images.load_file(config.init, key="init")
     start = images.start_image(config, content_target, styles_rgb01[0], guess)
     if mode.luminance:
         start = images.to_vgg_input(grey(images.to_rgb01(start, pixel_scale)), pixel_scale)
@@ -123,13 +131,13 @@ def _check_sizes(
         tiling.check(network, layers, *content.shape[:2], config.tile)
 
 
-def load_mask(path: str, image: Picture, *, key: str) -> Picture:
-    """Read a mask: any image file with the shape of the image that it belongs to.
+def load_mask(path: str, image: Picture, *, key: str, given: Picture | None = None) -> Picture:
+    """Read a mask, if it is not ``given``: any image file with the shape of its image.
 
     Its size may differ; its shape may differ by one pixel of rounding. The mean of the channels
     counts. Transparent pixels count as white, as in every image.
     """
-    mask = io.load_picture(path, key=key)
+    mask = given or io.load_picture(path, key=key)
     if abs(mask.height * image.width - image.height * mask.width) > image.width + image.height:
         raise InputError(
             f"{key}={shown(path)}: is {mask.width} x {mask.height} pixels; allowed:"

@@ -18,8 +18,7 @@ from nstrep.optim.minimize import OPTIMIZERS
 
 log = logging.getLogger(__name__)
 
-SHARE = 0.8  # of the memory that is free: what a run may plan with
-ALMOST_ALL = 0.95  # of it, where otherwise tiles would be so small that they are slow
+ALMOST_ALL = 0.95  # of the free memory, where otherwise tiles would be so small that they are slow
 SLOW = 2.0  # times as long as the whole image, by area
 FLOAT = 4  # bytes
 # Measured: arrays of the largest layer's size beside the features that are kept (gradients, and
@@ -101,8 +100,9 @@ def plan(
         return tiling.cost(network, names, *shape[2:], side)
 
     side = None if tile == "auto" else tile
-    if tile == "auto" and need(None) > SHARE * free:
-        side = largest(SHARE * free)
+    share = process_memory.SHARE
+    if tile == "auto" and need(None) > share * free:
+        side = largest(share * free)
         if cost(side) > SLOW and (roomier := largest(ALMOST_ALL * free)) > side:
             side = roomier
     size = need(side)

@@ -1,17 +1,14 @@
-"""The keys of training, stylising and exporting; configs/fast.yaml and fast/ hold the values."""
+"""The keys of training; configs/fast.yaml and fast/ hold the values."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from nstrep.base.command_line import answer, synopsis
-from nstrep.base.errors import InputError
-from nstrep.config.checks import Schema, check_layers, name_pictures, typed
+from nstrep.config.checks import check_layers, name_pictures, typed
 from nstrep.config.fields import choice, number, text
-from nstrep.config.messages import unknown_key
 from nstrep.config.schema import FLOAT32, LOGGERS, ObjectiveConfig
 from nstrep.fast.architectures import NETS, choose
 from nstrep.networks import vgg
@@ -85,7 +82,7 @@ class TrainConfig(ObjectiveConfig):
         file=True, identity=False,
     )  # fmt: skip
     train: str = choice(
-        "what is trained: all parameters, or styles for the scales and shifts of the styles alone,"
+        "parameters that are trained: all, or styles for the scales and shifts of the styles alone,"
         " which leaves the other styles of init_from as they are",
         ("all", "styles"), absent="all",
     )  # fmt: skip
@@ -121,31 +118,6 @@ class TrainConfig(ObjectiveConfig):
     )
 
 
-@dataclass
-class StylizeConfig:
-    """The keys of nstrep.fast.stylize."""
-
-    model: str = text("run directory of nstrep.fast.train, or a file of parameters")
-    image: str = text("image, folder, or pattern such as photos/*.jpg")
-    out: str = text("folder of the results")
-    long_edge: int = number(
-        "long side to which images are scaled first; 0 to keep their size", at_least=0
-    )
-    tile: Any = text(
-        "side in pixels of the tiles, which reduce the memory needed; 0 for no tiles; auto for"
-        " tiles if the whole does not fit into the memory"
-    )
-
-
-@dataclass
-class ExportConfig:
-    """The keys of nstrep.fast.export."""
-
-    model: str = text("run directory of nstrep.fast.train, or a file of parameters")
-    out: str = text("ONNX file to write, or .npz for the network itself in half precision")
-    size: str | None = text("size of the images in pixels, WIDTHxHEIGHT; for ONNX")
-
-
 def check(composed: DictConfig) -> TrainConfig:
     """Turn a composed training into the typed one, or raise InputError."""
     config = typed(composed, TrainConfig)
@@ -155,27 +127,3 @@ def check(composed: DictConfig) -> TrainConfig:
     net = choose(config.net.name, config.net.border, config.net.padding)
     config.net = replace(config.net, border=net.border, padding=net.padding)
     return config
-
-
-def parse(
-    arguments: list[str], schema: type[Schema], usage: str, defaults: DictConfig | None = None
-) -> Schema:
-    """Read KEY=VALUE arguments; on ``-h`` or without any, print the usage and exit.
-
-    Raises InputError for an argument of another form, an unknown key or a value not allowed.
-    """
-    keys = {item.name: item.metadata["about"] for item in fields(schema)}
-    about = "\n".join(f"  {key}: {about}" for key, about in keys.items())
-    form, description = synopsis(usage)
-    answer(arguments or ["--help"], f"usage: {form}\n\n{description}\n\nKeys (KEY=VALUE):\n{about}")
-    values, names = OmegaConf.merge(defaults or {}), ", ".join(keys)
-    for argument in arguments:
-        key, equals, value = argument.partition("=")
-        if not equals:
-            raise InputError(f"{argument}: must be KEY=VALUE, with one of {names}")
-        if key not in keys:
-            raise InputError(f"{unknown_key(key, schema)} (one of {names})")
-        if not value:
-            raise InputError(f"{key}=: no value is given")
-        values[key] = value
-    return typed(values, schema)

@@ -15,6 +15,7 @@ from nstrep.base.errors import InputError
 from nstrep.experiment import image_inputs
 from nstrep.fast.config import DataConfig, TrainConfig
 from nstrep.images import io
+from nstrep.images.decoding import SUFFIXES
 from nstrep.images.io import Picture
 
 log = logging.getLogger(__name__)
@@ -25,7 +26,6 @@ BUILTIN = (
     "motorcycle_right", "retina",
 )  # fmt: skip
 BUILTIN_HELD_OUT = ("chelsea", "rocket")
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".avif", ".heic")
 
 
 class Photos:

@@ -15,7 +15,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from skimage.color import rgb2yiq, yiq2rgb
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +66,8 @@ def matched(
 
 def grey(rgb01: np.ndarray) -> np.ndarray:
     """The luminance (Y of NTSC's YIQ) in all three channels, float32."""
+    from skimage.color import rgb2yiq  # imports scipy, slowly
+
     luminance = rgb2yiq(rgb01)[..., :1]
     return np.repeat(luminance, 3, axis=2).astype(np.float32)
 
@@ -81,6 +82,8 @@ def grey_matched(style: np.ndarray, content: np.ndarray) -> np.ndarray:
 
 def with_chrominance(rgb01: np.ndarray, content: np.ndarray) -> np.ndarray:
     """The luminance of ``rgb01`` with the chrominance (I and Q) of the content, float32."""
+    from skimage.color import rgb2yiq, yiq2rgb
+
     yiq = rgb2yiq(content)
     yiq[..., 0] = rgb2yiq(rgb01)[..., 0]
     return yiq2rgb(yiq).astype(np.float32)

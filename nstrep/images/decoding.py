@@ -35,6 +35,9 @@ PILLOWS_FORMATS = (
 HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"}
 AVIF_BRANDS = {b"avif", b"avis"}
 
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".avif", ".heic")
+"""Of the files of a folder that are read as pictures."""
+
 
 class Refused(Exception):
     """A file cannot be used. The message is "found ...; allowed: ...", without the file's name."""
@@ -71,7 +74,11 @@ def decode(stream: BinaryIO, label: str) -> np.ndarray:
     """`rgb01` of an open file, upright, in sRGB and over white; log lines begin with `label`."""
     header = stream.read(26)
     stream.seek(0)
-    image = _open_image(stream)
+    return to_rgb01(_open_image(stream), label, header)
+
+
+def to_rgb01(image: Image.Image, label: str, header: bytes = b"") -> np.ndarray:
+    """`rgb01` of Pillow's image, as :func:`decode`; `header` begins its file, if it is a PNG."""
     image.load()
     if image.format != "TIFF":  # Pillow has rotated a TIFF; its older versions keep the tag
         try:
@@ -168,7 +175,7 @@ def _phone_formats(stream: BinaryIO) -> tuple[str, ...]:
 
 def _eight_bits(image: Image.Image, header: bytes) -> Image.Image:
     """Reduce 16 bits to 8 where Pillow does not: in grey, and in the key colour of a PNG."""
-    deep_png = image.format == "PNG" and header[24] == 16
+    deep_png = image.format == "PNG" and header[24:25] == b"\x10"
     info = image.info
     if image.mode.startswith("I"):
         high = (np.asarray(image) >> 8).astype(np.uint8)

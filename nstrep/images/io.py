@@ -6,14 +6,13 @@ with a file is one InputError line.
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import logging
 import os
 import re
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
@@ -25,6 +24,7 @@ from nstrep.base.files import atomic_write, sha256_of_stream
 from nstrep.base.text import reason, shown
 from nstrep.images import decoding
 from nstrep.images.decoding import FORMATS, MAX_PIXELS, Refused, check_size
+from nstrep.images.picture import Picture, picture_from_array
 
 log = logging.getLogger(__name__)
 
@@ -57,58 +57,6 @@ STAND_INS = {
 """Paintings inside this package; scripts/paintings/ draws them."""
 
 
-@dataclass(frozen=True, eq=False)
-class Picture:
-    """A picture and where it came from. Two pictures are the same if their `sha256` is."""
-
-    name: str  # short, for file names and tables
-    rgb: np.ndarray  # (H, W, 3) float32, sRGB in [0, 1], read-only
-    sha256: str  # of the file's bytes; of shape and pixels for a stand-in or a picture in memory
-    source: str  # the path as given, or what made it
-    stand_in_for: str | None = None  # the picture that this one replaces, if any
-
-    def __post_init__(self) -> None:
-        self.rgb.flags.writeable = False
-
-    @property
-    def label(self) -> str:
-        """The name for logs and figures, which tells a stand-in: vangogh (stand-in: swirls)."""
-        return f"{self.name} (stand-in: {drawn(self.source)})" if self.stand_in_for else self.name
-
-    @property
-    def height(self) -> int:
-        """Rows of pixels."""
-        return self.rgb.shape[0]
-
-    @property
-    def width(self) -> int:
-        """Columns of pixels."""
-        return self.rgb.shape[1]
-
-
-def picture_from_array(name: str, rgb: np.ndarray, *, source: str = "memory") -> Picture:
-    """A Picture from an array (H, W, 3), floats in [0, 1]; the array is copied.
-
-    Raises InputError for another shape or type, or for values outside [0, 1].
-    """
-    rgb = np.asarray(rgb)
-    if rgb.ndim != 3 or rgb.shape[2] != 3 or 0 in rgb.shape or rgb.dtype.kind != "f":
-        found = f"{rgb.dtype} array of shape {rgb.shape}"
-        raise InputError(f"picture {name}: found a {found}; allowed: floats (height, width, 3)")
-    low, high = float(rgb.min()), float(rgb.max())
-    if not (low >= 0.0 and high <= 1.0):  # in this form NaN fails too
-        raise InputError(f"picture {name}: found values from {low:g} to {high:g}; allowed: 0 to 1")
-    rgb = np.array(rgb, dtype=np.float32, order="C")
-    digest = hashlib.sha256(f"rgb01 float32 {rgb.shape[0]}x{rgb.shape[1]}x3\n".encode())
-    digest.update(rgb.data)
-    return Picture(name, rgb, digest.hexdigest(), source)
-
-
-def drawn(source: str) -> str:
-    """The name of a :func:`builtin` picture by its ``source``."""
-    return source.removesuffix(".webp").rpartition("/")[2].rpartition(".")[2]
-
-
 def builtin(name: str, *, key: str = "picture") -> Picture:
     """A picture that needs no download, by its name in BUILTIN or STAND_INS."""
     if name in STAND_INS:
@@ -132,8 +80,10 @@ def builtin_file(name: str, *, key: str = "picture") -> Path:
     return path
 
 
-def load_picture(path: str | os.PathLike[str], *, key: str = "picture") -> Picture:
-    """Read a picture file as sRGB in [0, 1].
+def load_picture(
+    path: str | os.PathLike[str], *, key: str = "picture", stream: BinaryIO | None = None
+) -> Picture:
+    """Read a picture file as sRGB in [0, 1]; or a seekable stream, whose name `path` is.
 
     Formats are JPEG, PNG, TIFF, WebP, BMP and GIF (the first frame) with up to 8 bits a sample,
     and PNG and TIFF with 16, of which the high byte is used. Not read are TIFF of floats, of 32
@@ -152,7 +102,7 @@ def load_picture(path: str | os.PathLike[str], *, key: str = "picture") -> Pictu
         sha256 = sha256_of_stream(stream)  # not by path: the file may have been replaced
         return Picture(Path(path).stem, rgb, sha256, os.fspath(path))
 
-    return _read_file(path, key, FORMATS, read)
+    return _read_file(path, key, FORMATS, read, stream)
 
 
 def read_png_text(path: str | os.PathLike[str], *, key: str = "picture") -> dict[str, str]:
@@ -173,12 +123,13 @@ def read_png_text(path: str | os.PathLike[str], *, key: str = "picture") -> dict
 
 
 def _read_file(
-    path: str | os.PathLike[str], key: str, formats: str, read: Callable[[BinaryIO], Result]
-) -> Result:
+    path: str | os.PathLike[str], key: str, formats: str, read: Callable[[BinaryIO], Result],
+    stream: BinaryIO | None = None,
+) -> Result:  # fmt: skip
     try:
-        with warnings.catch_warnings(), decoding.open_file(path, formats) as stream:
+        with warnings.catch_warnings(), stream or decoding.open_file(path, formats) as opened:
             warnings.simplefilter("ignore")  # of Pillow
-            return read(stream)
+            return read(opened)
     except Refused as error:
         message = str(error)
     except Image.DecompressionBombError as error:
@@ -277,12 +228,21 @@ def save_png(
 ) -> None:
     """Write an 8-bit RGB PNG, atomically: `rgb01` floats (by to_uint8) or uint8, (H, W, 3).
 
+    The bytes are those of :func:`encode_png`. Raises ResultsError if it cannot be written.
+    """
+    data = encode_png(rgb, text)
+    with atomic_write(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def encode_png(rgb: np.ndarray, text: Mapping[str, str] | None = None) -> bytes:
+    """The bytes of an 8-bit RGB PNG: of `rgb01` floats (by to_uint8) or uint8, (H, W, 3).
+
     `text` is stored as compressed iTXt chunks in UTF-8, sorted by key, so that equal input gives
     equal bytes (with the same versions of PIL and zlib). Lone surrogates, from file names that
     are not UTF-8, are written as backslash escapes.
 
-    Raises ResultsError if it cannot be written, ValueError for NaN or a text that is longer than
-    the 1 MiB that PIL reads back.
+    Raises ValueError for NaN or a text that is longer than the 1 MiB that PIL reads back.
     """
     info = PngImagePlugin.PngInfo()
     for key, value in sorted((text or {}).items()):
@@ -292,5 +252,6 @@ def save_png(
         info.add_itxt(key, data, zip=True)
     pixels = rgb if rgb.dtype == np.uint8 else to_uint8(rgb)
     image = Image.fromarray(np.ascontiguousarray(pixels))
-    with atomic_write(path) as temporary:
-        image.save(temporary, format="PNG", pnginfo=info, compress_level=6)
+    stream = BytesIO()
+    image.save(stream, format="PNG", pnginfo=info, compress_level=6)
+    return stream.getvalue()

@@ -24,7 +24,8 @@ from nstrep.config.fields import (
 from nstrep.config.schema import ExperimentConfig
 from nstrep.experiment.from_image import CONFIG_TEXT, texts
 from nstrep.experiment.identity import identity_of, settings_of
-from nstrep.fast.config import StylizeConfig, TrainConfig
+from nstrep.fast.config import TrainConfig
+from nstrep.fast.settings import StylizeConfig
 
 INPUTS = {
     "content": {"name": "photo", "source": "a.png", "sha256": "c" * 64, "stand_in_for": None},
@@ -113,7 +114,7 @@ def test_every_key_has_a_help_text_that_is_a_phrase(schema):
 @pytest.mark.parametrize(
     ("overrides", "inputs", "identity"),
     [
-        ([], {}, "e612c65e9c1cf419fdc10919be14db14d788bec907de07a8af3541bbf6e0a54f"),
+        (["pooling=avg"], {}, "e612c65e9c1cf419fdc10919be14db14d788bec907de07a8af3541bbf6e0a54f"),
         (
             ["recipe=gatys2016", "optimizer=adam", "lr=5", "init=/x/y.png",
              "styles=[swirls,facets]"],

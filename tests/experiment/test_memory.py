@@ -35,8 +35,8 @@ def test_what_fits_is_computed_whole(plan):
 def test_what_does_not_fit_is_tiled_within_the_budget(plan, network):
     found = plan(3000)
     assert tiling.smallest_tile(network, [*LAYERS["content"], *LAYERS["style"]]) < found.tile < 3000
-    assert found.bytes <= memory_plan.SHARE * 4 * GB
-    assert plan(3000, tile=None).bytes > memory_plan.SHARE * 4 * GB
+    assert found.bytes <= process_memory.SHARE * 4 * GB
+    assert plan(3000, tile=None).bytes > process_memory.SHARE * 4 * GB
     assert plan(3000, free=5 * GB).tile > found.tile
 
 

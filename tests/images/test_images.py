@@ -10,6 +10,7 @@ import struct
 import sys
 import warnings
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -1053,11 +1054,11 @@ def test_save_png_that_cannot_write(tmp_path, monkeypatch):
     with pytest.raises(ResultsError, match="none/a.png: cannot be written"):
         save_png(tmp_path / "none" / "a.png", RGB8)
 
-    def full(self, path, **options):
-        path.write_bytes(b"half")
+    def full(path, data):
+        path.write_text("half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Image.Image, "save", full)
+    monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(ResultsError, match="No space left"):
         save_png(tmp_path / "a.png", RGB8)
     assert list(tmp_path.iterdir()) == []

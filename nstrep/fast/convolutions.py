@@ -8,10 +8,9 @@ from collections.abc import Callable
 from functools import reduce
 from typing import Any
 
-import mxnet as mx
-from mxnet.symbol import Symbol
-
+from nstrep.fast import symbols as sym
 from nstrep.fast.architectures import Conv
+from nstrep.fast.symbols import Symbol
 
 Size = tuple[int, int]  # height and width
 
@@ -57,7 +56,7 @@ def crop(x: Symbol, before: int, after: int) -> Symbol:
     if before == after == 0:
         return x
     begin, end = (None, None, before, before), (None, None, *[-after if after else None] * 2)
-    return mx.sym.slice(x, begin=begin, end=end)
+    return sym.slice(x, begin=begin, end=end)
 
 
 def folded_conv(x: Symbol, conv: Conv, weights: list[Symbol], blocked: bool) -> Symbol:
@@ -76,16 +75,16 @@ def folded_conv(x: Symbol, conv: Conv, weights: list[Symbol], blocked: bool) -> 
     least, kernel = min(sums), len(sums)
     weight, *bias = weights
     for axis in (2, 3):
-        rows = mx.sym.split(weight, num_outputs=conv.kernel, axis=axis)
+        rows = sym.split(weight, num_outputs=conv.kernel, axis=axis)
         entries = [reduce(operator.add, [rows[k] for k in sums[t]]) for t in sorted(sums)]
-        weight = mx.sym.concat(*entries, dim=axis)
-    weights = [mx.sym.transpose(weight, axes=(1, 0, 2, 3)), *bias]
+        weight = sym.concat(*entries, dim=axis)
+    weights = [sym.transpose(weight, axes=(1, 0, 2, 3)), *bias]
     before, after = factor - least, kernel + least
     if blocked and before == after:
         # The operator crops; a slice would change the layout, and normalisation be slower.
         around = (before, after)
-        return convolve(mx.sym.Deconvolution, x, conv, weights, kernel, factor, pad=around)
-    x = convolve(mx.sym.Deconvolution, x, conv, weights, kernel, factor)
+        return convolve(sym.Deconvolution, x, conv, weights, kernel, factor, pad=around)
+    x = convolve(sym.Deconvolution, x, conv, weights, kernel, factor)
     return crop(x, before, after)
 
 
@@ -96,22 +95,22 @@ def conv_by_rows(x: Symbol, conv: Conv, weights: list[Symbol], pad: Size, multip
     zeros are added up to a ``multiple``.
     """
     k, channels = conv.kernel, conv.channels
-    rows = mx.sym.transpose(weights[0], axes=(2, 0, 1, 3))
-    rows = mx.sym.reshape(rows, shape=(-3, -2))  # (k channels, in, k)
-    rows = mx.sym.expand_dims(rows, axis=2)
+    rows = sym.transpose(weights[0], axes=(2, 0, 1, 3))
+    rows = sym.reshape(rows, shape=(-3, -2))  # (k channels, in, k)
+    rows = sym.expand_dims(rows, axis=2)
     count = -(-k * channels // multiple) * multiple
     if added := count - k * channels:
-        zeros = mx.sym.zeros_like(mx.sym.slice_axis(rows, axis=0, begin=0, end=added))
-        rows = mx.sym.concat(rows, zeros, dim=0)
-    x = mx.sym.Convolution(x, rows, num_filter=count, kernel=(1, k), pad=pad, no_bias=True)
+        zeros = sym.zeros_like(sym.slice_axis(rows, axis=0, begin=0, end=added))
+        rows = sym.concat(rows, zeros, dim=0)
+    x = sym.Convolution(x, rows, num_filter=count, kernel=(1, k), pad=pad, no_bias=True)
     if added:
         # MXNet 1.9.1 cannot slice oneDNN's layout between its blocks; reshaping ends that layout.
-        x = mx.sym.reshape(x, shape=(0, 0, -1, 0))
+        x = sym.reshape(x, shape=(0, 0, -1, 0))
     shifted = []
     for row in range(k):
         begin, end = (row * channels, row), ((row + 1) * channels, row + 1 - k or None)
-        shifted.append(mx.sym.slice(x, begin=(None, *begin, None), end=(None, *end, None)))
-    x = mx.sym.add_n(*shifted)
+        shifted.append(sym.slice(x, begin=(None, *begin, None), end=(None, *end, None)))
+    x = sym.add_n(*shifted)
     for bias in weights[1:]:
-        x = mx.sym.broadcast_add(x, mx.sym.reshape(bias, shape=(1, channels, 1, 1)))
+        x = sym.broadcast_add(x, sym.reshape(bias, shape=(1, channels, 1, 1)))
     return x

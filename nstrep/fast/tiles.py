@@ -18,10 +18,11 @@ from functools import reduce
 import mxnet as mx
 import numpy as np
 
-from nstrep.fast import convolutions, network
+from nstrep.fast import convolutions, graph
 from nstrep.fast.architectures import Conv, Residual
 from nstrep.fast.convolutions import Size
-from nstrep.fast.network import Style, Transformer, to_pixels, to_rgb01
+from nstrep.fast.graph import Style, style_weights, to_pixels, to_rgb01
+from nstrep.fast.network import Transformer
 
 ACTIVATIONS = {"relu": lambda x: np.maximum(x, 0), "tanh": np.tanh, None: lambda x: x}
 
@@ -56,11 +57,11 @@ def stylize(
     """
     net = transformer.net
     size = rgb01.shape[:2]
-    mean, shift = (array[0] for array in network.constants(net).values())
+    mean, shift = (array[0] for array in graph.constants(net).values())
     image = to_pixels(rgb01)[0] - mean
     if net.border:
         image = np.pad(image, ((0, 0), *[(net.border,) * 2] * 2), mode="reflect")
-    weights = transformer.style_weights(style) if net.styles else None
+    weights = style_weights(net, style) if net.styles else None
     tiled = _TiledNetwork(transformer, tile, weights)
     x = Features(image)
     for number, layer in enumerate(net.layers, start=1):

@@ -21,7 +21,8 @@ from nstrep.fast import layouts
 from nstrep.fast.architectures import TransformNet, choose
 from nstrep.fast.config import TrainConfig
 from nstrep.fast.data import Photos, center, paintings
-from nstrep.fast.network import Transformer, initial, to_pixels
+from nstrep.fast.graph import check_size, style_weights, to_pixels
+from nstrep.fast.network import Transformer, initial
 from nstrep.images import io
 from nstrep.losses import regions
 from nstrep.losses.objective import Objective, term_settings
@@ -70,7 +71,7 @@ class Trainer:
         }
         net, parameters = self._initial()
         self.transformer = Transformer(net, parameters, self.network.context)
-        self.transformer.check_size(size, size, f"data.size={size}")
+        check_size(self.transformer.net, size, size, f"data.size={size}")
         trained = {
             name: array
             for name, array in self.transformer.parameters.items()
@@ -163,7 +164,7 @@ class Trainer:
             style = self.style_of(self.step * count + number)
             inputs = {"image": to_pixels(crop)}
             if self.transformer.net.styles:
-                inputs["style"] = self.transformer.style_weights(style)[None]
+                inputs["style"] = style_weights(self.transformer.net, style)[None]
             (pixels,) = self._executor.forward(is_train=True, **inputs)
             losses, gradient = self.losses(crop, pixels, style)
             self._executor.backward([gradient])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nstrep.base.errors import InputError
-from nstrep.fast import layouts, network, tiles
+from nstrep.fast import graph, layouts, network, tiles
 from nstrep.fast.architectures import NETS, Residual, choose
 from nstrep.fast.network import Transformer
 from tests import fast_reference
@@ -49,7 +49,7 @@ def test_networks_are_those_of_their_programs(name, size, rng, photo):
     net = narrow(name)
     parameters, picture = drawn(net, rng), photo(*size)
     found = Transformer(net, parameters)(picture)
-    expected = REFERENCES[name](parameters, network.to_pixels(picture)[0].astype(np.float64))
+    expected = REFERENCES[name](parameters, graph.to_pixels(picture)[0].astype(np.float64))
     assert found.shape == picture.shape
     np.testing.assert_allclose(found.transpose(2, 0, 1), expected / 255, rtol=1e-4, atol=1e-4)
 
@@ -61,10 +61,10 @@ def test_the_portable_graph_is_the_same_network(name, rng, photo):
     net = narrow(name)
     parameters, picture = drawn(net, rng), photo(41, 46)
     symbol = network.symbol(net, 41, 46, portable=True)
-    known = {"image": network.to_pixels(picture), **network.constants(net), **parameters}
+    known = {"image": graph.to_pixels(picture), **graph.constants(net), **parameters}
     arguments = {name: mx.nd.array(known[name]) for name in symbol.list_arguments()}
     executor = symbol.bind(mx.cpu(), arguments, grad_req="null")
-    found = network.to_rgb01(executor.forward(is_train=False)[0].asnumpy())
+    found = graph.to_rgb01(executor.forward(is_train=False)[0].asnumpy())
     np.testing.assert_allclose(found, Transformer(net, parameters)(picture), rtol=1e-4, atol=1e-4)
 
 
@@ -75,7 +75,7 @@ def test_borders_and_paddings_of_choice(border, padding, rng, photo):
     assert choose("small", border, padding).shapes == NETS["small"].shapes
     parameters, picture = drawn(net, rng), photo(34, 41)
     found = Transformer(net, parameters)(picture)
-    pixels = network.to_pixels(picture)[0].astype(np.float64)
+    pixels = graph.to_pixels(picture)[0].astype(np.float64)
     expected = fast_reference.small(parameters, pixels, border, padding).transpose(1, 2, 0) / 255
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
     tiled = tiles.stylize(Transformer(net, parameters), picture, 16)
@@ -97,7 +97,7 @@ def test_styles_are_scales_and_shifts_that_can_be_mixed(weights, many, photo):
     found = many(picture, dict(zip(STYLES, weights)))
     np.testing.assert_array_equal(many(picture, np.array(weights)), found)
     mixed = fast_reference.of_style(parameters, np.array(weights))
-    expected = fast_reference.many(mixed, network.to_pixels(picture)[0].astype(np.float64))
+    expected = fast_reference.many(mixed, graph.to_pixels(picture)[0].astype(np.float64))
     np.testing.assert_allclose(found, expected.transpose(1, 2, 0) / 255, rtol=1e-4, atol=1e-4)
     tiled = tiles.stylize(many, picture, 16, style=weights)
     np.testing.assert_allclose(tiled, found, rtol=1e-4, atol=1e-4)
@@ -154,7 +154,7 @@ def test_epsilon_is_added_to_the_variance(eps, rng):
     norm = fast_reference.instance_norm
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fast_reference, "instance_norm", lambda x, _, *rest: norm(x, eps, *rest))
-        expected = fast_reference.examples(parameters, network.to_pixels(picture)[0])
+        expected = fast_reference.examples(parameters, graph.to_pixels(picture)[0])
     np.testing.assert_allclose(found.transpose(2, 0, 1), expected / 255, rtol=1e-4, atol=1e-7)
 
 
@@ -170,7 +170,7 @@ def test_the_least_side_works(name, rng):
     picture = rng.random((side, side, 3)).astype(np.float32)
     parameters = drawn(net, rng)
     found = Transformer(net, parameters)(picture)
-    expected = REFERENCES[name](parameters, network.to_pixels(picture)[0].astype(np.float64))
+    expected = REFERENCES[name](parameters, graph.to_pixels(picture)[0].astype(np.float64))
     np.testing.assert_allclose(found.transpose(2, 0, 1), expected / 255, rtol=1e-4, atol=1e-4)
 
 
@@ -322,8 +322,8 @@ def test_a_state_dict_of_pytorch_gives_what_pytorch_gives(rng, tmp_path):
     picture = rng.random((37, 50, 3)).astype(np.float32)
     found = Transformer(net, parameters)(picture)
     with torch.no_grad():
-        expected = theirs(torch.from_numpy(network.to_pixels(picture))).numpy()
-    expected = network.to_rgb01(expected)[:37, :50]
+        expected = theirs(torch.from_numpy(graph.to_pixels(picture))).numpy()
+    expected = graph.to_rgb01(expected)[:37, :50]
     assert np.abs(found - expected).max() < 1e-4 * np.abs(expected).max()
 
 

@@ -14,7 +14,8 @@ from nstrep.analysis import run_reader
 from nstrep.config.checks import check
 from nstrep.fast import layouts, one_pass, training
 from nstrep.fast.config import check as check_training
-from nstrep.fast.network import Transformer, to_pixels
+from nstrep.fast.graph import to_pixels
+from nstrep.fast.network import Transformer
 from nstrep.fast.training import Trainer
 from nstrep.images import io
 

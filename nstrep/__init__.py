@@ -9,9 +9,11 @@ __version__ = "0.1.0"
 prepare()
 
 _LAZY = {
+    "fast_styles": "nstrep.fast.api",
     "load_run": "nstrep.analysis.run_reader",
     "load_sweep": "nstrep.analysis.run_reader",
     "stylize": "nstrep.api",
+    "stylize_fast": "nstrep.fast.api",
 }
 """Public functions and the modules that define them, imported when first asked for."""
 

@@ -16,6 +16,7 @@ import pandas as pd
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from PIL import Image
 
 from nstrep import cli
 from nstrep.analysis import run_reader
@@ -30,14 +31,19 @@ from nstrep.config.schema import GROUPS, ExperimentConfig, PictureConfig
 from nstrep.config.typed_keys import check_no_sweep, check_typed
 from nstrep.experiment import run as experiment
 from nstrep.experiment import run_directory
-from nstrep.images import io
 from nstrep.images.io import Picture
+from nstrep.images.picture import picture_from_value
 from nstrep.optim.minimize import Step
 
 # Neither MXNet nor matplotlib nor Hydra is made for threads, and one run uses all cores.
 _ONE_AT_A_TIME = threading.RLock()  # a callback may run another experiment
 
-PictureLike = str | os.PathLike[str] | np.ndarray
+PictureLike = str | os.PathLike[str] | Image.Image | np.ndarray
+
+IMAGES = ("init", "styles", "content_masks", "style_masks")
+"""Settings that name images, besides the content and the style image."""
+
+IN_MEMORY = (np.ndarray, Image.Image)
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,8 +77,8 @@ def stylize(
     KeyboardInterrupt.
 
     Args:
-        content: a file, an option of the content group, or an array (H, W, 3) of uint8, or of
-            floats in [0, 1].
+        content: a file, an option of the content group, a PIL image, or an array (H, W) or
+            (H, W, C) of grey, RGB or RGBA: uint8, uint16, or floats in [0, 1].
         style: likewise, of the style group.
         recipe: an option of the recipe group.
         callback: called at the start and after every step; ends the run by returning true.
@@ -80,6 +86,8 @@ def stylize(
         directory: run directory to keep, as of the command line; must not hold a run.
         **settings: keys and groups of the command line, ``content_weight=20``,
             ``optimizer="adam"``; those with a dot as ``**{"losses.style.mean_share": 1}``.
+            ``init``, ``styles``, ``content_masks`` and ``style_masks`` also take PIL images and
+            arrays.
 
     Raises:
         InputError: a setting or an image cannot be used; one line says which and why.
@@ -115,10 +123,8 @@ def _experiment(
     for role, picture in pictures.items():
         if role in groups or f"{role}_image" in values:
             raise InputError(f"{role}: is given twice")
-        if isinstance(picture, np.ndarray):
-            rgb = picture.astype(np.float32) / 255 if picture.dtype == np.uint8 else picture
-            checked = io.picture_from_array(role, rgb)
-            arrays[role] = replace(checked, name="array", source="an array")
+        if isinstance(picture, IN_MEMORY):
+            arrays[role] = _in_memory(role, picture)
             continue
         path, options = os.fspath(picture), group_options(role)
         if path in options:
@@ -129,6 +135,8 @@ def _experiment(
             raise InputError(f"{role}={shown(path)}: must be {allowed}{hint}")
         else:
             values[f"{role}_image"] = path
+    for key in set(values) & set(IMAGES):
+        values[key] = _named(key, values[key], arrays)
     for group, name in groups.items():
         if name not in (options := group_options(group)):
             hint = did_you_mean(str(name), options)
@@ -143,13 +151,41 @@ def _experiment(
     except HydraException as error:
         raise cli.plain_error(error) from None
     except OmegaConfBaseException as error:
-        raise InputError(explain(error)) from None
+        raise InputError(explain(error, ExperimentConfig)) from None
     config = check(composed)
     check_typed(config, values)
     absolute_paths(config)
     for role, picture in arrays.items():  # or config.yaml would name an image that was not read
-        setattr(config, role, PictureConfig(picture.name, None, None, None))
+        key, _, place = role.rstrip("]").partition("[")
+        if place:
+            getattr(config, key)[int(place)] = picture.name
+        else:
+            named = PictureConfig(picture.name, None, None, None)
+            setattr(config, key, picture.name if key in IMAGES else named)
     return config, arrays
+
+
+def _in_memory(role: str, image: Image.Image | np.ndarray) -> Picture:
+    name = "array" if isinstance(image, np.ndarray) else "image"
+    return replace(picture_from_value(role, image), name=name)
+
+
+def _named(key: str, value: Any, arrays: dict[str, Picture]) -> Any:
+    """The value of a setting that names images, with names for those in memory, which are added."""
+    if isinstance(value, IN_MEMORY):
+        if key != "init":
+            raise InputError(f"{key}: must be a list of images")
+        arrays[key] = _in_memory(key, value)
+        return arrays[key].name
+    if not isinstance(value, (list, tuple)):
+        return value
+    names = list(value)
+    for place, each in enumerate(value):
+        if isinstance(each, IN_MEMORY):
+            role = f"{key}[{place}]"
+            arrays[role] = _in_memory(role, each)
+            names[place] = arrays[role].name
+    return names
 
 
 def _plain(value: Any) -> Any:

@@ -23,7 +23,8 @@ from nstrep.config.fields import walk
 from nstrep.config.folder import compose, config_folder
 from nstrep.experiment import results
 from nstrep.experiment import run as experiment
-from nstrep.fast.config import StylizeConfig, TrainConfig
+from nstrep.fast.config import TrainConfig
+from nstrep.fast.settings import StylizeConfig
 from nstrep.images import io
 from nstrep.networks.vgg import ARCHITECTURES
 

@@ -15,23 +15,20 @@ from pathlib import Path
 
 import mxnet as mx
 import numpy as np
-from omegaconf import OmegaConf
 
 from nstrep.base.command_line import plain_errors
 from nstrep.base.errors import InputError
 from nstrep.base.files import atomic_write, keep_foreign
-from nstrep.fast import layouts, network
-from nstrep.fast.config import ExportConfig, parse
-
-DEFAULTS = OmegaConf.create({"size": None})
+from nstrep.config.arguments import parse
+from nstrep.fast import graph, layouts, network
+from nstrep.fast.settings import ExportConfig
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line."""
     with plain_errors():
-        config = parse(
-            sys.argv[1:] if arguments is None else arguments, ExportConfig, __doc__, DEFAULTS
-        )
+        given = sys.argv[1:] if arguments is None else arguments
+        config = parse(given, ExportConfig, __doc__, {"size": None})
         target = Path(config.out)
         if target.suffix == ".npz" and config.size is None:
             layouts.save(target, *layouts.load(config.model), "float16")
@@ -57,9 +54,9 @@ def export(model: str | Path, target: Path, height: int, width: int) -> Path:
 
     keep_foreign(target, "producer: nstrep")
     net, parameters = layouts.load(model)
-    network.Transformer(net, parameters).check_size(height, width, f"size={width}x{height}")
+    graph.check_size(net, height, width, f"size={width}x{height}")
     symbol = network.symbol(net, height, width, portable=True)
-    known = {**parameters, **network.constants(net)}
+    known = {**parameters, **graph.constants(net)}
     arrays = {name: mx.nd.array(array) for name, array in known.items()}
     with atomic_write(target) as temporary:
         given = {"image": (1, 3, height, width), "style": (1, len(net.styles))}

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 import logging
+import math
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from nstrep.base.errors import InputError
 from nstrep.images import io
 from nstrep.images.filters import remove_noise
 from nstrep.plots.labels import RunLike, axis, level, levels, settings, short
-from nstrep.plots.style import NothingToDraw, headline, new_figure, text
+from nstrep.plots.style import NothingToDraw, headline, new_figure, rendered, text
 
 log = logging.getLogger(__name__)
 
@@ -100,6 +101,25 @@ def _cells(
     figure = new_figure(max(3.6, columns * across + margin[0]), whole_height)
     figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0.01, hspace=0.01)
     return figure.subplots(rows, columns, squeeze=False), figure, height / width
+
+
+def captioned(pictures: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Images (H, W, 3) of one size with their names over them, as one image, uint8."""
+    columns = math.ceil(math.sqrt(len(pictures)))
+    rows = -(-len(pictures) // columns)
+    height, width = next(iter(pictures.values())).shape[:2]
+    across = min(2.6, LARGEST / columns, LARGEST / rows * width / height)
+    figure = new_figure(columns * across, rows * (across * height / width + 0.25))
+    figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0, hspace=0)
+    panels = figure.subplots(rows, columns, squeeze=False).flat
+    for axes, (name, picture) in zip(panels, pictures.items()):
+        _bare(axes)
+        small = io.resize_long_edge(picture, 512, upscale=False)
+        axes.imshow(small, interpolation="antialiased")
+        axes.set_title(text(name), fontsize="medium")
+    for axes in panels[len(pictures) :]:
+        axes.set_visible(False)
+    return rendered(figure)
 
 
 def picture_of(run: RunLike) -> np.ndarray | None:

@@ -137,6 +137,13 @@ FORMATS: dict[str, dict[str, Any]] = {
 }
 
 
+def rendered(figure: Figure, dpi: int = 120) -> np.ndarray:
+    """A figure as an image (H, W, 3), uint8."""
+    figure.set_dpi(dpi)
+    figure.canvas.draw()
+    return np.asarray(figure.canvas.buffer_rgba())[..., :3]
+
+
 def save(
     figure: Figure, path: Path, kinds: Sequence[str] = ("png", "svg"), dpi: int = 120
 ) -> list[Path]:

@@ -72,6 +72,30 @@ def test_it_is_the_run_of_the_command_line(config, tmp_path):
     assert again.directory == tmp_path / "b"
 
 
+def test_images_in_memory_are_read_wherever_files_are(tmp_path):
+    tiny = {"max_long_edge": 48, "max_num_epochs": 1, "model": "vgg19_slim"}
+    photo, style = (io.to_uint8(io.builtin(name).rgb) for name in ("coffee", "cubist_facets"))
+    mask = np.zeros(photo.shape[:2], np.uint8)
+    mask[:, : mask.shape[1] // 2] = 255
+    images = {"photo": photo, "style": style, "mask": mask, "start": photo[..., 0]}
+    files = {name: str(tmp_path / f"{name}.png") for name in images}
+    for name, pixels in images.items():
+        Image.fromarray(pixels).save(files[name])
+    found = []
+    for given in (files, images, {name: Image.open(file) for name, file in files.items()}):
+        found.append(
+            nstrep.stylize(
+                given["photo"], "swirls", styles=[given["style"], "swirls"], init=given["start"],
+                content_masks=[given["mask"]], **tiny,
+            )
+        )  # fmt: skip
+    for other in found[1:]:
+        np.testing.assert_array_equal(other.raw, found[0].raw)
+    assert found[1].config["styles"] == ["array", "swirls"]
+    assert found[1].config["init"] == "array"
+    assert found[1].metrics["content_mask"]["source"] == "an array"
+
+
 @pytest.mark.parametrize(
     ("arguments", "settings", "message"),
     [
@@ -82,7 +106,9 @@ def test_it_is_the_run_of_the_command_line(config, tmp_path):
         (("chelsea", "swirls"), {"seed": "x"}, "seed=x: must be a whole number"),
         (("chelsea", "swirls"), {"content_image": "a.png"}, "content: is given twice"),
         (("chelsea", "swirls"), {"logger": "wandb"}, "logger=wandb: must be one of"),
-        ((np.zeros((4, 4)), "swirls"), {}, "picture content: found a float64 array"),
+        ((np.zeros((4, 4, 5)), "swirls"), {}, "picture content: found a float64 array"),
+        (("chelsea", "swirls"), {"init": np.zeros((4, 4), int)}, "picture init: found a int64"),
+        (("chelsea", "swirls"), {"styles": np.zeros((4, 4))}, "styles: must be a list of images"),
         ((np.full((40, 40, 3), 2.0), "swirls"), {}, "found values from 2 to 2"),
     ],
 )

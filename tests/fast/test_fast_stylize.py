@@ -13,7 +13,8 @@ from nstrep.base import process_memory
 from nstrep.base.errors import InputError
 from nstrep.fast import export, layouts, stylize, tiles
 from nstrep.fast.architectures import NETS, choose
-from nstrep.fast.network import Transformer, to_pixels, to_rgb01
+from nstrep.fast.graph import to_pixels, to_rgb01
+from nstrep.fast.network import Transformer
 from nstrep.images import io
 from tests.fast.test_fast_nets import drawn, narrow
 
@@ -57,19 +58,20 @@ def photos(rng, tmp_path):
     return folder
 
 
-def command(*arguments, cwd):
+def command(*arguments, cwd, given=None):
     return subprocess.run(
         [sys.executable, "-m", "nstrep.fast.stylize", *arguments],
-        cwd=cwd, capture_output=True, text=True,
+        cwd=cwd, capture_output=True, input=given, text=given is None,
         env={"PYTHONPATH": str(Path(nstrep.__file__).parents[1]), "PATH": ""},
     )  # fmt: skip
 
 
 def test_a_folder_from_the_command_line(model, photos, tmp_path):
     (photos / "broken.jpg").write_bytes(b"\xff\xd8\xff nothing more")
-    done = command(f"model={model}", f"image={photos}", "out=made", "tile=20", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+    done = command(f"model={model}", f"image={photos}", "out=made", "tile=64", cwd=tmp_path)
+    assert done.returncode == 1, done.stderr
     assert "skipped: image=" in done.stderr
+    assert f"nstrep: error: image={photos}: stylised 3, skipped 1\n" in done.stderr
     made = sorted(path.name for path in (tmp_path / "made").iterdir())
     assert made == ["a.jpg.png", "a.png.png", "b.png"]
     found = io.load_picture(tmp_path / "made" / "b.png").rgb
@@ -92,13 +94,21 @@ def test_patterns_sizes_and_names(model, photos, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["image=x.jpg"], "model: no value is given"),
+        (["style=x"], "image: no value is given"),
         (["model=x", "image=missing.jpg"], "image=missing.jpg: there is no such"),
         (["model=missing.npz", "image=photos"], "model=missing.npz: there is no such file"),
         (["model=photos", "image=photos"], "model=photos: holds no net.npz"),
         (["model=x", "image=x", "tiles=3"], "tiles: there is no such key"),
         (["model=x", "image=x", "tile=many"], "tile=many: must be auto or a whole number"),
         (["model=x", "image=x", "tile=-1"], "tile=-1: must be auto or a whole number"),
+        (["model=x", "image=x", "tile=1"], "tile=1: must be 0, or at least 64 pixels"),
+        (["model=x", "image=x", "strength=1.5"], "strength=1.5: must be at most 1"),
+        (["model=x", "image=x", "strength=x"], "strength=x: must be a number"),
+        (["model=x", "image=x", "color=sepia"], "color=sepia: must be one of style, luminance"),
+        (["model=x", "image=x", "overwrite=y"], "overwrite=y: must be true or false"),
+        (["model=.", "image=photos", "out=-"], "out=-: is one file for 3 pictures"),
+        (["model=.", "image=photos/b.jpg", "out=b.jpg"], "out=b.jpg: results are PNG files"),
+        (["model=.", "image=photos", "style=swirls"], "style=swirls: . has one style"),
         (["model"], "model: must be KEY=VALUE"),
         (["model=x", "image="], "image=: no value is given"),
         (["model=x", "imgae=x"], "imgae: there is no such key; did you mean image?"),
@@ -106,7 +116,7 @@ def test_patterns_sizes_and_names(model, photos, tmp_path):
         (["model=x", "image=photos/*.gif"], "image=photos/*.gif: there is no such"),
     ],
 )
-def test_bad_input_is_one_line(arguments, said, photos, monkeypatch, tmp_path):
+def test_bad_input_is_one_line(arguments, said, model, photos, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty" / "folder.jpg").mkdir(parents=True)
     with pytest.raises(InputError) as caught:

@@ -82,7 +82,7 @@ class Trainer:
         )
         self._executor = self.transformer.bind(size, size, self._gradients)
         self.step, self.seconds = 0, 0.0
-        self._last: State | None = None  # after the last update
+        self._last = self._state()  # after the last whole update
 
     @property
     def title(self) -> str:
@@ -237,9 +237,8 @@ class Trainer:
         return State({"identity": self.identity, **facts}, arrays)
 
     def save(self, path: Path) -> None:
-        """Write a checkpoint of the last whole update, atomically; none before there is one."""
-        if self._last is not None:
-            checkpoint.write(path, self._last)
+        """Write a checkpoint of the last whole update, atomically."""
+        checkpoint.write(path, self._last)
 
     def restore(self, path: Path) -> None:
         """Take up the state in a checkpoint; InputError for another training's or more steps."""
@@ -253,6 +252,7 @@ class Trainer:
             array[:] = state.arrays[name]
         self.step, self.seconds = step, state.facts["seconds"]
         self.photos.skipped.update(state.facts["skipped"])
+        self._last = state
 
 
 def _check_weights(weights: Any, names: Iterable[str]) -> None:

@@ -536,6 +536,7 @@ def test_a_folder_that_cannot_be_written_is_one_error(hydra_ready, tmp_path):
     with pytest.raises(ResultsError, match="cannot be written"):
         replicate.replicate(config)
     (tmp_path / "folder/report.md").mkdir(parents=True)
+    (tmp_path / "folder/claims.csv").write_text("claim,verdict,statement\n")
     config.folder = str(tmp_path / "folder")
     with pytest.raises(ResultsError, match="report.md: cannot be written"):
         replicate.replicate(config)

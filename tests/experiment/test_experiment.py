@@ -38,7 +38,7 @@ def test_the_run_directory_is_complete(done):
     folder, _, _ = done
     assert files(folder) == {
         "config.yaml", "curve.csv", "raw.npz", "final.png", "loss.png", "metrics.json",
-        "snapshots/epoch_00002.png",
+        "checkpoint.npz", "snapshots/epoch_00002.png",
     }  # fmt: skip
 
 

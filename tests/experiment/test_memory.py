@@ -58,9 +58,9 @@ def test_a_slow_plan_takes_more_memory_or_says_what_it_costs(plan, network, capl
     layers = [*LAYERS["content"], *LAYERS["style"]]
     size = plan(3000, tile=tiling.smallest_tile(network, layers), optimizer="lbfgs").bytes
     caplog.clear()
-    roomy = plan(3000, free=size / memory_plan.SHARE, optimizer="lbfgs")
+    roomy = plan(3000, free=size / process_memory.SHARE, optimizer="lbfgs")
     assert tiling.cost(network, layers, 3000, 3000, roomy.tile) < memory_plan.SLOW
-    assert size < roomy.bytes < size / memory_plan.SHARE
+    assert size < roomy.bytes < size / process_memory.SHARE
     assert not caplog.records
     slow = plan(3000, free=size, optimizer="lbfgs")
     times = tiling.cost(network, layers, 3000, 3000, slow.tile)

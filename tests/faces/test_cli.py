@@ -183,7 +183,7 @@ def test_what_is_no_number_of_threads_is_one_plain_line(value, monkeypatch):
 
 
 def test_a_run_in_an_environment_that_is_not_meant_for_it(tmp_path):
-    photo = os.fsencode(tmp_path) + b"/caf\xe9.png"
+    photo = os.fsencode(tmp_path) + "/café.png".encode()
     with open(photo, "wb") as stream:
         Image.effect_mandelbrot((60, 40), (-2, -1, 1, 1), 50).convert("RGB").save(stream, "PNG")
     command = [sys.executable, "-m", "nstrep.run", *SMALL, "hydra.run.dir=a"]

@@ -1,6 +1,7 @@
 """Training of transform networks: losses, gradients, data, and resuming after a kill."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -218,6 +219,7 @@ def test_a_training_on_several_styles_resumes(composed, tmp_path):
     cut.batch()
     cut.update()
     (tmp_path / "cut").mkdir()
+    shutil.copy(tmp_path / "whole" / "config.yaml", tmp_path / "cut")
     cut.save(tmp_path / "cut" / training.CHECKPOINT)
     training.run(composed(*typed), tmp_path / "cut")
     whole, again = (layouts.load(tmp_path / name) for name in ("whole", "cut"))

@@ -44,8 +44,9 @@ def again(picture, folder):
 
 def test_a_blend_is_recorded_and_made_again(run_command, tmp_path, caplog):
     io.save_png(tmp_path / "mine.png", np.random.default_rng(1).random((40, 50, 3)))
+    small = [argument for argument in SMALL if not argument.startswith("style=")]
     first = run_command(
-        *SMALL, "styles=[facets,mine.png]", "style_blend=[3,1]", f"hydra.run.dir={tmp_path}/a"
+        *small, "styles=[facets,mine.png]", "style_blend=[3,1]", f"hydra.run.dir={tmp_path}/a"
     )
     assert first.returncode == 0, first.stderr
     assert "chelsea in the style of facets (0.75) and mine (0.25): 48 x 32" in first.stderr

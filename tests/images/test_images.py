@@ -890,9 +890,7 @@ def test_resized_size_properties():
 
 def test_sizes_that_are_refused():
     rgb = np.zeros((4, 4, 3), np.float32)
-    with pytest.raises(
-        InputError, match="long_edge=20000: comes to .*; allowed: "
-    ):
+    with pytest.raises(InputError, match="long_edge=20000: comes to .*; allowed: "):
         resize_long_edge(rgb, 20_000)
     with pytest.raises(InputError, match="0 x 5"):
         resize_to(rgb, 5, 0)

@@ -1,0 +1,101 @@
+#!/usr/bin/env python3
+"""Put a trained network of several styles into the package, with its card.
+
+    python scripts/ship_styles.py results/fast/runs/many
+
+writes nstrep/fast/styles.npz in half precision, and styles.json beside it: the styles with title
+and painter, what the network was trained on, the held-out losses of each style, settings, versions
+and hashes. Trainings that it was initialised from are on the card too, the first one first.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from nstrep.config.folder import config_folder
+from nstrep.fast import layouts, styles
+from nstrep.images.io import STAND_INS
+
+DRAWN = "drawn by this project"
+# Paintings in the public domain that a network may be trained on, by the stem of the file.
+PAINTERS = {"starry_night": ("The Starry Night", "Vincent van Gogh, 1889, public domain")}
+KEYS = (
+    "recipe", "content_weight", "content_weights", "style_weight", "tv_weight", "content_layers",
+    "style_layers", "losses", "pooling", "style_size", "data", "lr", "lr_steps", "batch_size",
+    "steps", "seed",
+)  # fmt: skip
+
+
+def stages(run: Path) -> list[tuple[Path, DictConfig]]:
+    """The trainings behind a network, the first one first."""
+    config = OmegaConf.load(run / "config.yaml")
+    before = stages(Path(config.init_from)) if config.init_from else []
+    return [*before, (run, config)]
+
+
+def described(style: dict[str, Any]) -> dict[str, str]:
+    """Title, painter and hash of a style image."""
+    name = style["name"]
+    if name in PAINTERS:
+        title, painter = PAINTERS[name]
+    else:
+        option = OmegaConf.load(config_folder() / "style" / f"{name}.yaml")
+        if option.builtin not in STAND_INS or style["stand_in_for"]:
+            raise SystemExit(f"{name}: add its title and painter to {Path(__file__).name}")
+        title, painter = option.title.partition(", drawn by")[0], DRAWN
+    return {"title": title, "painter": painter, "sha256": style["sha256"]}
+
+
+def trained(run: Path, config: DictConfig) -> dict[str, Any]:
+    """What the card says of one training."""
+    metrics = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
+    settings = {key: OmegaConf.to_container(config)[key] for key in KEYS}
+    settings["data"].pop("dir")
+    settings["recipe"] = settings["recipe"]["name"]
+    return {
+        "loss_network": metrics["model"]["name"],
+        "loss_network_sha256": metrics["model"]["sha256"],
+        "pictures": metrics["data"]["pictures"],
+        "updates": metrics["steps"],
+        "minutes": round(metrics["seconds"] / 60, 1),
+        "held_out_total": {
+            name: round(losses["total"], 4)
+            for name, losses in metrics["validation_by_style"].items()
+        },
+        "settings": settings,
+    }
+
+
+def main() -> None:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("run", type=Path, help="run directory of nstrep train")
+    run = parser.parse_args().run
+    net, parameters = layouts.load(run)
+    layouts.save(styles.SHIPPED, net, parameters, "float16")
+    metrics = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
+    card = {
+        "description": "One network for several styles: conditional instance normalisation"
+        " (Dumoulin, Shlens, Kudlur 2017)",
+        "made_by": f"scripts/{Path(__file__).name}",
+        "network": net.name,
+        "sha256": hashlib.sha256(styles.SHIPPED.read_bytes()).hexdigest(),
+        "license": "Apache-2.0",
+        "styles": {style["name"]: described(style) for style in metrics["styles"]},
+        "photographs": "one for each class of ImageNet-1k (public sample), and BSDS500",
+        "trainings": [trained(*stage) for stage in stages(run)],
+        "versions": metrics["versions"],
+    }
+    target = styles.SHIPPED.with_suffix(".json")
+    target.write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    print(styles.SHIPPED, target, sep="\n")
+
+
+if __name__ == "__main__":
+    main()

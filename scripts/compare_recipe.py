@@ -36,6 +36,7 @@ PAPERS = (
     "tv_weight=0",
     "remove_noise=0",
     "preprocess.padding=zero",
+    "pooling=avg",
 )
 ELEVEN = (
     "style_layers=[relu1_1,relu1_2,relu2_1,relu2_2,relu3_1,relu3_2,relu3_3,relu4_1,relu4_2,"
@@ -49,11 +50,13 @@ DEPARTURES: dict[str, compare.Overrides] = {
     "equal filters": ("losses.style.equal_filters=true",),
     "total variation": ("tv_weight=1",),
     "replicated border": ("preprocess.padding=replicate",),
+    "blurred pooling": ("pooling=blur",),
     "filter": ("remove_noise=0.03",),
     "the recipe": (
         "losses.style.mean_share=0.3",
         "losses.style.equal_filters=true",
         "tv_weight=1",
+        "pooling=blur",
     ),
     "all": (
         ELEVEN,

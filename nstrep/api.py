@@ -20,9 +20,10 @@ from PIL import Image
 
 from nstrep import cli
 from nstrep.analysis import run_reader
+from nstrep.analysis.notebook import outcome, png
 from nstrep.base.errors import InputError
-from nstrep.base.files import check_current_folder
-from nstrep.base.text import shown
+from nstrep.base.files import atomic_write, check_current_folder
+from nstrep.base.text import one_line, shown
 from nstrep.config.checks import check
 from nstrep.config.fields import absolute_paths
 from nstrep.config.folder import compose, group_options, swept_by
@@ -31,7 +32,8 @@ from nstrep.config.schema import GROUPS, ExperimentConfig, PictureConfig
 from nstrep.config.typed_keys import check_no_sweep, check_typed
 from nstrep.experiment import run as experiment
 from nstrep.experiment import run_directory
-from nstrep.images.io import Picture
+from nstrep.experiment.from_image import rerun
+from nstrep.images.io import Picture, to_uint8
 from nstrep.images.picture import picture_from_value
 from nstrep.optim.minimize import Step
 
@@ -46,23 +48,47 @@ IMAGES = ("init", "styles", "content_masks", "style_masks")
 IN_MEMORY = (np.ndarray, Image.Image)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Stylized:
-    """Results of an experiment."""
+    """Results of an experiment. In a notebook it shows itself as the picture."""
 
-    picture: np.ndarray  # the result as in final.png, rgb01 (H, W, 3) float32
-    raw: np.ndarray  # the result before the filter; may leave [0, 1]
-    curve: pd.DataFrame  # one row an epoch, as in curve.csv
-    metrics: dict[str, Any]  # as in metrics.json
-    config: dict[str, Any]  # every setting, as in config.yaml
-    directory: Path | None  # folder of the files, if one was named
+    title: str  #: as in ``chelsea in the style of facets+swirls``
+    picture: np.ndarray  #: the result as in final.png, rgb01 (H, W, 3) float32
+    raw: np.ndarray  #: the result before the filter; may leave [0, 1]
+    curve: pd.DataFrame  #: one row an epoch, as in curve.csv
+    metrics: dict[str, Any]  #: as in metrics.json
+    config: dict[str, Any]  #: every setting, as in config.yaml
+    directory: Path | None  #: folder of the files, if one was named
+    png: bytes  #: final.png, with the settings that made it
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the picture to a file, in the format of its name; an existing one is replaced.
+
+        A ``.png`` is final.png, which ``from_image`` takes. InputError for a name of no known
+        format, ResultsError if the file cannot be written.
+        """
+        target = Path(os.path.expanduser(path))
+        with atomic_write(target) as temporary:
+            if target.suffix.lower() == ".png":
+                temporary.write_bytes(self.png)
+                return
+            try:
+                Image.fromarray(to_uint8(self.picture)).save(temporary, quality=95)
+            except (ValueError, KeyError):
+                raise InputError(f"{shown(path)}: must end in .png, .jpg or .webp") from None
+
+    def __repr__(self) -> str:
+        how = outcome(self.metrics["status"], self.metrics, self.curve)
+        return f"<Stylized {self.title}: {how}>"
+
+    def _repr_png_(self) -> bytes:
+        return png(self.picture)
 
 
 def stylize(
-    content: PictureLike,
-    style: PictureLike,
+    content: PictureLike | None = None,
+    style: PictureLike | None = None,
     *,
-    recipe: str = "nstrep",
     callback: Callable[[Step], bool | None] | None = None,
     directory: str | os.PathLike[str] | None = None,
     **settings: Any,
@@ -78,16 +104,17 @@ def stylize(
 
     Args:
         content: a file, an option of the content group, a PIL image, or an array (H, W) or
-            (H, W, C) of grey, RGB or RGBA: uint8, uint16, or floats in [0, 1].
-        style: likewise, of the style group.
-        recipe: an option of the recipe group.
+            (H, W, C) of grey, RGB or RGBA: uint8, uint16, or floats in [0, 1]. None is the one of
+            ``from_image``, else the command line's default.
+        style: likewise, of the style group. ``styles=[...]`` takes its place.
         callback: called at the start and after every step; ends the run by returning true.
             ``step.image`` is a view: copy it to keep it.
         directory: run directory to keep, as of the command line; must not hold a run.
         **settings: keys and groups of the command line, ``content_weight=20``,
-            ``optimizer="adam"``; those with a dot as ``**{"losses.style.mean_share": 1}``.
+            ``recipe="gatys2015"``; those with a dot as ``**{"losses.style.mean_share": 1}``.
             ``init``, ``styles``, ``content_masks`` and ``style_masks`` also take PIL images and
-            arrays.
+            arrays. ``from_image="final.png"`` runs the experiment of that result again, with the
+            other settings in place of its own.
 
     Raises:
         InputError: a setting or an image cannot be used; one line says which and why.
@@ -96,28 +123,34 @@ def stylize(
 
     """
     check_current_folder()
-    if directory is not None and "\0" in os.fspath(directory):
+    if directory is not None and (not os.fspath(directory) or "\0" in os.fspath(directory)):
         raise InputError(f"directory={shown(directory)}: is no path")
     with contextlib.ExitStack() as stack:
         stack.enter_context(_ONE_AT_A_TIME)
-        config, arrays = _experiment({"content": content, "style": style}, recipe, settings)
+        named = {"content": content, "style": style}
+        pictures = {role: picture for role, picture in named.items() if picture is not None}
+        config, arrays, made_from = _experiment(pictures, settings)
         kept = None if directory is None else Path(directory)
         folder = kept or Path(stack.enter_context(tempfile.TemporaryDirectory("", "nstrep")), "run")
         try:
-            metrics = experiment.run(config, folder, given=arrays, callback=callback)
+            metrics = experiment.run(config, folder, made_from, given=arrays, callback=callback)
         except KeyboardInterrupt:
             metrics = run_directory.stored(folder)
             if metrics is None or "losses" not in metrics:
                 raise
         run = run_reader.load_run(folder)
-        return Stylized(run.picture, run.raw, run.curve, metrics, run.config, kept)
+        return Stylized(
+            title=one_line(f"{run.value('content')} in the style of {run.value('style')}"),
+            picture=run.picture, raw=run.raw, curve=run.curve, metrics=metrics, config=run.config,
+            directory=kept, png=run.picture_path.read_bytes(),
+        )  # fmt: skip
 
 
 def _experiment(
-    pictures: Mapping[str, PictureLike], recipe: str, settings: Mapping[str, Any]
-) -> tuple[ExperimentConfig, dict[str, Picture]]:
-    """The configuration, and the images that were given as arrays."""
-    groups = {"recipe": recipe, **{key: settings[key] for key in GROUPS if key in settings}}
+    pictures: Mapping[str, PictureLike], settings: Mapping[str, Any]
+) -> tuple[ExperimentConfig, dict[str, Picture], dict[str, Any] | None]:
+    """The configuration, images that were given as arrays, and what the run of from_image read."""
+    groups = {key: settings[key] for key in GROUPS if key in settings}
     values = {key: value for key, value in settings.items() if key not in GROUPS}
     arrays: dict[str, Picture] = {}
     for role, picture in pictures.items():
@@ -152,8 +185,11 @@ def _experiment(
         raise cli.plain_error(error) from None
     except OmegaConfBaseException as error:
         raise InputError(explain(error, ExperimentConfig)) from None
+    in_memory = {role: arrays[role].name for role in pictures if role in arrays}
+    given = {**values, **groups, **in_memory}
+    composed, made_from = rerun(composed, given)
     config = check(composed)
-    check_typed(config, values)
+    check_typed(config, given)
     absolute_paths(config)
     for role, picture in arrays.items():  # or config.yaml would name an image that was not read
         key, _, place = role.rstrip("]").partition("[")
@@ -162,7 +198,7 @@ def _experiment(
         else:
             named = PictureConfig(picture.name, None, None, None)
             setattr(config, key, picture.name if key in IMAGES else named)
-    return config, arrays
+    return config, arrays, made_from
 
 
 def _in_memory(role: str, image: Image.Image | np.ndarray) -> Picture:
@@ -189,8 +225,8 @@ def _named(key: str, value: Any, arrays: dict[str, Picture]) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, np.generic):
-        return value.item()
+    if isinstance(value, (np.generic, np.ndarray)):
+        return value.tolist()
     if isinstance(value, tuple):
         return list(value)
     return os.fspath(value) if isinstance(value, os.PathLike) else value

@@ -19,11 +19,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nstrep.analysis import summary
+from nstrep.analysis import notebook, summary
 from nstrep.analysis import swept_keys as swept
 from nstrep.analysis.raw_result import load_raw
 from nstrep.base.errors import InputError
-from nstrep.base.text import one_line, reason, shown
+from nstrep.base.text import counted, one_line, reason, shown
 from nstrep.base.untrusted import read_json, read_text, read_yaml
 from nstrep.experiment import run_directory
 from nstrep.images import io as images
@@ -44,13 +44,13 @@ class Run:
     """The results of one run."""
 
     path: Path
-    name: str  # the directory's name, or its path within the sweep
-    status: str  # one of ENDS, failed or unfinished
-    reason: str  # why it ended, or what is wrong with it; one line, may be empty
-    config: dict[str, Any]  # config.yaml; empty without one
-    metrics: dict[str, Any]  # metrics.json; empty without one
-    curve: pd.DataFrame  # curve.csv, a row an epoch, numbers only; empty without one
-    overrides: tuple[str, ...] = ()  # the command line's settings, such as content_weight=10
+    name: str  #: the directory's name, or its path within the sweep
+    status: str  #: one of ENDS, failed or unfinished
+    reason: str  #: why it ended, or what is wrong with it; one line, may be empty
+    config: dict[str, Any]  #: config.yaml; empty without one
+    metrics: dict[str, Any]  #: metrics.json; empty without one
+    curve: pd.DataFrame  #: curve.csv, a row an epoch, numbers only; empty without one
+    overrides: tuple[str, ...] = ()  #: the command line's settings, such as content_weight=10
 
     @property
     def picture_path(self) -> Path | None:
@@ -82,6 +82,16 @@ class Run:
         measured = _at(self.metrics, key)
         return _at(self.config, key) if measured is None else measured
 
+    def __repr__(self) -> str:
+        outcome = notebook.outcome(self.status, self.metrics, self.curve)
+        return f"<Run {shown(self.path)}: {outcome}>"
+
+    def _repr_png_(self) -> bytes | None:
+        try:
+            return notebook.png(self.picture)
+        except InputError:  # the text says how the run ended
+            return None
+
 
 @dataclass(frozen=True, eq=False)
 class Sweep:
@@ -99,6 +109,13 @@ class Sweep:
     def summary(self) -> pd.DataFrame:
         """The table with one row a run."""
         return summary.table(self.runs, self.swept)
+
+    def __repr__(self) -> str:
+        over = f" over {', '.join(self.swept)}" if self.swept else ""
+        return f"<Sweep {shown(self.path)}: {counted(len(self.runs), 'run')}{over}>"
+
+    def _repr_html_(self) -> str:
+        return notebook.table(self)
 
 
 def load_run(path: str | os.PathLike[str]) -> Run:

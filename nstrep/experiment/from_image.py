@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -94,16 +95,19 @@ def resumed(composed: DictConfig, directory: Path) -> DictConfig:
     return config
 
 
-def rerun(composed: DictConfig) -> tuple[DictConfig, dict | None]:
+def rerun(
+    composed: DictConfig, typed: Mapping[str, Any] | None = None
+) -> tuple[DictConfig, dict | None]:
     """With from_image: that image's configuration below what the user typed, and what its run read.
 
-    Without from_image the second is None.
+    Without from_image the second is None. ``typed`` are the user's settings by key, those of the
+    running command by default.
     """
     if composed.from_image is None:
         return composed, None
     stored, inputs = read_texts(composed.from_image)
     config = _merged(composed, stored, f"from_image={shown(composed.from_image)}")
-    named = typed_overrides()
+    named = typed_overrides() if typed is None else typed
     for key, value in named.items():
         declaration = KEYS.get(key, Key(key, Any))
         for other in set(declaration.replaces) - named.keys():

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from nstrep.base.errors import ResultsError
 from nstrep.base.files import atomic_write
@@ -72,13 +72,14 @@ class Recorders:
 
 
 class Progress:
-    """A bar on a terminal; elsewhere, as in a log file, a line every half minute."""
+    """A bar on a terminal or in a notebook; elsewhere, as in a log, a line every half minute."""
 
     SECONDS = 30.0  # between two lines
 
     def __init__(self, total: int, begun: int, unit: str) -> None:
         self._total, self._begun, self._unit = total, begun, unit
-        shown = sys.stderr.isatty() and os.get_terminal_size(sys.stderr.fileno()).columns > 0
+        terminal = sys.stderr.isatty() and os.get_terminal_size(sys.stderr.fileno()).columns > 0
+        shown = terminal or type(sys.stderr).__module__.startswith("ipykernel")
         self._bar = tqdm(
             total=total, initial=begun, unit=unit, leave=False, dynamic_ncols=True,
             disable=bool(os.environ.get("TQDM_DISABLE")) or not shown,

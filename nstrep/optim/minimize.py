@@ -46,13 +46,13 @@ class Step:
 
     epoch: int
     losses: Mapping[str, float]
-    evaluations: int  # how often losses and gradient have been computed so far
-    seconds: float  # wall time since the optimisation began
-    lr: float = math.nan  # of this update; NaN where a line search finds the step
-    eps: float = math.nan  # step size ||x_t - x_(t-1)|| / ||x_t|| of the image; NaN at the start
-    loss_change: float = math.nan  # |L_t - L_(t-1)| / |L_(t-1)| of the total; NaN at the start
-    gradient_norm: float = math.nan  # Euclidean, of the total to the image, before any clipping
-    # vgg_input, (1, 3, H, W): a view; copy it to keep it.
+    evaluations: int  #: how often losses and gradient have been computed so far
+    seconds: float  #: wall time since the optimisation began
+    lr: float = math.nan  #: of this update; NaN where a line search finds the step
+    eps: float = math.nan  #: step size ``||x_t - x_(t-1)|| / ||x_t||``; NaN at the start
+    loss_change: float = math.nan  #: ``|L_t - L_(t-1)| / |L_(t-1)|`` of the total; NaN at the start
+    gradient_norm: float = math.nan  #: Euclidean, of the total to the image, before any clipping
+    #: ``vgg_input``, (1, 3, H, W): a view; copy it to keep it.
     image: np.ndarray = field(default_factory=lambda: np.empty(0))
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import json
 import logging
 import math
@@ -15,8 +13,8 @@ from typing import Any
 from urllib.parse import quote
 
 import numpy as np
-from PIL import Image
 
+from nstrep.analysis.notebook import data_address
 from nstrep.analysis.run_reader import Run, Sweep
 from nstrep.analysis.swept_keys import label, stood_in
 from nstrep.base.errors import InputError
@@ -158,16 +156,6 @@ def curve(run: Run, points: int) -> dict[str, list[float | None]]:
 
 def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
-
-
-def data_address(rgb01: np.ndarray | None, side: int) -> str | None:
-    """An image as a data URL, its longer side at most ``side`` pixels; None without an image."""
-    if rgb01 is None:
-        return None
-    small = images.resize_long_edge(rgb01, side, upscale=False)
-    stream = io.BytesIO()
-    Image.fromarray(images.to_uint8(small)).save(stream, format="WEBP", quality=82, method=4)
-    return "data:image/webp;base64," + base64.b64encode(stream.getvalue()).decode()
 
 
 class Photos:

@@ -1,3 +1,4 @@
+import io
 import math
 from pathlib import Path
 
@@ -33,6 +34,21 @@ def test_without_a_terminal_there_is_a_line_now_and_then(monkeypatch, caplog):
         "epoch 25 of 100, loss 2.5, eps 0.5000, at most 8 min left",
         "epoch 40 of 100, loss 2.5, eps 0.5000, at most 3 min left",
     ]
+
+
+def test_a_notebook_has_a_bar_and_no_lines(monkeypatch, caplog):
+    caplog.set_level("INFO")
+    front_end = type("OutStream", (io.StringIO,), {"__module__": "ipykernel.iostream"})()
+    monkeypatch.setattr("sys.stderr", front_end)
+    monkeypatch.delenv("TQDM_DISABLE", raising=False)
+    monkeypatch.setattr(Progress, "SECONDS", 0)
+    progress = Progress(100, 20, "epoch")
+    for epoch in (20, 40):
+        progress(step(epoch))
+    shown = front_end.getvalue()
+    progress.close()
+    assert "20/100" in shown
+    assert not caplog.messages
 
 
 def test_the_curve_is_on_disk_row_by_row(tmp_path):

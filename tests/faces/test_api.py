@@ -2,6 +2,7 @@
 
 import re
 from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
 from pathlib import Path
 
 import hydra
@@ -12,7 +13,8 @@ from hydra.core.global_hydra import GlobalHydra
 from PIL import Image
 
 import nstrep
-from nstrep.base.errors import InputError
+from nstrep.analysis import notebook
+from nstrep.base.errors import InputError, ResultsError
 from nstrep.experiment import run
 from nstrep.images import io
 from tests.conftest import SMALL
@@ -25,7 +27,7 @@ TINY = {"max_long_edge": 48, "max_num_epochs": 2, "stop_eps": 0, "model": "vgg19
 def test_the_page_runs_and_says_what_happens(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs/python.md").read_text(), re.DOTALL)
-    assert len(blocks) == 5
+    assert len(blocks) == 6
     names = {}
     for block in blocks:
         exec(compile(block, "docs/python.md", "exec"), names)
@@ -33,7 +35,8 @@ def test_the_page_runs_and_says_what_happens(tmp_path, monkeypatch, capsys):
     assert "(43, 64, 3) float32" in said
     assert "callback" in said
     assert "content_wieght: there is no such key; did you mean content_weight?" in said
-    assert [path.name for path in tmp_path.iterdir()] == ["halved"]
+    assert "\nTrue\n" in said
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cat.png", "halved"]
     assert names["totals"][-1] < names["totals"][0] / 2 <= names["totals"][-2]
     assert not GlobalHydra.instance().is_initialized()
 
@@ -85,7 +88,7 @@ def test_images_in_memory_are_read_wherever_files_are(tmp_path):
     for given in (files, images, {name: Image.open(file) for name, file in files.items()}):
         found.append(
             nstrep.stylize(
-                given["photo"], "swirls", styles=[given["style"], "swirls"], init=given["start"],
+                given["photo"], styles=[given["style"], "swirls"], init=given["start"],
                 content_masks=[given["mask"]], **tiny,
             )
         )  # fmt: skip
@@ -108,7 +111,14 @@ def test_images_in_memory_are_read_wherever_files_are(tmp_path):
         (("chelsea", "swirls"), {"logger": "wandb"}, "logger=wandb: must be one of"),
         ((np.zeros((4, 4, 5)), "swirls"), {}, "picture content: found a float64 array"),
         (("chelsea", "swirls"), {"init": np.zeros((4, 4), int)}, "picture init: found a int64"),
-        (("chelsea", "swirls"), {"styles": np.zeros((4, 4))}, "styles: must be a list of images"),
+        (("chelsea",), {"styles": np.zeros((4, 4))}, "styles: must be a list of images"),
+        (
+            ("chelsea", "swirls"),
+            {"styles": ["facets"]},
+            "style=swirls, styles: only one can be given",
+        ),
+        (("chelsea", "swirls"), {"directory": ""}, "directory='': is no path"),
+        ((), {"from_image": "no.png"}, "from_image=no.png: found no such file"),
         ((np.full((40, 40, 3), 2.0), "swirls"), {}, "found values from 2 to 2"),
     ],
 )
@@ -116,6 +126,70 @@ def test_what_cannot_be_used_is_one_line(arguments, settings, message):
     with pytest.raises(InputError, match=re.escape(message)) as caught:
         nstrep.stylize(*arguments, **settings)
     assert "\n" not in str(caught.value)
+
+
+def test_a_saved_result_is_made_again(tmp_path):
+    first = nstrep.stylize("chelsea", styles=["facets", "swirls"], seed=3, **TINY)
+    first.save(tmp_path / "saved.png")
+    again = nstrep.stylize(from_image=tmp_path / "saved.png")
+    np.testing.assert_array_equal(again.raw, first.raw)
+    assert again.config | {"from_image": None} == first.config
+    photo = np.zeros((40, 40), np.uint8)
+    other = nstrep.stylize(photo, from_image=tmp_path / "saved.png", max_num_epochs=1)
+    assert other.metrics["content"]["name"] == "array"
+    assert (other.config["seed"], other.config["styles"]) == (3, ["facets", "swirls"])
+    with pytest.raises(InputError, match="recipe=keras: cannot be combined with from_image"):
+        nstrep.stylize(from_image=tmp_path / "saved.png", recipe="keras")
+
+
+def test_results_show_themselves_in_a_notebook(tmp_path):
+    result = nstrep.stylize("chelsea", "swirls", **TINY, directory=tmp_path / "sweep/<b>")
+    nstrep.stylize("chelsea", "facets", **TINY, directory=tmp_path / "sweep/second")
+    total = f"total loss {result.curve['total'].iloc[-1]:.4g}>"
+    ended = f"finished (max_num_epochs), 48 x 32 pixels, 2 epochs, {total}"
+    assert repr(result) == f"<Stylized chelsea in the style of swirls: {ended}"
+    run, sweep = nstrep.load_run(result.directory), nstrep.load_sweep(tmp_path / "sweep")
+    assert repr(run) == f"<Run {result.directory}: {ended}"
+    assert repr(sweep) == f"<Sweep {tmp_path / 'sweep'}: 2 runs over style>"
+    for each in (result, run):
+        with Image.open(BytesIO(each._repr_png_())) as picture:
+            assert (picture.format, picture.size) == ("PNG", (48, 32))
+    page = sweep._repr_html_()
+    assert page.count("<tr>") == 3
+    assert page.count('<img src="data:image/webp;base64,') == 2
+    assert 'alt="&lt;b&gt;"' in page
+    assert "<b>" not in page
+    assert "<td>swirls</td><td>finished</td><td>2</td>" in page
+    (result.directory / "final.png").write_bytes(b"no picture")
+    assert run._repr_png_() is None
+    assert sweep._repr_html_().count("<img ") == 1
+
+
+def test_a_large_picture_is_shown_small():
+    shown = notebook.png(np.zeros((600, 1200, 3), np.float32))
+    with Image.open(BytesIO(shown)) as picture:
+        assert picture.size == (512, 256)
+
+
+def test_a_result_is_saved_in_the_format_of_the_name(tmp_path):
+    result = nstrep.stylize("chelsea", "swirls", **TINY, directory=tmp_path / "run")
+    assert (tmp_path / "run/final.png").read_bytes() == result.png
+    for name in ("a.jpg", "a.webp", "a.PNG"):
+        result.save(tmp_path / name)
+        with Image.open(tmp_path / name) as picture:
+            assert picture.size == (48, 32)
+    assert (tmp_path / "a.PNG").read_bytes() == result.png
+    with pytest.raises(InputError, match=r"a.txt: must end in .png, .jpg or .webp"):
+        result.save(tmp_path / "a.txt")
+    with pytest.raises(ResultsError, match="No such file"):
+        result.save(tmp_path / "none/a.png")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.PNG", "a.jpg", "a.webp", "run"]
+
+
+def test_arrays_of_numpy_are_lists():
+    layers = np.array(["relu1_1", "relu2_1"])
+    result = nstrep.stylize("chelsea", "swirls", style_layers=layers, **TINY)
+    assert result.config["style_layers"] == ["relu1_1", "relu2_1"]
 
 
 def test_an_interrupt_returns_what_was_reached():

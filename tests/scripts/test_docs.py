@@ -13,7 +13,9 @@ from tests.faults import page as reliability
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md") + tuple(
-    str(path.relative_to(ROOT)) for path in sorted((ROOT / "docs").glob("*.md"))
+    str(path.relative_to(ROOT))
+    for kind in ("*.md", "*.ipynb")
+    for path in sorted((ROOT / "docs").glob(kind))
 )
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 FILE = re.compile(r"`((?:nstrep|configs|scripts|tests|benchmarks|docs)/[\w./-]*)`")
@@ -71,6 +73,11 @@ def test_every_file_that_a_page_names_exists(page):
 def test_the_readme_links_every_page():
     linked = LINK.findall(text("README.md"))
     assert not set(PAGES[1:]) - set(linked)
+
+
+def test_the_contents_of_the_site_list_every_page():
+    listed = re.findall(r"[\w/]+", text("docs/conf.py"))
+    assert not {page.rpartition(".")[0] for page in PAGES[1:]} - set(listed)
 
 
 @pytest.mark.parametrize(

@@ -21,11 +21,14 @@ from nstrep.base.text import reason, shown
 from nstrep.experiment import run_directory
 from nstrep.plots import NothingToDraw
 from nstrep.plots.curves import mixed
-from nstrep.plots.labels import plain, settings
+from nstrep.plots.labels import about, plain, settings
 from nstrep.plots.measures import DERIVED, FINAL, FINAL_MIXED, most_telling
 
 MOST_GRIDS = 12
 """Largest number of grids, one for each combination of the keys that no axis shows."""
+
+MOST_CAPTIONED = 8
+"""Largest number of keys under the images of a contact sheet."""
 
 Keys = Sequence[str]
 Named = Iterator[tuple[str, Figure]]
@@ -36,23 +39,52 @@ Named = Iterator[tuple[str, Figure]]
 
 def curves(sweep: Sweep, x: str | None = None, y: Keys = ()) -> Named:
     """Loss and eps of all runs, by each swept key; or of one run, its terms."""
-    if len(sweep.runs) == 1 and not x:
+    if len(sweep.runs) == 1 and not (x or y):
         (run,) = sweep.runs
         if len(run.curve) < 2:
             raise NothingToDraw("curves: the run has none with two epochs")
         stop = run.value("stop_eps")
         stop = stop if isinstance(stop, (int, float)) else 0
-        title = settings(run, ("content", "style", "recipe"))
-        yield "curves", plots.single(run.curve, title=title, stop_eps=stop)
+        yield "curves", plots.single(run.curve, title=about([run]), stop_eps=stop)
         return
     columns, relative = y or ("total", "eps"), mixed(sweep.swept)
-    for key in [x] if x else sweep.swept or ["seed"]:
-        yield f"curves_{key}", plots.overlaid(sweep.runs, key, columns, relative=relative)
+    for key in [x] if x else compared(sweep) or ["seed"]:
+        others = [other for other in sweep.swept if other != key]
+        yield (
+            f"curves_{key}",
+            plots.overlaid(sweep.runs, key, columns, others=others, relative=relative),
+        )
+
+
+def compared(sweep: Sweep) -> list[str]:
+    """The swept keys that get a figure each: in which alone some two runs differ.
+
+    Runs that were not made as a sweep may have none: then the one that tells most of the loss.
+    """
+    values = [
+        {key: plain(run.value(key)) for key in sweep.swept} for run in sweep.runs if run.config
+    ]
+
+    def alone(key: str) -> bool:
+        rest = {tuple(str(v) for k, v in one.items() if k != key) for one in values}
+        return len(rest) < len({tuple(map(str, one.values())) for one in values})
+
+    keys = [key for key in sweep.swept if alone(key)]
+    return keys or [key for key in [most_telling(sweep.runs, sweep.swept)] if key]
+
+
+def layers(sweep: Sweep, x: str | None = None, y: Keys = ()) -> Named:
+    """The losses by layer: of one run over the epochs, of several at the end."""
+    if mixed(sweep.swept):
+        raise NothingToDraw("layers: the losses of these runs are not the same formula")
+    key = x or most_telling(sweep.runs, sweep.swept)
+    others = [other for other in sweep.swept if other != key]
+    yield "layers", plots.by_layer(sweep.runs, key, others=others)
 
 
 def final(sweep: Sweep, x: str | None = None, y: Keys = ()) -> Named:
     """The losses at the end against each swept key."""
-    keys = [x] if x else sweep.swept
+    keys = [x] if x else compared(sweep)
     if not keys:
         raise NothingToDraw("final: the runs do not differ in any key")
     names = y or (FINAL_MIXED if mixed(sweep.swept) else FINAL)
@@ -74,10 +106,13 @@ def grid(sweep: Sweep, x: str | None = None, y: Keys = ()) -> Named:
     alike: dict[str, list[Run]] = {}
     for run in sweep.runs:
         alike.setdefault(settings(run, rest), []).append(run)
-    if len(alike) > MOST_GRIDS or _sparse(sweep.runs, down, across):
+    few = len(sweep.runs) < 2 * len(alike)
+    if len(alike) > MOST_GRIDS or (few and not (x or y)) or _sparse(sweep.runs, down, across):
         if x or y:
             raise NothingToDraw(f"grid: {down} and {across} do not span the runs")
-        yield "grid", plots.contact_sheet(sweep.runs, sweep.swept[:3])
+        keys, hidden = sweep.swept[:MOST_CAPTIONED], sweep.swept[MOST_CAPTIONED:]
+        title = f"not shown: {', '.join(hidden)}" if hidden else ""
+        yield "grid", plots.contact_sheet(sweep.runs, keys, title=title)
         return
     for number, (name, runs) in enumerate(alike.items()):
         suffix = f"_{number + 1}" if len(alike) > 1 else ""
@@ -111,7 +146,7 @@ def denoise(sweep: Sweep, x: str | None = None, y: Keys = ()) -> Named:
     raise NothingToDraw("denoise: no run has a raw.npz")
 
 
-KINDS = {kind.__name__: kind for kind in (curves, final, grid, tradeoff, cost, denoise)}
+KINDS = {kind.__name__: kind for kind in (curves, layers, final, grid, tradeoff, cost, denoise)}
 
 
 def draw(

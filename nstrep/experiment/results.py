@@ -38,10 +38,15 @@ def save(experiment: Experiment) -> dict[str, Any]:
         finished = experiment.status == "finished"
         name = run_directory.FINAL if finished else run_directory.LAST_GOOD
         io.save_png(directory / name, filtered, text)
-        styles = " and ".join(style.label for style in inputs.styles)
         figure = plots.single(
             pd.read_csv(directory / run_directory.CURVE),
-            title=f"{inputs.content.label} in the style of {styles}",
+            title=plots.described(
+                inputs.content.label,
+                "+".join(style.label for style in inputs.styles),
+                config.recipe.name,
+                width=content.shape[1],
+                height=content.shape[0],
+            ),
             stop_eps=config.stop_eps,
         )
         plots.save(figure, (directory / run_directory.LOSS).with_suffix(""), ["png"])

@@ -90,6 +90,31 @@ def settings(run: RunLike, keys: Iterable[str]) -> str:
     return ", ".join(f"{one_line(key, 60)}={short(run.value(key))}" for key in keys)
 
 
+def about(runs: Sequence[RunLike]) -> str:
+    """What runs have in common of photo, painting, recipe and size, see :func:`described`."""
+    ended = [run for run in runs if run.metrics] or runs  # the others know no stand-ins and sizes
+    common = {
+        key: levels(run.value(key) for run in ended)
+        for key in ("content", "style", "recipe", "width", "height")
+    }
+    return described(**{key: each[0] for key, each in common.items() if len(each) == 1})
+
+
+def described(
+    content: Any = None,
+    style: Any = None,
+    recipe: Any = None,
+    width: Any = None,
+    height: Any = None,
+) -> str:
+    """Photo, painting, recipe and size in pixels on one line, without those that are None."""
+    named = {"content": content, "style": style, "recipe": recipe}
+    parts = [f"{key}: {short(value)}" for key, value in named.items() if value is not None]
+    if width is not None and height is not None:
+        parts.append(f"{short(width)} x {short(height)} pixels")
+    return ", ".join(parts)
+
+
 def level(run: RunLike, key: str | None) -> Any:
     """The value of a key as a :func:`levels` entry; None without a key."""
     return plain(run.value(key)) if key else None

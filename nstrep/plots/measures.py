@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -103,7 +104,7 @@ def against(
             axes.set(ylim=(len(places) - 0.5, -0.5), xlabel=style.text(axis(name)))
             style.scaled(axes, "x", values)
         style.tidy(axes)
-    style.finish(figure, colour, looks, lines=False, title=title)
+    style.finish(figure, colour, looks, lines=False, title=title, runs=runs)
     return figure
 
 
@@ -182,10 +183,10 @@ def tradeoff(
     panels = figure.subplots(rows, columns, squeeze=False).flat
     for (name, alike), axes in zip(groups.items(), panels):
         _front(axes, alike, [looks[level(run, colour)] for run in alike])
-        axes.set_title(style.text(name), fontsize="medium")
+        axes.set_title(style.text(textwrap.fill(name, 36)), fontsize="medium")
     for axes in panels[len(groups) :]:
         axes.set_visible(False)
-    style.finish(figure, colour, looks, lines=False, title=title)
+    style.finish(figure, colour, looks, lines=False, title=title, runs=runs)
     return figure
 
 
@@ -235,5 +236,5 @@ def cost(runs: Sequence[RunLike], *, colour: str | None = None, title: str = "")
         style.logarithmic(axes, "y")
         axes.set(xlabel=axis("megapixels"), ylabel=axis(name))
         style.tidy(axes)
-    style.finish(figure, colour, looks, lines=False, title=title)
+    style.finish(figure, colour, looks, lines=False, title=title, runs=runs)
     return figure

@@ -17,7 +17,7 @@ from matplotlib.patches import Rectangle
 from nstrep.base.errors import InputError
 from nstrep.images import io
 from nstrep.images.filters import remove_noise
-from nstrep.plots.labels import RunLike, axis, level, levels, settings, short
+from nstrep.plots.labels import RunLike, axis, level, levels, short
 from nstrep.plots.style import NothingToDraw, headline, new_figure, rendered, text
 
 log = logging.getLogger(__name__)
@@ -53,7 +53,7 @@ def grid(runs: Sequence[RunLike], down: str, across: str, *, title: str = "") ->
         axes.set_ylabel(_lines(row), fontsize="medium")
     figure.supxlabel(text(f"{axis(across)} →"), fontsize="medium")
     figure.supylabel(text(f"← {axis(down)}"), fontsize="medium")
-    headline(figure, title)
+    headline(figure, title, runs)
     return figure
 
 
@@ -61,7 +61,7 @@ def contact_sheet(runs: Sequence[RunLike], keys: Sequence[str], *, title: str = 
     """Every image with its settings under it, in the order of the runs."""
     columns = min(len(runs), max(3, round(len(runs) ** 0.5)))
     rows = -(-len(runs) // columns)
-    captions = [_caption(run, keys) for run in runs]
+    captions = [_caption(run, keys) if len(runs) > 1 else "" for run in runs]
     caption = 0.05 + 0.16 * (1 + max(title.count("\n") for title in captions))
     panels, figure, aspect = _cells(runs, rows, columns, (0.2, 0.3), caption)
     for axes, run, below in zip(panels.flat, runs, captions):
@@ -69,8 +69,33 @@ def contact_sheet(runs: Sequence[RunLike], keys: Sequence[str], *, title: str = 
         axes.set_title(below, fontsize="small")
     for axes in panels.flat[len(runs) :]:
         axes.set_visible(False)
-    if len(keys) == 1 or title:
-        figure.suptitle(text(title or axis(keys[0])))
+    headline(figure, title or (axis(keys[0]) if len(keys) == 1 else ""), runs)
+    return figure
+
+
+def plate(
+    cells: Sequence[Sequence[tuple[str, RunLike | None]]],
+    sides: Sequence[str] = (),
+    *,
+    title: str = "",
+) -> Figure:
+    """Images in the arrangement of a paper's figure: rows of captions and runs.
+
+    ``sides`` are labels of the rows. A cell without a run says so.
+    """
+    runs = [run for row in cells for _, run in row if run is not None]
+    caption = 0.25 if any(name for row in cells[1:] for name, _ in row) else 0.0
+    columns = max(map(len, cells))
+    panels, figure, aspect = _cells(runs, len(cells), columns, (0.6, 0.5), caption)
+    for line, row in zip(panels, cells):
+        for axes, (name, run) in zip(line, row):
+            _show(axes, run, aspect)
+            axes.set_title(text(name), fontsize="medium")
+        for axes in line[len(row) :]:
+            axes.set_visible(False)
+    for axes, side in zip(panels[:, 0], sides):
+        axes.set_ylabel(text(side), fontsize="medium")
+    headline(figure, title, runs)
     return figure
 
 
@@ -194,5 +219,5 @@ def denoise_strip(
         for axes in row[len(values) + 1 :]:
             axes.set_visible(False)
         row[0].set_ylabel(f"{name}, {units.get(name, 'strength')}", fontsize="medium")
-    figure.suptitle(text(settings(run, ("content", "style")) + f": {side} x {side} pixels of it"))
+    headline(figure, f"{side} x {side} pixels of the result", [run])
     return figure

@@ -19,7 +19,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 
 from nstrep.base.errors import InputError
 from nstrep.base.files import atomic_write
-from nstrep.plots.labels import RunLike, axis, levels, numeric, short
+from nstrep.plots.labels import RunLike, about, axis, levels, numeric, short
 
 # Okabe and Ito's colours, told apart by colour-blind readers too; their yellow is too pale for
 # lines on white.
@@ -57,9 +57,12 @@ def text(value: Any) -> str:
     return f" {safe}" if safe.startswith("_") else safe
 
 
-def looks(levels: Sequence[Any]) -> dict[Any, dict[str, Any]]:
-    """How to draw each level: numbers from dark to light, words by colour, marker and dash."""
-    if numeric(levels):
+def looks(levels: Sequence[Any], ordered: bool = False) -> dict[Any, dict[str, Any]]:
+    """How to draw each level: numbers from dark to light, words by colour, marker and dash.
+
+    ``ordered`` words are drawn like numbers.
+    """
+    if ordered or numeric(levels):
         colours = matplotlib.colormaps["viridis"](np.linspace(0, 0.85, max(2, len(levels))))
         return {
             level: {"color": colour, "linestyle": "-", "marker": marker}
@@ -78,27 +81,46 @@ def looks_by(runs: Sequence[RunLike], key: str | None) -> dict[Any, dict[str, An
 
 
 def finish(
-    figure: Figure, key: str | None, looks: dict[Any, Any], *, lines: bool, title: str
+    figure: Figure,
+    key: str | None,
+    looks: dict[Any, Any],
+    *,
+    lines: bool,
+    title: str,
+    runs: Sequence[RunLike],
+    second: tuple[str | None, dict[Any, Any]] = (None, {}),
 ) -> None:
-    """Add the legend of a key's values beside the axes, if there is a key, and the title."""
+    """Add the legend of a key's values beside the axes, if there is a key, and the title.
+
+    ``second`` is another key with the looks of its values, which follow those of the first.
+    """
     if key is not None:
         shown = list(looks)[:: -(-len(looks) // LEGEND)]  # every few of them, if there are many
         hidden = {"marker": "none"} if lines else {"linestyle": "none"}
         handles = [Line2D([], [], label=text(short(one)), **looks[one] | hidden) for one in shown]
+        if second[0]:
+            handles.append(Line2D([], [], linestyle="none", label=text(axis(second[0]))))
+            handles += [
+                Line2D([], [], color="grey", label=text(short(one)), **look)
+                for one, look in second[1].items()
+            ]
         figure.legend(
             handles=handles, title=text(axis(key)), loc="outside right upper", frameon=False,
-            fontsize="small", ncols=1 + (len(shown) > 14), alignment="left",
+            fontsize="small", ncols=1 + (len(handles) > 14), alignment="left",
         )  # fmt: skip
-    headline(figure, title)
+    headline(figure, title, runs)
 
 
-def headline(figure: Figure, title: str) -> None:
-    """A title over the axes, wrapped so that it keeps off the legend beside them; none if empty."""
+def headline(figure: Figure, title: str, runs: Sequence[RunLike]) -> None:
+    """A title over the axes, and below it what the runs have in common.
+
+    It is wrapped so that it keeps off the legend beside the axes.
+    """
     width = figure.get_figwidth()
-    free = width - (1.5 if figure.legends else 0.2)  # inches; about ten letters fit in one
-    if title:
-        lines = textwrap.fill(title, max(16, int(10 * free)))
-        figure.suptitle(text(lines), x=free / width / 2)
+    free = width - (1.5 if figure.legends else 0.2)  # inches; about 11 letters fit in one
+    lines = [textwrap.fill(line, max(16, int(11 * free))) for line in (title, about(runs)) if line]
+    if lines:
+        figure.suptitle(text("\n".join(lines)), x=free / width / 2, fontsize="medium")
 
 
 def tidy(axes: Axes) -> None:
@@ -106,6 +128,14 @@ def tidy(axes: Axes) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(color="#dddddd", linewidth=0.6)
     axes.set_axisbelow(True)
+
+
+def over_epochs(axes: Axes) -> None:
+    """The horizontal axis of a curve: whole epochs only."""
+    axes.set_xlabel("epoch")
+    axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
+    if axes.get_lines() and all(len(line.get_xdata()) == 1 for line in axes.get_lines()):
+        axes.set_xlim(-1, 1)
 
 
 def logarithmic(axes: Axes, which: str) -> None:
@@ -126,7 +156,10 @@ def scaled(axes: Axes, which: str, values: Iterable[float], ratio: float = 8) ->
     if known and min(known) > 0 and max(known) / min(known) > ratio:
         logarithmic(axes, which)
     else:
-        getattr(axes, f"{which}axis").set_major_locator(MaxNLocator(5))
+        one = getattr(axes, f"{which}axis")
+        largest = max(map(abs, known), default=0)
+        one.set_major_locator(MaxNLocator(5 if largest < 1e5 else 3))  # long labels need room
+        one.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
 # How each kind of file is written: without what would differ from one day to the next.

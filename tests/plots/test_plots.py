@@ -2,6 +2,7 @@ import math
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -38,6 +39,91 @@ def test_curves_are_coloured_by_a_key(sweep):
     first = sweep.runs[0].curve
     np.testing.assert_allclose(loss.lines[0].get_ydata(), first["total"])
     assert {"3", "10", "30", "content_weight"} <= set(words(figure))
+
+
+def test_a_second_and_a_third_key_are_told_by_dash_and_panel(sweep):
+    figure = plots.overlaid(sweep.runs, "content_weight", others=["style", "stop_eps"])
+    assert len(figure.axes) == 4  # total and eps for each of two thresholds
+    assert [axes.get_title() for axes in figure.axes[::2]] == ["stop_eps=0.005", "stop_eps=0.006"]
+    looks = [(str(line.get_color()), line.get_linestyle()) for line in figure.axes[0].lines]
+    assert len(looks) == len(set(looks)) == 6
+    (legend,) = figure.legends
+    labels = [text.get_text() for text in legend.get_texts()]
+    assert labels == ["3", "10", "30", "style", "vangogh", "lilies"]
+    figure = plots.overlaid(sweep.runs, "style", others=["stop_eps", "content_weight", "seed"])
+    assert "not told apart: seed" in figure.get_suptitle()
+
+
+def test_epochs_are_whole_and_the_rounding_at_the_start_is_left_out():
+    losses = {"total": [4.0, 2, 1, 1], "content_loss": [1e-14, 0.1, 0.2, 0.2]}
+    curve = pd.DataFrame({"epoch": range(4), **losses, "eps": [math.nan, 0.5, 0.2, 0.1]})
+    figure = plots.single(curve, title="", stop_eps=0.005)
+    left, right = figure.axes
+    assert all(tick == round(tick) for tick in left.get_xticks())
+    shown = {line.get_label(): line.get_ydata() for line in left.lines}
+    assert np.isnan(shown["content loss"][0])
+    assert shown["content loss"][1] == 0.1
+    assert shown["total loss"][0] == 4
+    legend = [text.get_text() for text in right.get_legend().get_texts()]
+    assert not any("stop_eps" in label for label in legend)  # which stands at the line itself
+    assert "stop_eps = 0.005" in [text.get_text() for text in right.texts]
+
+
+def test_a_curve_without_an_epoch_is_drawn(tmp_path):
+    curve = pd.DataFrame({"epoch": [0], "total": [3.0], "eps": [math.nan]})
+    left, right = plots.single(curve, title="", stop_eps=0).axes
+    assert left.lines[0].get_marker() == "o"
+    assert left.get_xlim() == (-1, 1)
+    assert "no values yet" in [text.get_text() for text in right.texts]
+
+
+def test_titles_say_photo_painting_recipe_and_size(sweep):
+    figure = plots.overlaid(sweep.runs, "content_weight")
+    assert figure.get_suptitle() == "content: chelsea, recipe: nstrep, 24 x 16 pixels"
+    run = sweep.runs[0]
+    replaced = {"stand_in_for": "The Starry Night", "source": "stand_ins/swirls.webp"}
+    stood_in = replace(run, metrics={**run.metrics, "style": replaced})
+    for figure in (plots.denoise_strip(stood_in), plots.contact_sheet([stood_in], [])):
+        title = figure.get_suptitle().replace("\n", " ")
+        assert "content: chelsea, style: vangogh (stand-in: swirls), recipe: nstrep" in title
+
+
+def test_losses_by_layer(sweep):
+    (styles,) = plots.by_layer(sweep.runs[:1], None).axes
+    layers = [line.get_label() for line in styles.lines]
+    assert layers == ["relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"]
+    column = sweep.runs[0].curve["style_loss.relu2_1"]
+    np.testing.assert_allclose(styles.lines[1].get_ydata(), column)
+    (styles,) = plots.by_layer(sweep.runs, "style", others=["stop_eps"]).axes
+    assert [label.get_text() for label in styles.get_xticklabels()] == layers
+    assert len(styles.lines) == 12
+    assert styles.lines[0].get_ydata()[1] == column.iloc[-1]
+
+
+def test_runs_that_were_not_one_sweep_give_few_figures(tmp_path):
+    for number, typed in enumerate(
+        ("seed=1", "content_weight=3", "lr=2,optimizer=adam", "recipe=gatys2015,max_num_epochs=9",
+         "style=lilies,seed=5", "content=coffee,max_long_edge=48", "stop_eps=0.1,tv_weight=0.3")
+    ):  # fmt: skip
+        write_run(tmp_path / str(number), *typed.split(","))
+    sweep = load_sweep(tmp_path)
+    assert len(sweep.swept) > 7
+    names = [name for kind in (plot.curves, plot.final, plot.grid) for name, _ in kind(sweep)]
+    assert len(names) <= 7
+    assert plot.compared(load_sweep(tmp_path / "0")) == []
+    write_run(tmp_path / "7", "content_weight=3", "style=lilies")
+    assert plot.compared(load_sweep(tmp_path)) == ["style"]
+
+
+def test_a_sheet_says_which_keys_it_does_not_show(tmp_path, monkeypatch):
+    monkeypatch.setattr(plot, "MOST_CAPTIONED", 3)
+    typed = ("seed=1,lr=2", "seed=2,lr=3", "content_weight=3,tv_weight=1", "style=lilies,lr=4")
+    for number, keys in enumerate(typed):
+        write_run(tmp_path / str(number), *keys.split(","))
+    ((_, figure),) = plot.grid(sweep := load_sweep(tmp_path))
+    assert len(sweep.swept) > 3
+    hidden = ", ".join(sweep.swept[3:])
+    assert f"not shown: {hidden}" in figure.get_suptitle().replace("\n", " ")
 
 
 def test_mixed_formulas_are_shown_relative_to_their_start(tmp_path):
@@ -162,7 +248,7 @@ def test_axes_can_be_asked_for(sweep, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["nope"], "nope: must be one of curves, final, grid"),
+        (["nope"], "nope: must be one of curves, layers, final, grid"),
         (["cost"], "cost: the runs have one size"),
         (["curves", "--x", "nope"], "--x nope: no run has this key; swept: content_weight"),
         (["curves", "--y", "nope"], "--y nope: no run has this"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from nstrep.claims.plan import ClaimRun
 from nstrep.claims.quantities import quantity
 from nstrep.claims.statistics import Runs, select
 from nstrep.plots import style
+from nstrep.plots.labels import short
 
 
 def draw(figure: schema.Figure, runs: Runs, path: Path) -> Path:
@@ -26,7 +27,7 @@ def draw(figure: schema.Figure, runs: Runs, path: Path) -> Path:
     given = dict(figure.given)
     chosen = select(runs, given.pop("where", None))
     drawn = KINDS[figure.kind]([_as_typed(run) for run in chosen], title=figure.title, **given)
-    suffix = "jpg" if figure.kind in ("grid", "sheet") else "png"
+    suffix = "jpg" if figure.kind in ("plate", "sheet") else "png"
     (file,) = plots.save(drawn, path, [suffix], dpi=100)
     return file
 
@@ -48,6 +49,43 @@ def sheet(runs: Runs, *, title: str, keys: list[str]) -> Figure:
         for run in runs
     ]
     return plots.grid(joined, name, across, title=title)
+
+
+class Photo(ClaimRun):
+    """A run that is shown as its content image."""
+
+    picture = property(lambda self: self.content_image)
+
+
+def plate(runs: Runs, *, title: str, rows: Any, columns: Any = None) -> Figure:
+    """Images in the arrangement of a paper's figure.
+
+    ``rows`` has a mapping for each row, from the caption of each image to its swept values. With
+    ``columns`` both are mappings from a label to swept values; ``columns`` may be swept keys
+    instead, each combination of whose values is one. ``photo`` among the values is the photo.
+    """
+    if columns is None:
+        sides, cells = [], [list(row.items()) for row in rows]
+    else:
+        if isinstance(columns, list):
+            named = (({key: run.swept[key] for key in columns}, run) for run in runs)
+            columns = {"\n".join(short(run.value(key)) for key in of): of for of, run in named}
+        sides = list(rows)
+        cells = [
+            [("" if place else name, {**down, **across}) for name, across in columns.items()]
+            for place, down in enumerate(rows.values())
+        ]
+    shown = [[(name, _one(runs, where)) for name, where in row] for row in cells]
+    return plots.plate(shown, sides, title=title)
+
+
+def _one(runs: Runs, where: Mapping[str, Any]) -> ClaimRun | None:
+    """The run with some swept values; None if there is none."""
+    values = {key: value for key, value in where.items() if key != "photo"}
+    run = next(iter(select(runs, values)), None)
+    if run is None or "photo" not in where:
+        return run
+    return Photo(**{each.name: getattr(run, each.name) for each in fields(run)})
 
 
 def curves(runs: Runs, *, title: str, columns: list[str], along: str) -> Figure:
@@ -77,7 +115,8 @@ def costs(
         axes.plot(epochs, theirs, "s", color=style.COLOURS[2], label="published")
         style.scaled(axes, "y", [*theirs, *ours])
         _label(axes, "epoch", f"{column.replace('_', ' ')} over its start")
-    style.headline(figure, title)
+        style.over_epochs(axes)
+    style.headline(figure, title, runs)
     return figure
 
 
@@ -104,7 +143,7 @@ def reached(
         style.scaled(axes, "y", [loss, *curve["total"]])
         axes.set_title(style.text(name), fontsize="medium")
         _label(axes, "step", "total loss")
-    style.headline(figure, title)
+    style.headline(figure, title, runs)
     return figure
 
 
@@ -127,7 +166,7 @@ def costs_table(runs: Runs, epochs: list[int], published: dict[str, list[float]]
 
 
 KINDS: dict[str, Callable[..., Figure]] = {
-    "grid": lambda runs, rows, columns, title: plots.grid(runs, rows, columns, title=title),
+    "plate": plate,
     "sheet": sheet,
     "curves": curves,
     "against": against,

@@ -179,7 +179,10 @@ def _plot(curve: pd.DataFrame, target: Path, title: str) -> None:
         "training": curve[names].rolling(25, min_periods=1).mean().assign(epoch=curve["epoch"]),
         "held out": held_out.rename(columns=lambda name: name.removeprefix("validation.")),
     }
-    runs = [SimpleNamespace(curve=part, value={"images": name}.get) for name, part in parts.items()]
+    runs = [
+        SimpleNamespace(curve=part, metrics={}, value={"images": name}.get)
+        for name, part in parts.items()
+    ]
     figure = curves.overlaid(runs, "images", names, title=title)
     for axes in figure.axes:
         axes.set_xlabel("step")

@@ -84,13 +84,15 @@ def plate(
     ``sides`` are labels of the rows. A cell without a run says so.
     """
     runs = [run for row in cells for _, run in row if run is not None]
-    caption = 0.25 if any(name for row in cells[1:] for name, _ in row) else 0.0
-    columns = max(map(len, cells))
-    panels, figure, aspect = _cells(runs, len(cells), columns, (0.6, 0.5), caption)
-    for line, row in zip(panels, cells):
-        for axes, (name, run) in zip(line, row):
+    captions = [[_broken(name) for name, _ in row] for row in cells]
+    heights = [0.17 * max(name.count("\n") + bool(name) for name in row) for row in captions]
+    caption = max(heights[1:], default=0)
+    margin = (0.6, 0.5 + heights[0] - caption)
+    panels, figure, aspect = _cells(runs, len(cells), max(map(len, cells)), margin, caption)
+    for line, row, names in zip(panels, cells, captions):
+        for axes, (_, run), name in zip(line, row, names):
             _show(axes, run, aspect)
-            axes.set_title(text(name), fontsize="medium")
+            axes.set_title(name, fontsize="medium")
         for axes in line[len(row) :]:
             axes.set_visible(False)
     for axes, side in zip(panels[:, 0], sides):
@@ -179,7 +181,12 @@ def _show(axes: Axes, run: RunLike | None, aspect: float) -> None:
 
 def _lines(value: Any, length: int = 24) -> str:
     """A value as a cell's label; a stand-in has a second line."""
-    return text(short(value, length)).replace(" (stand-in", "\n(stand-in")
+    return _broken(short(value, length))
+
+
+def _broken(label: str) -> str:
+    """A label whose stand-in has a line of its own."""
+    return text(label).replace(" (stand-in", "\n(stand-in")
 
 
 def _bare(axes: Axes) -> None:

@@ -117,8 +117,8 @@ def headline(figure: Figure, title: str, runs: Sequence[RunLike]) -> None:
     It is wrapped so that it keeps off the legend beside the axes.
     """
     width = figure.get_figwidth()
-    free = width - (1.5 if figure.legends else 0.2)  # inches; about 11 letters fit in one
-    lines = [textwrap.fill(line, max(16, int(11 * free))) for line in (title, about(runs)) if line]
+    free = width - (1.5 if figure.legends else 0.2)  # inches; about 12 letters fit in one
+    lines = [textwrap.fill(line, max(16, int(12 * free))) for line in (title, about(runs)) if line]
     if lines:
         figure.suptitle(text("\n".join(lines)), x=free / width / 2, fontsize="medium")
 

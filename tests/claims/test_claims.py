@@ -471,6 +471,27 @@ def test_the_report_says_what_was_computed(replication):
     assert "7673.1" in text  # the published costs beside ours
 
 
+def test_a_plate_has_the_arrangement_of_the_paper(replication):
+    _, findings = replication
+    (runs,) = (finding.runs for finding in findings if finding.name == "mxnet-noise")
+    given = [
+        {"none": {"remove_noise": 0}, "some": {"remove_noise": 0.2}},
+        {"x": {"remove_noise": 9}},
+    ]
+    figure = figures.plate(runs, title="Fig. 4", rows=given)
+    shown = [axes for axes in figure.axes if axes.get_visible()]
+    assert [axes.get_title() for axes in shown] == ["none", "some", "x"]
+    assert [text.get_text() for text in shown[2].texts] == ["not run"]
+    filtered = next(run for run in runs if run.swept["remove_noise"] == "0.2")
+    np.testing.assert_array_equal(shown[1].images[0].get_array(), filtered.picture)
+    rows = {"photo": {"photo": True}, "result": {}}
+    figure = figures.plate(runs, title="Fig. 5", rows=rows, columns=["remove_noise"])
+    count = len({run.swept["remove_noise"] for run in runs})
+    assert len(figure.axes) == 2 * count
+    assert [axes.get_ylabel() for axes in figure.axes[::count]] == ["photo", "result"]
+    np.testing.assert_array_equal(figure.axes[0].images[0].get_array(), runs[0].content_image)
+
+
 def test_a_claim_about_networks_from_the_command_on(hydra_ready, tmp_path):
     arguments = ["claims=fast-speed", "scale=smoke", f"folder={tmp_path}"]
     (finding,) = replicate.replicate(replicate._config(arguments))

@@ -1,8 +1,9 @@
 """The numbers that a run measures: one entry each, from which all files and plots are derived.
 
 The columns of curve.csv, the scalars of TensorBoard, the measured numbers of metrics.json, the
-columns of summary.csv, the values of the key ``objective`` and the labels of plots and pages follow
-from :data:`METRICS`. One call of :func:`register` adds a number to all of them.
+columns of summary.csv, the values of the key ``objective``, the table and the curves of the HTML
+report, and the labels of plots and pages follow from :data:`METRICS`. One call of :func:`register`
+adds a number to all of them.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ class Metric:
     logged: bool = True  # whether TensorBoard shows it; needs column
     # Where summary.csv has its last value, which metrics.json has too; None: nowhere.
     summary: int | None = AFTER_LOSSES
+    report: bool = True  # whether the table of the HTML report has it; needs summary
 
     def at(self, step: Any) -> float:
         """The number at a step, as a number of Python's own."""
@@ -41,16 +43,16 @@ METRICS: dict[str, Metric] = {  # in the order of the columns
         Metric("epochs", "epochs", attrgetter("epoch"), column=False, summary=BEFORE_LOSSES),
         Metric(
             "evaluations", "evaluations of the loss", attrgetter("evaluations"), logged=False,
-            summary=BEFORE_LOSSES,
+            summary=BEFORE_LOSSES, report=False,
         ),
         Metric("ssim", "SSIM to the content image", short="SSIM"),
-        Metric("psnr", "PSNR to the content image (dB)", short="PSNR (dB)"),
+        Metric("psnr", "PSNR to the content image (dB)", short="PSNR (dB)", report=False),
         Metric("seconds", "time (s)", attrgetter("seconds"), logged=False),
         Metric(
             "seconds_per_epoch", "time per epoch (s)",
-            lambda step: step.seconds / max(1, step.epoch), column=False,
+            lambda step: step.seconds / max(1, step.epoch), column=False, report=False,
         ),
-        Metric("peak_memory_mb", "peak memory of the process (MiB)"),
+        Metric("peak_memory_mb", "peak memory of the process (MiB)", report=False),
         Metric("lr", "learning rate", attrgetter("lr"), summary=None),
         Metric(
             "eps", "eps: ||x_t - x_(t-1)|| / ||x_t||", attrgetter("eps"), "eps",
@@ -58,7 +60,7 @@ METRICS: dict[str, Metric] = {  # in the order of the columns
         ),
         Metric(
             "loss_change", "relative change of the loss", attrgetter("loss_change"),
-            summary=BEFORE_LOSSES,
+            summary=BEFORE_LOSSES, report=False,
         ),
         Metric("gradient_norm", "norm of the gradient", attrgetter("gradient_norm"), summary=None),
     )

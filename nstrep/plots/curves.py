@@ -127,7 +127,9 @@ def by_layer(
 
 def losses(curve: pd.DataFrame) -> list[str]:
     """The columns of a curve that are losses: the total and its terms, not those of layers."""
-    return [name for name in curve if name not in METRICS and "." not in name]
+    return [
+        name for name in curve if name == "total" or (name.endswith("_loss") and "." not in name)
+    ]
 
 
 def mixed(keys: Sequence[str]) -> bool:

@@ -138,7 +138,9 @@ function chooseAxes() {
   // If two keys were changed one at a time, most of a grid would be empty.
   const pairs = new Set(allRuns.map((run) => JSON.stringify([run.keys[down], run.keys[across]])));
   const cells = levelsOf(down).length * levelsOf(across).length;
-  if (!across || (cells > 4 && pairs.size < 0.4 * cells)) [down, across] = ["", ""];
+  const rest = sweptKeys.filter((key) => key !== down && key !== across);
+  const parts = new Set(allRuns.map((run) => settings(run, rest)));
+  if (!across || (cells > 4 && pairs.size < 0.4 * cells) || 2 * parts.size > allRuns.length) [down, across] = ["", ""];
   fill(byId("rows"), options, down);
   fill(byId("columns"), options, across);
   for (const id of ["rows", "columns"]) byId(id).addEventListener("change", showGrid);
@@ -158,7 +160,8 @@ function setCut() {
 function showSlider() {
   const right = allRuns[Number(byId("right").value)], left = byId("left").value;
   const photo = left === "photo", other = photo ? null : allRuns[Number(left)];
-  const source = photo ? data.photos[right.photo] : other.picture;
+  const source = photo ? data.images[right.photo] : other.picture;
+  byId("inputs").replaceChildren(...inputsOf(right));
   byId("after").src = right.picture;
   byId("after").alt = `Result of ${right.name}`;
   byId("before").hidden = byId("handle").hidden = !source;
@@ -174,6 +177,8 @@ function setUpSlider() {
   if (!have.length) return;
   fill(byId("right"), options, options[0][0]);
   fill(byId("left"), [["photo", "the photo"], ...options], have[0].photo || have.length < 2 ? "photo" : options[1][0]);
+  // No more than twice its pixels: larger, it would only be blurred.
+  byId("after").addEventListener("load", () => byId("slider").style.setProperty("--most", `${Math.max(320, Math.min(860, 2 * byId("after").naturalWidth))}px`));
   for (const id of ["left", "right"]) byId(id).addEventListener("change", showSlider);
   byId("cut").addEventListener("input", setCut);
   setCut();
@@ -245,6 +250,10 @@ function figure(source, alt, caption, href) {
   const image = make("img", { src: source, alt });
   return make("figure", {}, href ? make("a", { href }, image) : image, make("figcaption", { text: caption }));
 }
+function inputsOf(run) {
+  const named = [[run.photo, `photo: ${run.inputs.content}`], ...run.paintings.map((key) => [key, `painting: ${run.inputs.style}`])];
+  return named.filter(([key]) => key).map(([key, caption]) => figure(data.images[key], caption, caption));
+}
 function openRun(place) {
   const run = allRuns[place], body = byId("run-body"), dialog = byId("run");
   opened = place;
@@ -254,7 +263,7 @@ function openRun(place) {
   const inside = [make("p", {}, make("span", { className: `status ${run.status}`, text: run.status }), make("span", { className: ["failed", "diverged"].includes(run.status) ? "wrong" : "quiet", text: ` ${run.reason}` }))];
   const images = make("div", { className: "pictures" });
   if (run.picture) images.append(figure(run.picture, `Result of ${run.name}`, full ? "result; click for the full picture" : "result", full));
-  if (run.photo) images.append(figure(data.photos[run.photo], `Photo of ${run.name}`, "photo"));
+  images.append(...inputsOf(run));
   inside.push(images);
   if (run.picture) {
     const compare = make("button", { type: "button", text: "Compare with the slider" });

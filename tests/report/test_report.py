@@ -11,9 +11,10 @@ from PIL import Image
 
 from nstrep import plot, report
 from nstrep.analysis.run_reader import load_sweep
+from nstrep.config.metrics import METRICS, Metric
 from nstrep.experiment import image_inputs
 from nstrep.report import __main__ as command
-from nstrep.report.content import SIDES, Photos, content
+from nstrep.report.content import SIDES, InputImages, content
 from tests.runs import config_of, write_run, write_sweep
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
@@ -97,23 +98,61 @@ def test_names_are_text_and_links_stay_links(tmp_path):
 
 def test_a_photo_is_shown_only_if_it_is_the_one(tmp_path):
     run = write_run(tmp_path / "a")
-    assert content(load_sweep(tmp_path), tmp_path)["photos"] == {}  # another hash
+    assert content(load_sweep(tmp_path), tmp_path)["images"] == {}  # another hash
     with_photo(run)
     shown = content(load_sweep(tmp_path), tmp_path)
-    (address,) = shown["photos"].values()
+    (address,) = shown["images"].values()
     with Image.open(io.BytesIO(base64.b64decode(address.partition(",")[2]))) as image:
         assert image.size == (24, 16)
     config = {"content_image": str(run / "config.yaml")}
     (sweep,) = load_sweep(tmp_path).runs
     other = replace(sweep, config=config)
-    assert Photos(64).of(other) is None
+    assert InputImages(64).content(other) is None
+
+
+def test_the_painting_is_shown_beside_the_photo(tmp_path):
+    run = write_run(tmp_path / "a", "style=lilies")
+    path = run / "metrics.json"
+    metrics = json.loads(path.read_text())
+    painting = image_inputs.load_style("lilies", "never")
+    metrics["style"]["sha256"] = painting.sha256
+    metrics["style2"] = {"sha256": "f" * 64}
+    path.write_text(json.dumps(metrics))
+    data = content(load_sweep(tmp_path), tmp_path)
+    (shown,) = data["runs"][0]["paintings"]
+    with Image.open(io.BytesIO(base64.b64decode(data["images"][shown].partition(",")[2]))) as image:
+        assert max(image.size) == 400
+        ratio = painting.rgb.shape[1] / painting.rgb.shape[0]
+        assert image.size[0] / image.size[1] == pytest.approx(ratio, rel=0.02)
+    assert data["runs"][0]["inputs"] == {"content": "chelsea", "style": "lilies"}
+
+
+def test_the_numbers_are_those_of_the_table_of_metrics(tmp_path, monkeypatch):
+    write_run(tmp_path / "a")
+    before = content(load_sweep(tmp_path), tmp_path)
+    names = [column["key"] for column in before["columns"]]
+    terms = ["total", "content_term", "style_term"]
+    assert names == ["epochs", "eps", *terms, "ssim", "seconds"]
+    losses = ["total", "content_loss", "style_loss", "tv_loss"]
+    assert list(before["curves"]) == [*losses, "lr", "eps", "loss_change", "gradient_norm"]
+    new = Metric("mean", "mean of the image", lambda step: step.image.mean())
+    monkeypatch.setitem(METRICS, "mean", new)
+    after = content(load_sweep(tmp_path), tmp_path)
+    assert [column["key"] for column in after["columns"]] == [*names, "mean"]
+    assert list(after["curves"])[-1] == "mean"
+
+
+def test_a_long_title_breaks_between_settings(tmp_path):
+    write_run(tmp_path / "max_long_edge=160+max_num_epochs=9,8" / "a")
+    html = report.render(load_sweep(folder := next(tmp_path.iterdir())), folder)
+    assert "<h1>max_long_edge=160+<wbr>max_num_epochs=9,<wbr>8<wbr></h1>" in html
 
 
 def test_pictures_and_curves_are_thinned_for_many_runs(tmp_path):
     write_sweep(tmp_path, f"seed={','.join(map(str, range(30)))}")
     write_run(tmp_path / "large", "seed=77", size=(400, 600), epochs=900)
     data = content(load_sweep(tmp_path), tmp_path)
-    assert data["side"] == SIDES[1][1] == 320
+    assert data["side"] == SIDES[2][1] == 320
     large = data["runs"][-1]
     with Image.open(io.BytesIO(base64.b64decode(large["picture"].partition(",")[2]))) as image:
         assert image.size == (320, 213)
@@ -270,6 +309,18 @@ def test_a_run_opens_and_closes(opened, page_of_eighteen):
     row.focus()
     page.keyboard.press("Enter")
     assert page.locator("#run-title").text_content() == "7"
+
+
+def test_the_table_of_a_sweep_fits_and_thumbnails_are_not_blown_up(opened, tmp_path):
+    axes = ("content_weight=10,20", "max_num_epochs=5,6", "style=vangogh,lilies", "stop_eps=1,2")
+    write_sweep(tmp_path, *axes)
+    page = opened(report.write(load_sweep(tmp_path)), width=1400, height=900)
+    assert page.evaluate(
+        "(() => { const t = document.querySelector('#table .scroll');"
+        " return t.scrollWidth <= t.clientWidth })()"
+    )
+    # 24 pixels wide: the slider has the least width, not all that there is.
+    assert page.locator("#slider").bounding_box()["width"] == 320
 
 
 def test_the_slider_moves(opened, page_of_eighteen):

@@ -183,7 +183,9 @@ def tradeoff(
     panels = figure.subplots(rows, columns, squeeze=False).flat
     for (name, alike), axes in zip(groups.items(), panels):
         _front(axes, alike, [looks[level(run, colour)] for run in alike])
-        axes.set_title(style.text(textwrap.fill(name, 36)), fontsize="medium")
+        axes.set_title(
+            style.text(textwrap.fill(name, 36, break_on_hyphens=False)), fontsize="medium"
+        )
     for axes in panels[len(groups) :]:
         axes.set_visible(False)
     style.finish(figure, colour, looks, lines=False, title=title, runs=runs)

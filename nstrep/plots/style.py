@@ -118,7 +118,12 @@ def headline(figure: Figure, title: str, runs: Sequence[RunLike]) -> None:
     """
     width = figure.get_figwidth()
     free = width - (1.5 if figure.legends else 0.2)  # inches; about 12 letters fit in one
-    lines = [textwrap.fill(line, max(16, int(12 * free))) for line in (title, about(runs)) if line]
+    letters = max(16, int(12 * free))
+    lines = [
+        textwrap.fill(line, letters, break_on_hyphens=False)
+        for line in (title, about(runs))
+        if line
+    ]
     if lines:
         figure.suptitle(text("\n".join(lines)), x=free / width / 2, fontsize="medium")
 
@@ -134,8 +139,9 @@ def over_epochs(axes: Axes) -> None:
     """The horizontal axis of a curve: whole epochs only."""
     axes.set_xlabel("epoch")
     axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
-    if axes.get_lines() and all(len(line.get_xdata()) == 1 for line in axes.get_lines()):
-        axes.set_xlim(-1, 1)
+    first, last = axes.dataLim.intervalx
+    if first == last:
+        axes.set_xlim(first - 1, last + 1)
 
 
 def logarithmic(axes: Axes, which: str) -> None:

@@ -89,15 +89,7 @@ def content(sweep: Sweep, folder: Path) -> dict[str, Any]:
         "title_parts": re.split(r"(?<=[,+ ])", one_line(sweep.path.absolute().name, 100)),
         "runs": runs,
         "common": common,
-        "swept": [
-            {
-                "key": key,
-                "levels": [{"value": one, "label": short(one)} for one in values],
-                "numeric": numeric(values),
-            }
-            for key in sweep.swept
-            for values in [levels(run.value(key) for run in sweep.runs)]
-        ],
+        "swept": [swept(sweep, key) for key in sweep.swept],
         "columns": [{"key": name, "label": heading(name), "title": axis(name)} for name in numbers],
         "curves": {name: axis(name) for name in drawn},
         "images": inputs.addresses,
@@ -112,6 +104,13 @@ def content(sweep: Sweep, folder: Path) -> dict[str, Any]:
             }
         ),
     }
+
+
+def swept(sweep: Sweep, key: str) -> dict[str, Any]:
+    """A swept key with its values."""
+    values = levels(run.value(key) for run in sweep.runs)
+    labelled = [{"value": one, "label": short(one)} for one in values]
+    return {"key": key, "levels": labelled, "numeric": numeric(values)}
 
 
 def table_columns() -> list[str]:

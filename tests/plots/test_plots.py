@@ -74,6 +74,8 @@ def test_a_curve_without_an_epoch_is_drawn(tmp_path):
     left, right = plots.single(curve, title="", stop_eps=0).axes
     assert left.lines[0].get_marker() == "o"
     assert left.get_xlim() == (-1, 1)
+    one_epoch = pd.DataFrame({"epoch": [0, 1], "total": [3.0, 2], "eps": [math.nan, 0.1]})
+    assert plots.single(one_epoch, title="", stop_eps=0.005).axes[1].get_xlim() == (0, 2)
     assert "no values yet" in [text.get_text() for text in right.texts]
 
 

@@ -19,7 +19,7 @@ os.environ["MXNET_EXEC_BULK_EXEC_TRAIN"] = "0"  # or the profiler sees segments,
 import mxnet as mx
 
 from benchmarks import harness, ours
-from nstrep.experiment import run
+from nstrep.experiment import problem, run
 from tests.plain import plain
 
 CASES = {
@@ -60,7 +60,7 @@ def main() -> None:
     for case, overrides in CASES.items():
         config = ours.composed("style=swirls", "tv_weight=0", "tile=null", *overrides)
         inputs = run.load_inputs(config)
-        tuned = run.objective(config, inputs)
+        tuned = problem.objective(config, inputs)
         first = plain(config, inputs, tuned)
         graphs = {
             "plain": lambda p=inputs, f=first: f(p.start)[1].wait_to_read(),

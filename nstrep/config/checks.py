@@ -49,6 +49,7 @@ def check(config: DictConfig) -> ExperimentConfig:
     if optimizer.lr_decay_every is not None and optimizer.lr_decay is None:
         raise InputError(f"optimizer.lr_decay_every={optimizer.lr_decay_every}: needs lr_decay")
     _check_size(experiment.preprocess)
+    _check_scales(experiment)
     if tile not in (None, "auto") and not (type(tile) is int and tile > 0):
         raise InputError(f"tile={tile}: must be auto, null or a whole number of pixels")
     return experiment
@@ -200,3 +201,29 @@ def _check_size(rules: PreprocessConfig) -> None:
         raise InputError(f"preprocess.shape={shape}: must be [width, height] in pixels, or null")
     if rules.style_shape != "squash":
         raise InputError(f"preprocess.shape={as_typed(shape)}: needs preprocess.style_shape=squash")
+
+
+def _check_scales(config: ExperimentConfig) -> None:
+    """Check the scales; those of a list set ``max_long_edge``."""
+    scales, epochs = config.scales, config.coarse_epochs
+    if scales in (None, []):
+        config.scales = None
+        return
+    if isinstance(scales, list):
+        whole = all(type(edge) is int and 1 <= edge <= 20000 for edge in scales)
+        if not (whole and all(low < high for low, high in zip(scales, scales[1:]))):
+            raise InputError(
+                f"scales={as_typed(scales)}: must be long sides in pixels, each larger than the one"
+                " before, and at most 20000"
+            )
+        config.max_long_edge = scales[-1]
+    elif scales != "auto":
+        raise InputError(f"scales={scales}: must be auto, null or a list of long sides in pixels")
+    below = len(scales) - 1 if isinstance(scales, list) else None
+    each = epochs if isinstance(epochs, list) and len(epochs) == below else [epochs]
+    if not all(type(number) is int and number >= 1 for number in each):
+        typed = as_typed(epochs) if isinstance(epochs, list) else epochs
+        raise InputError(
+            f"coarse_epochs={typed}: must be a whole number of at least 1"
+            + ("" if below is None else f", or a list of {below}: one for each scale but the last")
+        )

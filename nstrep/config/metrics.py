@@ -26,6 +26,7 @@ class Metric:
     short: str = ""  # for the head of a table; the label when empty
     column: bool = True  # whether curve.csv has a column of it; needs compute
     logged: bool = True  # whether TensorBoard shows it; needs column
+    scaled: bool = False  # whether only runs over several scales have it
     # Where summary.csv has its last value, which metrics.json has too; None: nowhere.
     summary: int | None = AFTER_LOSSES
     report: bool = True  # whether the table of the HTML report has it; needs summary
@@ -40,6 +41,10 @@ METRICS: dict[str, Metric] = {  # in the order of the columns
     metric.name: metric
     for metric in (
         Metric("epoch", "epoch", attrgetter("epoch"), logged=False, summary=None),
+        Metric(
+            "scale", "long side (pixels)", attrgetter("scale"), logged=False, summary=None,
+            scaled=True,
+        ),
         Metric("epochs", "epochs", attrgetter("epoch"), column=False, summary=BEFORE_LOSSES),
         Metric(
             "evaluations", "evaluations of the loss", attrgetter("evaluations"), logged=False,
@@ -77,9 +82,10 @@ def register(metric: Metric) -> None:
     METRICS[metric.name] = metric
 
 
-def columns() -> list[Metric]:
-    """The numbers that are columns of curve.csv; the losses follow them."""
-    return [metric for metric in METRICS.values() if metric.compute and metric.column]
+def columns(scaled: bool = False) -> list[Metric]:
+    """The numbers that are columns of curve.csv, of one scale or several; the losses follow."""
+    every = (metric for metric in METRICS.values() if metric.compute and metric.column)
+    return [metric for metric in every if scaled or not metric.scaled]
 
 
 def final(step: Any) -> dict[str, float]:

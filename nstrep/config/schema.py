@@ -298,6 +298,7 @@ class ExperimentConfig(ObjectiveConfig):
         at_most=20000,
         changes="inputs",
         common=True,
+        effect=only("scales", None, "auto"),
     )
     style_scale: float = number(
         "size of the style image relative to the result",
@@ -324,8 +325,17 @@ class ExperimentConfig(ObjectiveConfig):
         "initial image: content, style, noise, or a file", file=True, words=INITS, common=True
     )
     init_noise: NoiseConfig = group(effect=only("init", "noise"))
-    multiscale: int = number(
-        "updates at half the size first, whose change is the start at full size", at_least=0
+    scales: Any = text(
+        "long sides in pixels at which the image is optimised, from coarse to fine, the last in"
+        " place of max_long_edge; auto: half of it, a quarter, ... from 256 on; null: only the size"
+        " of the result",
+        absent=None,
+        common=True,
+    )
+    coarse_epochs: Any = text(
+        "maximum number of iterations at each of the scales but the last, or a list of these",
+        absent=50,
+        effect=unless("scales", None),
     )
     basis: str = choice(
         "coordinates that are optimised: pixels, or dct for cosines", ("pixels", "dct")
@@ -339,7 +349,10 @@ class ExperimentConfig(ObjectiveConfig):
     )
     bounds: bool = text("keep pixels between black and white during optimisation")
     max_num_epochs: int = number(
-        "maximum number of iterations", at_least=1, later="larger", common=True
+        "maximum number of iterations; with scales, at the last",
+        at_least=1,
+        later="larger",
+        common=True,
     )
     stop_eps: float = number(
         "relative change of the image, ||x_t - x_(t-1)|| / ||x_t||, below which a run stops",

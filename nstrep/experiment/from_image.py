@@ -134,6 +134,8 @@ def _merged(composed: DictConfig, stored: Any, where: str) -> DictConfig:
     for key, value in flatten(stored):
         if "${" in str(value):
             raise InputError(f"{where}: {key}={value}: ${{...}} is not taken from a result")
+    if stored.pop("multiscale", 0):  # of runs by earlier versions
+        log.warning("%s: multiscale: no longer exists and is left out; see scales", where)
     kept = {key: value for key, value in stored.items() if key not in KEYS or KEYS[key].stored}
     try:
         return OmegaConf.merge(composed, kept)

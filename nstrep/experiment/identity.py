@@ -6,8 +6,11 @@ import hashlib
 import json
 from typing import Any
 
-from nstrep.config.fields import walk
+from nstrep.config.fields import Key, walk
 from nstrep.config.schema import ExperimentConfig
+
+# Keys of earlier versions, at the value of runs without them, whose identity stays the same.
+REMOVED = {"multiscale": 0}
 
 
 def identity_of(
@@ -24,7 +27,7 @@ def identity_of(
         for name, each in inputs.items()
     }
     network = inputs["model"]["name"]
-    settings = settings_of(config, with_end=with_end)
+    settings = REMOVED | settings_of(config, with_end=with_end)
     return digest({"settings": settings, "inputs": hashes, "network": network})
 
 
@@ -33,8 +36,13 @@ def settings_of(config: Any, *, with_end: bool = True) -> dict[str, Any]:
     return {
         key.name: "file" if key.is_path(value) else value
         for key, value in walk(config)
-        if key.identity and value != key.absent and (with_end or not key.later)
+        if key.identity and value != key.absent and (with_end or not _later(key, config))
     }
+
+
+def _later(key: Key, config: Any) -> bool:
+    """Whether a key only ends a run later; with scales, a threshold also ends the coarser ones."""
+    return key.later == "larger" or (bool(key.later) and not getattr(config, "scales", None))
 
 
 def digest(value: Any) -> str:

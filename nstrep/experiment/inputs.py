@@ -16,6 +16,7 @@ from nstrep.base.text import shown
 from nstrep.config.schema import INITS, ExperimentConfig
 from nstrep.experiment import image_inputs as images
 from nstrep.experiment import network_input
+from nstrep.experiment.scales import scales_of
 from nstrep.images import io
 from nstrep.images.color import MODES, grey
 from nstrep.images.io import Picture
@@ -45,6 +46,11 @@ class Inputs:
     regions: tuple[Region, ...]
     start: np.ndarray  # vgg_input, where the optimisation starts
     network: Network
+
+    def at(self, config: ExperimentConfig) -> Inputs:
+        """The same files at the size of another configuration."""
+        files = ("content", "styles", "masks", "first_guess", "given", "network")
+        return prepared(config, **{name: getattr(self, name) for name in files})
 
     @property
     def provenance(self) -> dict[str, dict[str, Any]]:
@@ -77,7 +83,7 @@ def load_inputs(
     Images that are in memory are ``given``: ``content``, ``style``, ``init``, ``styles[0]``, ...
     """
     minimize.check(config.optimizer, config.lr)
-    content, *styles = loaded = images.load_pictures(config, given)
+    content, *styles = images.load_pictures(config, given)
     masks = {
         key: [
             load_mask(file, image, key=key, given=given.get(f"{key}[{place}]"))
@@ -86,15 +92,30 @@ def load_inputs(
         for key, masked in _masked_images(content, styles).items()
     }
     network = network_input.load_network(config)
-    content_rgb01, *styles_rgb01 = images.scaled(loaded, config)
+    guess = given.get("init")
+    if guess is None and config.init not in INITS:
+        guess = images.load_file(config.init, key="init")
+    inputs = prepared(
+        config, content=content, styles=tuple(styles), masks=masks, first_guess=guess, given=given,
+        network=network,
+    )  # fmt: skip
+    if config.scales:  # the coarsest may be too small: say so before any work
+        inputs.at(scales_of(config, content)[0].config)
+    return inputs
+
+
+def prepared(
+    config: ExperimentConfig, *, content: Picture, styles: tuple[Picture, ...],
+    masks: dict[str, list[Picture]], first_guess: Picture | None, given: Mapping[str, Picture],
+    network: Network,
+) -> Inputs:  # fmt: skip
+    """Scale what was read, check the sizes, and make the start."""
+    content_rgb01, *styles_rgb01 = images.scaled([content, *styles], config)
     _check_sizes(config, network, content_rgb01, styles_rgb01)
     mode, pixel_scale = MODES[config.color], config.preprocess.pixel_scale
     styles_rgb01 = [mode.style(style, content_rgb01) for style in styles_rgb01]
     content_target = mode.content(content_rgb01)
-    guess = given.get("init")
-    if guess is None and config.init not in INITS:
-        guess = images.load_file(config.init, key="init")
-    start = images.start_image(config, content_target, styles_rgb01[0], guess)
+    start = images.start_image(config, content_target, styles_rgb01[0], first_guess)
     if mode.luminance:
         start = images.to_vgg_input(grey(images.to_rgb01(start, pixel_scale)), pixel_scale)
     stride = network.architecture.stride(config.style_layers)
@@ -104,7 +125,7 @@ def load_inputs(
         *scaled_masks(masks, content_rgb01, styles_rgb01, stride),
     )
     return Inputs(
-        content=content, styles=tuple(styles), masks=masks, first_guess=guess, given=given,
+        content=content, styles=styles, masks=masks, first_guess=first_guess, given=given,
         content_rgb01=content_rgb01, content_target=content_target, styles_rgb01=styles_rgb01,
         regions=style_regions, start=start, network=network,
     )  # fmt: skip
@@ -120,9 +141,6 @@ def _check_sizes(
     layers = [*config.content_layers, *style_layers]
     edge = images.size_keys(config)
     images.check_size(content, architecture, layers, edge)
-    if config.multiscale:
-        half = f"max_long_edge={max(content.shape[:2]) // 2}, half the size for multiscale"
-        images.check_size(content[::2, ::2], architecture, layers, half)
     if style_layers:
         scale = images.size_keys(config, scaled=True)
         for style in styles:

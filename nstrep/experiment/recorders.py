@@ -45,10 +45,12 @@ class Recorders:
         finish: Finish,
         logger: str,
         unit: str = "epoch",  # name of a step
+        title: str = "",  # of the progress
+        after: float = 0.0,  # steps of other processes' length after the total, for the time left
         snapshots: str = run_directory.SNAPSHOTS,
     ) -> None:
         self._curve = Curve(directory / run_directory.CURVE, upto=begun - 1 if begun else None)
-        self._progress = Progress(total, begun, unit)
+        self._progress = Progress(total, begun, unit, title, after)
         self._snapshots = Snapshots(directory / snapshots, every, finish, unit)
         self._board = None
         if logger == "tensorboard":
@@ -76,12 +78,16 @@ class Progress:
 
     SECONDS = 30.0  # between two lines
 
-    def __init__(self, total: int, begun: int, unit: str) -> None:
+    def __init__(
+        self, total: int, begun: int, unit: str, title: str = "", after: float = 0.0
+    ) -> None:
         self._total, self._begun, self._unit = total, begun, unit
+        self._title, self._after = title, after
         terminal = sys.stderr.isatty() and os.get_terminal_size(sys.stderr.fileno()).columns > 0
         shown = terminal or type(sys.stderr).__module__.startswith("ipykernel")
         self._bar = tqdm(
-            total=total, initial=begun, unit=unit, leave=False, dynamic_ncols=True,
+            desc=title or None, total=total, initial=begun, unit=unit, leave=False,
+            dynamic_ncols=True,
             disable=bool(os.environ.get("TQDM_DISABLE")) or not shown,
         )  # fmt: skip
         self._start = self._said = time.monotonic()
@@ -89,21 +95,18 @@ class Progress:
     def __call__(self, step: Step) -> None:
         """Show a step."""
         eps = "" if math.isnan(step.eps) else f", eps {step.eps:.4f}"
-        losses = f"loss {step.losses['total']:.4g}{eps}"
-        self._bar.set_postfix_str(losses, refresh=False)
-        self._bar.update(step.epoch - self._bar.n)
+        shown = f"loss {step.losses['total']:.4g}{eps}"
         now, done = time.monotonic(), step.epoch - self._begun
+        left = ""
+        if done:
+            rest = self._total - step.epoch + self._after
+            left = f", at most {duration((now - self._start) / done * rest)} left"
+        self._bar.set_postfix_str(shown + left * bool(self._after), refresh=False)
+        self._bar.update(step.epoch - self._bar.n)
         if self._bar.disable and done and now - self._said >= self.SECONDS:
             self._said = now
-            left = duration((now - self._start) / done * (self._total - step.epoch))
-            log.info(
-                "%s %d of %d, %s, at most %s left",
-                self._unit,
-                step.epoch,
-                self._total,
-                losses,
-                left,
-            )
+            title = f"{self._title}: " if self._title else ""
+            log.info("%s%s %d of %d, %s%s", title, self._unit, step.epoch, self._total, shown, left)
 
     def close(self) -> None:
         """Remove the bar."""
@@ -128,8 +131,8 @@ class Curve:
         """Append a row; ResultsError if it cannot be written."""
         with self._plain_errors():
             if not self.rows:
-                self._writer.writerow(_header(step.losses))
-            values = (column.at(step) for column in metrics.columns())
+                self._writer.writerow(_header(step.losses, step.scale is not None))
+            values = (column.at(step) for column in metrics.columns(step.scale is not None))
             self._writer.writerow(map(_cell, [*values, *step.losses.values()]))
             self._file.flush()
         self.rows += 1
@@ -147,14 +150,14 @@ class Curve:
             raise ResultsError(f"{self._path}: cannot be written ({reason(error)})") from None
 
 
-def rows_upto(path: Path, epoch: int, losses: Iterable[str]) -> int:
+def rows_upto(path: Path, epoch: int, losses: Iterable[str], scaled: bool) -> int:
     """How many whole rows a curve of these losses has up to an epoch, that of the start too."""
     header, *rows = _rows(path, epoch) or [""]
-    return len(rows) if header == ",".join(_header(losses)) else 0
+    return len(rows) if header == ",".join(_header(losses, scaled)) else 0
 
 
-def _header(losses: Iterable[str]) -> list[str]:
-    return [*(column.name for column in metrics.columns()), *losses]
+def _header(losses: Iterable[str], scaled: bool) -> list[str]:
+    return [*(column.name for column in metrics.columns(scaled)), *losses]
 
 
 def _rows(path: Path, upto: int) -> list[str]:
@@ -227,12 +230,12 @@ class TensorBoard:
 
 
 class StopRule:
-    """Decides when a run ends, and by which key."""
+    """Decides when a run ends, or goes on at its next scale, and by which key."""
 
     KEYS = ("stop_eps", "stop_loss_change")
 
-    def __init__(self, config: ExperimentConfig) -> None:
-        self._config = config
+    def __init__(self, config: ExperimentConfig, last: int) -> None:
+        self._config, self._last = config, last  # the last epoch
         self._recent = {key: deque(maxlen=config.stop_patience) for key in self.KEYS}
 
     def __call__(self, step: Step) -> str | None:
@@ -248,7 +251,7 @@ class StopRule:
             below = (change < getattr(config, key) for change in recent)
             if len(recent) == config.stop_patience and all(below):
                 return key
-        return "max_num_epochs" if step.epoch >= config.max_num_epochs else None
+        return "max_num_epochs" if step.epoch >= self._last else None
 
     def state(self) -> dict[str, list[float]]:
         """What the next decisions depend on, the last step included."""

@@ -13,6 +13,7 @@ from nstrep.experiment import checkpoint, run_directory
 from nstrep.experiment.identity import identity_of
 from nstrep.experiment.inputs import Inputs
 from nstrep.experiment.recorders import StopRule, rows_upto
+from nstrep.experiment.scales import scales_of
 from nstrep.optim import minimize, state
 from nstrep.optim.state import State
 
@@ -20,6 +21,8 @@ log = logging.getLogger(__name__)
 
 FACTS = {  # of a run's checkpoint, each with a test of its value
     **minimize.FACTS,
+    # The number of the scale, 0 for the coarsest, and the epoch of its start.
+    "scale": lambda value: state.is_list(value, (int,)) and len(value) == 2 and min(value) >= 0,
     "at_start": state.is_numbers,
     "rule": StopRule.is_state,
     "resumed": lambda value: state.is_list(value, (int,)),
@@ -77,13 +80,17 @@ def load_checkpoint(
         identity = identity_of(config, inputs.provenance, with_end=False)
         saved = checkpoint.read(path, FACTS, identity)
         names = {"coefficients", "gradient", *saved.arrays}
-        checkpoint.check_arrays(path, saved, dict.fromkeys(names, inputs.start.shape))
+        scales, number = scales_of(config, inputs.content), saved.facts["scale"][0]
+        shape = (1, 3, *scales[min(number, len(scales) - 1)].size)
+        checkpoint.check_arrays(path, saved, dict.fromkeys(names, shape))
         losses, epoch = saved.facts["losses"], saved.facts["epoch"]
         same = losses.keys() == saved.facts["at_start"].keys() and "total" in losses
+        same = same and number < len(scales)
         optimizer = minimize.OPTIMIZERS[config.optimizer.name]
         if not (same and optimizer.fits(saved.part("optimizer"), config.optimizer)):
             raise InputError(f"{path}: is no checkpoint of this run; remove it to begin anew")
-        if rows_upto(directory / run_directory.CURVE, epoch, losses) <= epoch:
+        curve, scaled = directory / run_directory.CURVE, config.scales is not None
+        if rows_upto(curve, epoch, losses, scaled) <= epoch:
             raise InputError(f"{path}: is of epoch {epoch}, {run_directory.CURVE} ends before")
     except InputError as error:
         if not anew:

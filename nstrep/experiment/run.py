@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import logging
 import math
+import time
 from collections.abc import Callable, Mapping
 from contextlib import closing, suppress
+from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 from types import MappingProxyType
@@ -23,21 +25,19 @@ from nstrep.base.errors import DivergedError, ResultsError
 from nstrep.base.files import remove_unfinished
 from nstrep.base.text import counted
 from nstrep.config.schema import ExperimentConfig
-from nstrep.experiment import image_inputs, memory_plan, multiscale, results, resume, run_directory
+from nstrep.experiment import image_inputs, results, resume, run_directory
 from nstrep.experiment.checkpoint import Keeper
 from nstrep.experiment.identity import identity_of
 from nstrep.experiment.inputs import Inputs, load_inputs
+from nstrep.experiment.problem import plan, problem
 from nstrep.experiment.recorders import Recorders, StopRule
 from nstrep.experiment.run_directory import CHECKPOINT
+from nstrep.experiment.scales import Scale, scales_of, start_from
 from nstrep.images.color import MODES
 from nstrep.images.filters import remove_noise
 from nstrep.images.io import Picture
 from nstrep.losses import regions
-from nstrep.losses.objective import Objective, term_settings
-from nstrep.losses.term import extra_layers, extra_settings
-from nstrep.optim.basis import make_basis
 from nstrep.optim.minimize import Step, minimize
-from nstrep.optim.problem import Problem
 from nstrep.optim.state import State
 
 log = logging.getLogger(__name__)
@@ -120,7 +120,8 @@ class Experiment:
         callback: Callback | None = None,
         state: State | None = None,  # the checkpoint to continue from
     ) -> None:
-        self.config, self.directory, self.inputs = config, directory, inputs
+        self.config, self.directory = config, directory
+        self.inputs = inputs  # of the last step: at the size of its scale
         self._callback, self._state = callback, state
         self.status = "finished"  # or diverged or interrupted
         self.reason: str | None = None  # what stopped it: a key such as stop_eps, or a sentence
@@ -130,12 +131,12 @@ class Experiment:
         self.tile: int | None = None  # side of the tiles in pixels; None without tiles
         self.resumed_at: list[int] = []  # epochs
         self._interrupt = KeyboardInterrupt()  # the one that ended it, if its status says so
-        self._stop_rule, self._begun = StopRule(config), 0
+        self._scale, self._begun = 0, 0  # number of the scale, and epoch of its start
+        self._stop_rule: StopRule | None = None  # of the scale
         if state is not None:
-            self._begun = state.facts["epoch"]
-            self._stop_rule.restore(state.facts["rule"])
+            self._scale, self._begun = state.facts["scale"]
             self.losses_at_start = state.facts["at_start"]
-            self.resumed_at = [*state.facts["resumed"], self._begun]
+            self.resumed_at = [*state.facts["resumed"], state.facts["epoch"]]
         seconds = config.checkpoint_seconds
         self._keeper = Keeper(directory / CHECKPOINT, math.inf if seconds is None else seconds)
 
@@ -173,14 +174,6 @@ class Experiment:
 
     def _optimise(self) -> None:
         config, inputs = self.config, self.inputs
-        recorders = Recorders(  # not in self: a cycle of references would keep the images
-            self.directory,
-            total=config.max_num_epochs,
-            begun=self._begun,  # the step of the checkpoint is seen once more
-            every=config.save_epochs,
-            finish=lambda image: self.filtered(self.raw(image)),
-            logger=config.logger,
-        )
         process_memory.give_memory_back()
         process_memory.reset_peak_memory()
         self.memory_before_mb = process_memory.memory_mb()["now"]
@@ -189,30 +182,66 @@ class Experiment:
             inputs.content.label, _blend(inputs, config), *inputs.content_rgb01.shape[1::-1],
             inputs.network.architecture.name, config.optimizer.name, config.recipe.name,
         )  # fmt: skip
-        start, seconds = inputs.start, 0.0
-        with logging_redirect_tqdm(), closing(recorders):
+        scales = scales_of(config, inputs.content)
+        if len(scales) > 1:
+            plan(config, inputs)  # of the largest, to warn before the work
+        with logging_redirect_tqdm():
             try:
-                if config.multiscale and self._state is None:
-                    start, seconds = multiscale.start(config, inputs, problem)
-                whole = problem(config, inputs)
-                self.tile = whole.objective.tile
-                process_memory.give_memory_back()  # what computing the targets took
-                ended = minimize(
-                    whole, start, config.optimizer, config.lr, partial(self._observe, recorders),
-                    bounds=image_inputs.bounds(config), checkpoint=self._keep,
-                    resume_from=self._state, seconds=seconds,
-                )  # fmt: skip
-                self.reason = self.reason or f"optimizer: {ended}"
+                for number in range(self._scale, len(scales)):
+                    self._scale = number
+                    self._optimise_at(scales[number], inputs)
+                    if self.reason == "callback":
+                        break
             except DivergedError as error:
                 self.status, self.reason = "diverged", str(error)
             except KeyboardInterrupt as stop:
                 self.status, self.reason = "interrupted", "by the user"
                 self._interrupt = stop.with_traceback(None)  # whose frames would keep the arrays
 
-    def _observe(self, recorders: Recorders, step: Step) -> bool:
+    def _optimise_at(self, scale: Scale, full: Inputs) -> None:
+        """Optimise at one scale, from the checkpoint or from the result of the scale below."""
+        began, last, state, config = time.perf_counter(), self.last, self._state, scale.config
+        inputs = full if scale.is_last else full.at(config)
+        if scale.title:
+            log.info("scale %s", scale.title)
+        start, seconds = inputs.start, 0.0
+        if last is not None:
+            start, self._begun = start_from(last.image, self.inputs, inputs, config), last.epoch + 1
+        end, begun = self._begun + scale.epochs, self._begun
+        self._stop_rule = StopRule(config, end)
+        if state is not None:
+            self._stop_rule.restore(state.facts["rule"])
+            begun, self._state = state.facts["epoch"], None
+        recorders = Recorders(  # not in self: a cycle of references would keep the images
+            self.directory,
+            total=end,
+            begun=begun,  # the step of the checkpoint is seen once more
+            every=config.save_epochs,
+            finish=lambda image: self.filtered(self.raw(image)),
+            logger=config.logger,
+            title=scale.title,
+            after=scale.after,
+        )
+        with closing(recorders):
+            whole = problem(config, inputs)
+            self.tile = whole.objective.tile
+            process_memory.give_memory_back()  # what computing the targets took
+            if last is not None:
+                seconds = last.seconds + time.perf_counter() - began
+            ended = minimize(
+                whole, start, config.optimizer, config.lr,
+                partial(self._observe, recorders, inputs),
+                bounds=image_inputs.bounds(config), checkpoint=self._keep, resume_from=state,
+                after=last, seconds=seconds,
+            )  # fmt: skip
+        self.reason = self.reason or f"optimizer: {ended}"
+
+    def _observe(self, recorders: Recorders, inputs: Inputs, step: Step) -> bool:
         """Record a step, and return whether it is the last."""
+        if self.config.scales:
+            step = replace(step, scale=max(step.image.shape[2:]))
         self.losses_at_start = self.losses_at_start or step.losses
-        self.last = step
+        self.last, self.inputs = step, inputs
         recorders(step)
         self.reason = self._stop_rule(step)
         if self._callback is not None and self._callback(step):
@@ -221,6 +250,7 @@ class Experiment:
 
     def _keep(self, state: State) -> None:
         facts = {"rule": self._stop_rule.state(), "at_start": dict(self.losses_at_start)}
+        facts["scale"] = [self._scale, self._begun]
         self._keeper(state | State({**facts, **self._facts}))
 
     @cached_property
@@ -257,28 +287,6 @@ class Experiment:
             counted(last.epoch, "epoch"), last.seconds, self.reason, last.losses["total"],
             directory / run_directory.FINAL,
         )  # fmt: skip
-
-
-def problem(config: ExperimentConfig, inputs: Inputs) -> Problem:
-    """The objective in the coordinates of the experiment's basis."""
-    luminance, size = MODES[config.color].luminance, inputs.start.shape[2:]
-    basis = make_basis(config.basis, config.basis_power, *size, luminance=luminance)
-    return Problem(objective(config, inputs), basis)
-
-
-def objective(config: ExperimentConfig, inputs: Inputs) -> Objective:
-    """What the experiment minimises, in tiles where the whole does not fit into the memory."""
-    settings, extra = term_settings(config), extra_settings(config.extra_losses)
-    layers = {
-        "content": tuple(settings["content_loss"]),
-        "style": (*settings["style_loss"], *extra_layers(extra)),
-    }
-    styles = [source.image.shape for region in inputs.regions for source in region.sources]
-    plan = memory_plan.plan(inputs.network, inputs.start.shape, styles, layers, config)
-    process_memory.settle_malloc(keep=plan.tile is None)
-    content = image_inputs.to_vgg_input(inputs.content_target, config.preprocess.pixel_scale)
-    terms = settings | extra
-    return Objective(inputs.network, content, inputs.regions, terms, config.losses, plan.tile)
 
 
 def _blend(inputs: Inputs, config: ExperimentConfig) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from nstrep.config.schema import ExperimentConfig, ObjectiveConfig
-from nstrep.experiment import image_inputs, recorders, results, resume, run, run_directory
+from nstrep.experiment import image_inputs, problem, recorders, results, resume, run_directory
 from nstrep.experiment.identity import digest, identity_of
 from nstrep.experiment.inputs import Inputs, load_inputs
 from nstrep.fast import layouts, training
@@ -82,7 +82,7 @@ def _measure(
         times.append(time.perf_counter() - start)
     result, seconds = result.clip(0, 1), float(np.median(times[1:]))
     image = image_inputs.to_vgg_input(result, config.preprocess.pixel_scale)
-    losses = run.objective(config, inputs)(image).losses
+    losses = problem.objective(config, inputs)(image).losses
     with closing(recorders.Curve(directory / run_directory.CURVE)) as curve:
         curve(Step(epoch=0, losses=losses, evaluations=1, seconds=seconds, image=image))
     io.save_png(directory / run_directory.FINAL, result)

@@ -1,7 +1,8 @@
 """The optimisation loop, and the table of optimisers.
 
 An epoch is one update of the image, as in the MXNet example that this project descends from. Epoch
-0 is the start; epoch t describes the image after t updates. The state between two epochs can be
+0 is the start; epoch t describes the image after t updates. In a run over several scales the start
+at each is an epoch too. The state between two epochs can be
 saved, and another process continues from it to the same bytes.
 """
 
@@ -51,6 +52,7 @@ class Step:
     lr: float = math.nan  #: of this update; NaN where a line search finds the step
     eps: float = math.nan  #: step size ``||x_t - x_(t-1)|| / ||x_t||``; NaN at the start
     loss_change: float = math.nan  #: ``|L_t - L_(t-1)| / |L_(t-1)|`` of the total; NaN at the start
+    scale: int | None = None  #: long side in pixels, in a run over several scales
     gradient_norm: float = math.nan  #: Euclidean, of the total to the image, before any clipping
     #: ``vgg_input``, (1, 3, H, W): a view; copy it to keep it.
     image: np.ndarray = field(default_factory=lambda: np.empty(0))
@@ -75,6 +77,7 @@ def minimize(
     bounds: Bounds | None = None,
     checkpoint: Callable[[State], None] | None = None,
     resume_from: State | None = None,
+    after: Step | None = None,
     seconds: float = 0.0,
 ) -> str | None:
     """Minimise until ``observe`` returns true; DivergedError if a loss becomes NaN or infinite.
@@ -82,17 +85,19 @@ def minimize(
     ``start`` is a ``vgg_input`` image, (1, 3, H, W); ``bounds`` are for the pixels basis only.
     ``observe`` is called with the start and after every update, and then ``checkpoint`` with the
     state, which later steps do not change. ``resume_from`` is such a state, whose step is observed
-    once more; ``seconds`` is the wall time that has passed before. Returns why the optimiser itself
-    ended, or None.
+    once more. The epochs and evaluations go on ``after`` a step at another size; ``seconds`` is
+    the wall time that has passed before. Returns why the optimiser itself ended, or None.
     """
     rate = math.nan if lr is None else lr
     optimizer = OPTIMIZERS[settings.name](problem, settings, rate, bounds)
     began, epoch, changes = time.perf_counter() - seconds, -1, (math.nan, math.nan)
     try:
         if resume_from is None:
+            if after is not None:
+                epoch, problem.evaluations = after.epoch, after.evaluations
             point = problem.evaluate(problem.basis.to_coefficients(start))
             optimizer.begin(point)
-            epoch = 0
+            epoch += 1
         else:
             facts, point = resume_from.facts, _restored(problem, resume_from)
             epoch, changes = facts["epoch"], facts["changes"]

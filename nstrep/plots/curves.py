@@ -34,9 +34,18 @@ def single(curve: pd.DataFrame, *, title: str, stop_eps: float) -> Figure:
     for axes in (left, right):
         _finish(axes)
         axes.legend(*axes.get_legend_handles_labels(), frameon=False, fontsize="small")
+        mark_scales(axes, [curve])
     if stop_eps:
         _threshold(right, stop_eps)
     return figure
+
+
+def mark_scales(axes: Axes, curves: Sequence[pd.DataFrame]) -> None:
+    """Dotted lines between the scales of curves that change theirs at the same epochs."""
+    scales = (_column(curve, "scale").diff() > 0 for curve in curves)
+    changes = {tuple(curve["epoch"][change]) for curve, change in zip(curves, scales)}
+    for epoch in changes.pop() if len(changes) == 1 else ():
+        axes.axvline(epoch - 0.5, color="grey", linestyle=":", linewidth=1)
 
 
 def overlaid(
@@ -77,6 +86,7 @@ def overlaid(
             label = axis(name) + (", as a share of its start" if share else "")
             axes.set_ylabel(style.text(label))
             _finish(axes)
+            mark_scales(axes, [run.curve for run in shown])
             if down:
                 axes.set_title(style.text(f"{down}={short(value)}"), fontsize="medium")
             if name == "eps" and len(bound := levels(run.value("stop_eps") for run in shown)) == 1:

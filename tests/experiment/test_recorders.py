@@ -90,7 +90,8 @@ def test_no_snapshots_when_zero(tmp_path):
 
 def stops(config, sequence, *overrides):
     """The epoch and the reason at which a run with such eps and loss changes ends."""
-    rule = StopRule(config(*overrides))
+    settings = config(*overrides)
+    rule = StopRule(settings, settings.max_num_epochs)
     for epoch, (eps, change) in enumerate(sequence):
         reason = rule(step(epoch, eps, change))
         if reason:

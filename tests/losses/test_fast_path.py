@@ -4,7 +4,7 @@ import mxnet as mx
 import numpy as np
 import pytest
 
-from nstrep.experiment import run
+from nstrep.experiment import problem, run
 from tests.conftest import SMALL
 from tests.plain import plain
 
@@ -18,8 +18,8 @@ def test_tuning_changes_no_more_than_rounding(config, rng, recipe, tile, edge):
     )  # fmt: skip
     settings = config(*common, f"tile={tile}")
     inputs = run.load_inputs(settings)
-    whole = run.objective(config(*common, "tile=null"), inputs)
-    tuned = run.objective(settings, inputs)
+    whole = problem.objective(config(*common, "tile=null"), inputs)
+    tuned = problem.objective(settings, inputs)
     assert str(tuned.tile) == {"null": "None"}.get(tile, str(tile))
     at = inputs.start + rng.normal(0, 20, inputs.start.shape).astype(np.float32)
     expected, slope = plain(settings, inputs, whole)(at)

@@ -128,6 +128,20 @@ def test_a_sheet_says_which_keys_it_does_not_show(tmp_path, monkeypatch):
     assert f"not shown: {hidden}" in figure.get_suptitle().replace("\n", " ")
 
 
+def test_the_changes_of_scale_are_marked_where_all_runs_have_the_same(sweep):
+    runs = [replace(run, curve=run.curve.assign(scale=[32] * 5 + [48] * 8)) for run in sweep.runs]
+    for figure in (
+        plots.overlaid(runs, "content_weight"),
+        plots.single(runs[0].curve, title="a", stop_eps=0.0),
+    ):
+        for axes in figure.axes:
+            (mark,) = (line for line in axes.lines if line.get_linestyle() == ":")
+            assert list(mark.get_xdata()) == [4.5, 4.5]
+    runs[0] = replace(runs[0], curve=runs[0].curve.assign(scale=[32] * 6 + [48] * 7))
+    figure = plots.overlaid(runs, "content_weight")
+    assert all(line.get_linestyle() != ":" for axes in figure.axes for line in axes.lines)
+
+
 def test_mixed_formulas_are_shown_relative_to_their_start(tmp_path):
     write_sweep(tmp_path, "recipe=nstrep,gatys2015")
     ((_, figure),) = plot.curves(load_sweep(tmp_path))

@@ -217,13 +217,13 @@ def _check_scales(config: ExperimentConfig) -> None:
                 " before, and at most 20000"
             )
         config.max_long_edge = scales[-1]
-    elif scales != "auto":
-        raise InputError(f"scales={scales}: must be auto, null or a list of long sides in pixels")
-    below = len(scales) - 1 if isinstance(scales, list) else None
-    each = epochs if isinstance(epochs, list) and len(epochs) == below else [epochs]
-    if not all(type(number) is int and number >= 1 for number in each):
+    elif scales not in ("auto", "sqrt2"):
+        raise InputError(
+            f"scales={scales}: must be auto, sqrt2, null or a list of long sides in pixels"
+        )
+    each = epochs if isinstance(epochs, list) else [epochs]
+    if not each or not all(type(number) is int and number >= 1 for number in each):
         typed = as_typed(epochs) if isinstance(epochs, list) else epochs
         raise InputError(
-            f"coarse_epochs={typed}: must be a whole number of at least 1"
-            + ("" if below is None else f", or a list of {below}: one for each scale but the last")
+            f"coarse_epochs={typed}: must be a whole number of at least 1, or a list of these"
         )

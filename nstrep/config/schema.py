@@ -26,6 +26,7 @@ ADAM = {"effect": unless("optimizer.name", "sgd", "nag", "lbfgs")}
 SIDES = ("short_edge", "height", "shape")  # keys of preprocess that set another side than the long
 RATES = ("sgd", "nag", "adam")  # the optimisers of MXNet
 STEPS = {"effect": unless("optimizer.name", "lbfgs")}  # of keys without an effect on a line search
+RELATIVE = ("energy", "difference")  # divisors of a loss that have no powers of N and M
 FLOAT32 = {"at_most": 1e30}  # MXNet computes with it in single precision
 WEIGHTS = "mean (1 / number), sum (1), fine (proportional to 1 / stride, 1 in all), or a list"
 
@@ -105,6 +106,14 @@ class OptimizerConfig:
         " changes the pixels by lr grey levels for any network, losses and size",
         **STEPS,
     )
+    average_decay: float | None = number(
+        "decay rate of an average of the iterates, which is the result of each scale instead of the"
+        " last iterate; null for none",
+        at_least=0,
+        below=1,
+        absent=None,
+        **STEPS,
+    )
     lr_decay: float | None = number(
         "factor of the learning rate at each decay", above=0, at_most=1,
         effect=unless("optimizer.lr_decay_every", None),
@@ -140,16 +149,17 @@ class LossForm:
 
     factor: float = number("factor of the sum of squared differences", above=0)
     channels_power: float = number(
-        "exponent of the number of channels N", at_least=0, effect=unless(".divide_by", "energy")
+        "exponent of the number of channels N", at_least=0, effect=unless(".divide_by", *RELATIVE)
     )
     positions_power: float = number(
-        "exponent of the number of positions M", at_least=0, effect=unless(".divide_by", "energy")
+        "exponent of the number of positions M", at_least=0, effect=unless(".divide_by", *RELATIVE)
     )
     divide_by: str = choice(
         "divisor: size (N and M of the layer to these powers), image_size (N = 3 and M of the"
-        " image), or energy (the sum of the squared target, so that the loss is relative and"
-        " comparable between layers, networks and sizes)",
-        ("size", "image_size", "energy"),
+        " image), energy (the sum of the squared target, so that the loss is relative and"
+        " comparable between layers, networks and sizes), or difference (the sum of the absolute"
+        " differences, so that its gradient has about the same size everywhere)",
+        ("size", "image_size", *RELATIVE),
     )
 
 
@@ -182,7 +192,10 @@ class TvForm:
         " (H-1) x (W-1) grid) or zero_padded (also those with a zero beyond the border)",
         ("full", "crop", "zero_padded"),
     )
-    reduction: str = choice("reduction over the differences", ("sum", "mean"))
+    reduction: str = choice(
+        "reduction over the differences: sum, mean, or pixel_mean (the sum divided by 3 H W)",
+        ("sum", "mean", "pixel_mean"),
+    )
     factor: float = number("factor of the result", above=0)
 
 
@@ -298,7 +311,7 @@ class ExperimentConfig(ObjectiveConfig):
         at_most=20000,
         changes="inputs",
         common=True,
-        effect=only("scales", None, "auto"),
+        effect=only("scales", None, "auto", "sqrt2"),
     )
     style_scale: float = number(
         "size of the style image relative to the result",
@@ -326,14 +339,15 @@ class ExperimentConfig(ObjectiveConfig):
     )
     init_noise: NoiseConfig = group(effect=only("init", "noise"))
     scales: Any = text(
-        "long sides in pixels at which the image is optimised, from coarse to fine, the last in"
-        " place of max_long_edge; auto: half of it, a quarter, ... from 256 on; null: only the size"
-        " of the result",
+        "sizes at which the image is optimised, from coarse to fine: auto (the long side halved"
+        " down to 256 pixels), sqrt2 (divided by the square root of 2 down to 128), a list of long"
+        " sides, whose last replaces max_long_edge, or null for the size of the result alone",
         absent=None,
         common=True,
     )
     coarse_epochs: Any = text(
-        "maximum number of iterations at each of the scales but the last, or a list of these",
+        "maximum number of iterations at each of the scales but the last: a number, or a list from"
+        " the coarsest on, whose last holds for the rest",
         absent=50,
         effect=unless("scales", None),
     )

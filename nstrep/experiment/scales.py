@@ -22,7 +22,8 @@ from nstrep.images.io import Picture
 if TYPE_CHECKING:
     from nstrep.experiment.inputs import Inputs
 
-LEAST = 256  # pixels on the long edge of the coarsest scale of scales=auto
+# Between two scales, and the fewest pixels on the long edge of the coarsest, by the word for it.
+STEPS = {"auto": (2, 256), "sqrt2": (math.sqrt(2), 128)}
 
 
 class Scale(NamedTuple):
@@ -43,15 +44,16 @@ class Scale(NamedTuple):
 def scales_of(config: ExperimentConfig, content: Picture) -> list[Scale]:
     """The scales of a run on a content image, the coarsest first; without ``scales`` the only one.
 
-    ``scales=auto`` halves the long edge as long as :data:`LEAST` pixels are left.
+    The words of :data:`STEPS` divide the long edge as long as enough pixels are left.
     """
     edges = config.scales or [config.max_long_edge]
-    if edges == "auto":
-        full = max(image_inputs.working_size(content, config))
-        halvings = range(int(math.log2(max(1, full / LEAST))), 0, -1)
-        edges = [*(round(full / 2**n) for n in halvings), config.max_long_edge]
+    if isinstance(edges, str):
+        (step, least), full = STEPS[edges], max(image_inputs.working_size(content, config))
+        number = int(math.log(max(full / least, 1), step) + 1e-9)
+        edges = [*(round(full / step**n) for n in range(number, 0, -1)), config.max_long_edge]
     below, most = config.coarse_epochs, len(edges) - 1
-    epochs = [*(below if isinstance(below, list) else [below] * most), config.max_num_epochs]
+    below = below if isinstance(below, list) else [below]
+    epochs = [*(below + below[-1:] * most)[:most], config.max_num_epochs]
     scales: list[Scale] = []
     for number in range(most, -1, -1):
         one = replace(config, scales=None, max_long_edge=edges[number])

@@ -16,8 +16,10 @@ from nstrep.losses.term import (
     Symbols,
     energy,
     form_coefficient,
+    over_difference,
     register,
     sum_of_squares,
+    total,
 )
 from nstrep.losses.tiling import Scene
 
@@ -38,6 +40,7 @@ class StyleLoss(LossTerm):
     channels: int = 0
     positions: float = 0  # of which the Gram matrix is the mean; with a mask the sum of the weights
     mean_share: float = 1.0
+    divide_by: str = "size"
 
     @classmethod
     def create(cls, scene: Scene, settings: Mapping[str, float]) -> Iterator[StyleLoss]:
@@ -91,9 +94,13 @@ class StyleLoss(LossTerm):
         return products - self_product(mean, self.channels) * (1 - self.mean_share)
 
     def value(self, statistics: Symbols, inputs: Symbols) -> mx.sym.Symbol:
-        """The sum of the squared and scaled differences."""
+        """The sum of the squared and scaled differences; see ``LossForm.divide_by``."""
         difference = self.gram(statistics) - inputs["target"]
-        return sum_of_squares(difference * inputs["scale"] if "scale" in inputs else difference)
+        difference = difference * inputs["scale"] if "scale" in inputs else difference
+        squares = sum_of_squares(difference)
+        if self.divide_by != "difference":
+            return squares
+        return over_difference(squares, total(mx.sym.abs(difference)))
 
 
 def self_product(x: mx.sym.Symbol, rows: int) -> mx.sym.Symbol:
@@ -118,7 +125,7 @@ def gram_term(
         positions, maps["root"] = float(weights.sum()), np.sqrt(weights)[None, None]
     return StyleLoss(
         name, layer, maps=maps, channels=network.channels(layer), positions=positions,
-        mean_share=scene.forms.style.mean_share,
+        mean_share=scene.forms.style.mean_share, divide_by=scene.forms.style.divide_by,
     )  # fmt: skip
 
 
@@ -156,4 +163,6 @@ def style_coefficient(forms: LossesConfig, sizes: tuple[int, int, int], energy: 
     gets M^2 back.
     """
     units = sizes[1] ** 2 * forms.feature_scale**4
+    if forms.style.divide_by == "difference":
+        units = forms.feature_scale**2
     return form_coefficient(forms.style, sizes, energy, units)

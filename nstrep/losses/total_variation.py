@@ -9,7 +9,7 @@ import mxnet as mx
 import numpy as np
 
 from nstrep.config.schema import TvForm
-from nstrep.losses.term import Edges, LossTerm, Symbols, register, sum_of_squares
+from nstrep.losses.term import Edges, LossTerm, Symbols, register, sum_of_squares, total
 from nstrep.losses.tiling import Scene
 
 
@@ -30,8 +30,10 @@ class TotalVariation(LossTerm):
             height, width = height + 2, width + 2
         cut = int(form.grid == "crop")
         counts = np.array([3 * (height - cut) * (width - 1), 3 * (height - 1) * (width - cut)])
+        if form.reduction == "pixel_mean":
+            counts[:] = 3 * height * width
         counts = counts[: 1 if form.form == "power" else 2]
-        units = form.factor / (counts if form.reduction == "mean" else np.ones(len(counts)))
+        units = form.factor / (np.ones(len(counts)) if form.reduction == "sum" else counts)
         if settings:
             yield cls("tv_loss", None, settings * units, form=form)
 
@@ -63,10 +65,3 @@ class TotalVariation(LossTerm):
     def value(self, statistics: Symbols, inputs: Symbols) -> mx.sym.Symbol:
         """The sums, each of which has its coefficient."""
         return mx.sym.concat(*statistics.values(), dim=0)
-
-
-def total(x: mx.sym.Symbol) -> mx.sym.Symbol:
-    """Sum over everything, shape (1,)."""
-    flat = mx.sym.reshape(x, shape=(-1,))
-    # As a product it takes a tenth of the time of MXNet's sum.
-    return mx.sym.dot(flat, mx.sym.ones_like(flat))

@@ -107,7 +107,8 @@ def minimize(
             step = Step(
                 epoch=epoch, losses=point.losses, evaluations=problem.evaluations,
                 seconds=time.perf_counter() - began, lr=optimizer.lr, eps=changes[0],
-                loss_change=changes[1], gradient_norm=point.gradient_norm, image=point.image,
+                loss_change=changes[1], gradient_norm=point.gradient_norm,
+                image=optimizer.result(point),
             )  # fmt: skip
             is_last = observe(step)
             if checkpoint is not None:

@@ -20,12 +20,15 @@ class MxnetOptimizer(Optimizer):
 
     _gradient_scale = 1.0
     _updates = 0
+    _average: np.ndarray | None = None  # of the images, its first share still too small
 
     def begin(self, point: Point) -> None:
         """Take the start's gradient as the unit of a relative learning rate."""
         if self.settings.relative_lr:
             length = norm(point.gradient) / math.sqrt(point.gradient.size)
             self._gradient_scale = 1 / max(length, 1e-30)
+        if self.settings.average_decay is not None:
+            self._average = self._averaged(np.zeros_like(point.image), point)
         self._create(point)
 
     def step(self, point: Point) -> Point:
@@ -39,16 +42,32 @@ class MxnetOptimizer(Optimizer):
             x[:] = np.clip(x.asnumpy(), *self.bounds)
         self._updates += 1
         self.lr = self._optimizer.learning_rate
-        return self.problem.evaluate(x.asnumpy())
+        after = self.problem.evaluate(x.asnumpy())
+        if self._average is not None:
+            self._average = self._averaged(self._average, after)
+        return after
+
+    def result(self, point: Point) -> np.ndarray:
+        """The image, or with ``average_decay`` the average of those so far, without its bias."""
+        if self._average is None:
+            return point.image
+        return self._average / np.float32(1 - self.settings.average_decay ** (self._updates + 1))
+
+    def _averaged(self, average: np.ndarray, point: Point) -> np.ndarray:
+        decay = np.float32(self.settings.average_decay)
+        return decay * average + (1 - decay) * point.image
 
     def state(self) -> State:
-        """The number of updates, the gradient's scale, and the moments."""
+        """The number of updates, the gradient's scale, the moments and the average."""
         arrays = {f"moment{n}": each.asnumpy() for n, each in enumerate(_as_list(self._moments))}
+        if self._average is not None:
+            arrays["average"] = self._average
         return State({"updates": self._updates, "scale": self._gradient_scale}, arrays)
 
     def restore(self, point: Point, state: State) -> None:
         """Continue from a :meth:`state`."""
         self._updates, self._gradient_scale = state.facts["updates"], state.facts["scale"]
+        self._average = state.arrays.get("average")
         self._create(point)
         for number, array in enumerate(_as_list(self._moments)):
             array[:] = state.arrays[f"moment{number}"]
@@ -59,13 +78,14 @@ class MxnetOptimizer(Optimizer):
         """Whether this can be a :meth:`state`."""
         moments = make_mxnet_optimizer(settings, 1.0).create_state(0, mx.nd.zeros(1))
         names = {f"moment{number}" for number in range(len(_as_list(moments)))}
+        names |= {"average"} if settings.average_decay is not None else set()
         updates, scale = state.facts.get("updates"), state.facts.get("scale")
         return state.arrays.keys() == names and is_count(updates) and is_number(scale)
 
     @classmethod
     def arrays_kept(cls, settings: OptimizerConfig) -> int:
-        """As many as Adam, which keeps the most."""
-        return 2
+        """As many as Adam, which keeps the most, and the average."""
+        return 2 if settings.average_decay is None else 3
 
     def _create(self, point: Point) -> None:
         self._x = mx.nd.array(point.coefficients, ctx=self.problem.objective.network.context)

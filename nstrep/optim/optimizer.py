@@ -50,6 +50,10 @@ class Optimizer:
         """Find the next point; None if there is none, which ends the optimisation."""
         raise NotImplementedError
 
+    def result(self, point: Point) -> np.ndarray:
+        """The image, (1, 3, H, W), to record at a point and to end with."""
+        return point.image
+
     def clip(self, coefficients: np.ndarray) -> np.ndarray:
         """Coefficients within the bounds, if there are any."""
         if self.bounds is None:

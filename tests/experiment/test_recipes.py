@@ -124,6 +124,21 @@ def gordic(f, p, s, x):
     return 1e5 * mse(f[CONTENT], p[CONTENT]), 3e4 * style / len(STYLE), 1e0 * tv
 
 
+def crowsonkb(f, p, s, x):
+    """ScaledMSELoss of features and Gram matrices, and TVLoss, whose image is from 0 to 1."""
+
+    def scaled_mse(a, b):
+        return np.sum((a - b) ** 2) / (np.sum(np.abs(a - b)) + 1e-8)
+
+    style = 0.0
+    for layer, weight in zip(STYLE, (256, 64, 16, 4, 1), strict=True):
+        style += weight / 341 * scaled_mse(per_position(f[layer]), per_position(s[layer]))
+    padded = np.pad(x / 255, ((0, 0), (0, 1), (0, 1)), mode="edge")
+    dx = padded[:, :-1, 1:] - padded[:, :-1, :-1]
+    dy = padded[:, 1:, :-1] - padded[:, :-1, :-1]
+    return 0.015 * scaled_mse(f[CONTENT], p[CONTENT]), style, 2.0 * np.mean(dx**2 + dy**2)
+
+
 def keras(f, p, s, x):
     """content_loss, style_loss and total_variation_loss of the article."""
     content = 0.025 * np.sum((f["relu5_2"] - p["relu5_2"]) ** 2)
@@ -196,6 +211,7 @@ SOURCES = {
     "gordic": gordic,
     "pytorch": gatys_notebook,
     "keras": keras,
+    "crowsonkb": crowsonkb,
     "dlai": dlai,
     "cs20": cs20,
 }
@@ -204,6 +220,7 @@ SOURCES = {
 SEEN = {
     "pytorch": lambda x: x / 255 / np.mean(DEVIATIONS) * 255,
     "pystiche": lambda x: x / 255 / np.mean(DEVIATIONS),
+    "crowsonkb": lambda x: x / 255 / np.mean(DEVIATIONS),
 }
 
 

@@ -33,6 +33,9 @@ def long_edges(config, *overrides):
         (("scales=[]",), [48]),
         (("scales=[32,48,64]",), [32, 48, 64]),
         (("scales=auto",), [48]),
+        (("scales=sqrt2",), [48]),
+        (("scales=sqrt2", "max_long_edge=512"), [128, 181, 256, 362, 512]),
+        (("scales=sqrt2", "max_long_edge=300"), [150, 212, 300]),
         (("scales=auto", "max_long_edge=511"), [511]),
         (("scales=auto", "max_long_edge=512"), [256, 512]),
         (("scales=auto", "max_long_edge=1100"), [275, 550, 1100]),
@@ -52,17 +55,32 @@ def test_which_scales_a_run_has(config, overrides, edges):
         (["scales=[0,32]"], r"scales=\[0,32\]: must be"),
         (["scales=[32,4.5]"], r"scales=\[32,4.5\]: must be"),
         (["scales=[32,20001]"], "at most 20000"),
-        (["scales=512"], "scales=512: must be auto, null or a list of long sides"),
-        (["scales=fine"], "scales=fine: must be auto, null or a list of long sides"),
+        (["scales=512"], "scales=512: must be auto, sqrt2, null or a list of long sides"),
+        (["scales=fine"], "scales=fine: must be auto, sqrt2, null or a list of long sides"),
         (["scales=auto", "coarse_epochs=0"], "coarse_epochs=0: must be a whole number of at least"),
-        (["scales=auto", "coarse_epochs=[5]"], r"coarse_epochs=\[5\]: must be a whole number"),
-        (["scales=[32,48]", "coarse_epochs=[5,5]"], "a list of 1: one for each scale but the last"),
+        (["scales=auto", "coarse_epochs=[]"], r"coarse_epochs=\[\]: must be a whole number"),
         (["scales=[32,48]", "coarse_epochs=[a]"], r"coarse_epochs=\[a\]: must be"),
     ],
 )
 def test_scales_that_cannot_be_meant_are_one_line(config, overrides, message):
     with pytest.raises(InputError, match=message):
         config(*SMALL, *overrides)
+
+
+@pytest.mark.parametrize(
+    ("epochs", "expected"),
+    [("7", [7, 7, 7]), ("[9]", [9, 9, 9]), ("[9,5]", [9, 5, 5]), ("[9,5,4,3]", [9, 5, 4])],
+)
+def test_iterations_of_the_coarser_scales(config, epochs, expected):
+    settings = config(
+        *SMALL,
+        "scales=[16,24,32,48]",
+        f"coarse_epochs={epochs}",
+        "style_layers=[relu1_1]",
+        "content_layers=[relu1_1]",
+    )
+    content = run.load_inputs(settings).content
+    assert [scale.epochs for scale in scales_of(settings, content)] == [*expected, 3]
 
 
 def test_the_coarsest_can_be_too_small(config, tmp_path):
@@ -133,7 +151,10 @@ def test_starts_are_within_the_bounds(config, tmp_path):
 
 @pytest.mark.parametrize(
     ("way", "epochs"),
-    [(("color=luminance",), (1, 3, 4, 8)), (("optimizer=adam", "init=noise"), (3, 5))],
+    [
+        (("color=luminance",), (1, 3, 8)),
+        (("optimizer=adam", "optimizer.average_decay=0.9", "init=noise"), (5,)),
+    ],
 )
 def test_killed_at_any_scale_it_goes_on_to_the_same_bytes(config, tmp_path, way, epochs):
     settings = config(*THREE, *way, "save_epochs=3")

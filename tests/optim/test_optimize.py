@@ -321,3 +321,14 @@ class TestDct:
         assert scale[0, 0] == pytest.approx(1 / math.sqrt(0.02))
         assert np.all(np.diff(scale[0]) < 0)
         assert np.all(np.diff(scale[:, 0]) < 0)
+
+
+def test_an_average_of_the_iterates_is_what_is_seen(start):
+    settings = replace(ADAM, average_decay=0.9)
+    plain, _, _ = trajectory(Bowl(), start, ADAM, 2.0, 5)
+    seen, steps, _ = trajectory(Bowl(), start, settings, 2.0, 5)
+    for number, image in enumerate(seen):
+        weights = 0.9 ** np.arange(number, -1, -1)
+        expected = sum(w * x.astype(np.float64) for w, x in zip(weights, plain)) / weights.sum()
+        np.testing.assert_allclose(image, expected, rtol=1e-4, atol=1e-4)
+    assert steps[0].losses["total"] == Bowl()(start).losses["total"]

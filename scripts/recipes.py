@@ -14,7 +14,7 @@ from hydra import compose, initialize_config_dir
 
 from nstrep import cli
 from nstrep.config.checks import check, layer_weights
-from nstrep.config.schema import ExperimentConfig, LossForm
+from nstrep.config.schema import RELATIVE, ExperimentConfig, LossForm
 from nstrep.experiment.image_inputs import working_size
 from nstrep.images.io import picture_from_array
 from nstrep.losses.content import content_coefficient
@@ -25,6 +25,7 @@ PAGE = Path(__file__).resolve().parents[1] / "docs" / "recipes.md"
 ORDER = (
     "nstrep", "mxnet2015", "mxnet2016", "mxnet_scala", "gatys2015", "gatys2016", "gatys_notebook",
     "johnson_torch", "pystiche", "gordic", "pytorch", "keras", "dlai", "cs20",
+    "crowsonkb",
 )  # fmt: skip
 OWN, UNIT = "nstrep", "johnson_torch"
 LANDSCAPE = (3, 4)
@@ -187,7 +188,7 @@ def common_unit(config: ExperimentConfig, height: int, width: int) -> dict[str, 
 
     For VGG-19 and a single content layer; empty where the losses are relative to the pictures.
     """
-    if config.losses.style.divide_by == "energy":
+    if config.losses.style.divide_by in RELATIVE:
         return {}
     network = ARCHITECTURES["vgg19"]
 
@@ -255,7 +256,8 @@ def wanted_size(config: ExperimentConfig) -> str:
         return f"short side {rules.short_edge}"
     if rules.height:
         return f"height {rules.height}"
-    return f"long side {config.max_long_edge}"
+    steps = {"sqrt2": ", from 128 in steps of √2"}  # no recipe has other scales
+    return f"long side {config.max_long_edge}{steps[config.scales] if config.scales else ''}"
 
 
 def start(config: ExperimentConfig) -> str:
@@ -279,6 +281,8 @@ def divisor(form: LossForm, target: str) -> str:
     """What a sum is divided by."""
     if form.divide_by == "energy":
         return f" / Σ{target}²"
+    if form.divide_by == "difference":
+        return f" / Σ\\|{'F-P' if target == 'P' else '(G-A)/M'}\\|"
     n, m = ("3", "(H W)") if form.divide_by == "image_size" else ("N", "M")
     powers = [(n, form.channels_power), (m, form.positions_power)]
     parts = [name + {1: "", 2: "²", 4: "⁴"}[power] for name, power in powers if power]
@@ -294,7 +298,8 @@ def content_formula(config: ExperimentConfig) -> str:
 def style_formula(config: ExperimentConfig) -> str:
     """The style loss of a layer."""
     form = config.losses.style
-    text = f"{factor(form.factor)}Σ(G-A)²{divisor(form, 'A')}"
+    squares = "((G-A)/M)²" if form.divide_by == "difference" else "(G-A)²"
+    text = f"{factor(form.factor)}Σ{squares}{divisor(form, 'A')}"
     if form.mean_share != 1:
         text += f", G = covariance + {form.mean_share:g} means"
     return text + (", filters equal" if form.equal_filters else "")
@@ -309,7 +314,8 @@ def tv_formula(config: ExperimentConfig) -> str:
     text = f"{config.tv_weight:g} x {factor(form.factor)}({total[form.form]})"
     text = text.replace("|", "\\|")
     grid = {"full": "", "crop": ", (H-1)(W-1)", "zero_padded": ", zeros beyond the border"}
-    return text + (" / count" if form.reduction == "mean" else "") + grid[form.grid]
+    reduction = {"sum": "", "mean": " / count", "pixel_mean": " / (3 H W)"}
+    return text + reduction[form.reduction] + grid[form.grid]
 
 
 def shares(config: ExperimentConfig) -> str:
@@ -332,6 +338,8 @@ def optimiser(config: ExperimentConfig) -> str:
         text += f", momentum {own.momentum:g}"
     if own.corrections:
         text += f", {own.corrections} corrections"
+    if own.average_decay:
+        text += f", iterates averaged by {own.average_decay:g}"
     return text + (", cosine basis" if config.basis == "dct" else "")
 
 

@@ -19,7 +19,8 @@ GATYS = StyleForm(0.25, 2, 2, "size", 1.0, False), LossForm(0.5, 0, 0, "size")
 # The default recipe: covariances, few means, every filter alike.
 NSTREP = StyleForm(1.0, 0, 0, "energy", 0.1, True), LossForm(0.005, 0, 0, "energy")
 KERAS = StyleForm(0.25, 2, 2, "image_size", 1.0, False), LossForm(1.0, 0, 0, "size")
-FORMS = {"gatys": GATYS, "nstrep": NSTREP, "keras": KERAS}
+DIFFERENCE = StyleForm(1.0, 0, 0, "difference", 1.0, False), LossForm(1.0, 0, 0, "difference")
+FORMS = {"gatys": GATYS, "nstrep": NSTREP, "keras": KERAS, "difference": DIFFERENCE}
 STYLE = {"relu1_1": 1.0, "conv2_1": 0.25, "pool2": 2.0, "relu3_1": 1.5}
 CONTENT = {"relu2_2": 3.0, "conv1_2": 0.5}
 LEAST = 28  # pixels: what the deepest layer of TINY reaches, twice, and its stride

@@ -20,7 +20,8 @@ from nstrep import cli
 from nstrep.base import process_memory
 from nstrep.config.checks import check
 from nstrep.config.schema import ExperimentConfig
-from nstrep.experiment import memory_plan, multiscale
+from nstrep.experiment import memory_plan
+from nstrep.experiment.scales import resized
 from nstrep.losses.objective import Objective, term_settings
 from nstrep.losses.regions import whole
 from nstrep.networks.features import Network
@@ -136,10 +137,10 @@ def recipe(
     epochs, clock = int(coarse_epochs), harness.Clock()
     if epochs:
         half = [side // 2 for side in shape[2:]]
-        small = {key: multiscale.resized(problem[key], *half) for key in ("photo", "painting")}
-        low = multiscale.resized(at, *half)
+        small = {key: resized(problem[key], *half) for key in ("photo", "painting")}
+        low = resized(at, *half)
         change = follow(objective(small, network, losses), low, config, 0.0, epochs)["image"] - low
-        at = at + multiscale.resized(change, *shape[2:])
+        at = at + resized(change, *shape[2:])
     spent = clock()
     found = follow(objective(problem, network, losses), at, config, float(goal), int(most))
     del found["image"]

@@ -36,7 +36,7 @@ KINDS = {
         " after 60 evaluations. mxnet2016: the loss to reach is that of the recipe with its own"
         " optimiser after 200 iterations on half the threads; nstrep's L-BFGS minimises the same"
         " loss, from the same noise and from the content image, with iterations at half the size"
-        " first (multiscale), which count a quarter.",
+        " first, which count a quarter.",
         quality.summary,
     ),
     "large": (

@@ -7,7 +7,7 @@ python -m benchmarks.quality --model vgg19        # half an hour a round
 The first goal is the loss of ``torch.optim.LBFGS`` (its defaults) after 60 evaluations, same
 weights, losses and start. The second is the loss of recipe=mxnet2016 with its own optimiser after
 200 epochs, on MXNet's default of half the threads; nstrep minimises that same loss, from the same
-noise and from the photo, with multiscale.
+noise and from the photo, with the change at half the size first.
 """
 
 from __future__ import annotations

@@ -126,7 +126,8 @@ class Objective:
             image = image.asnumpy()
         sums = self._zeros
         if len(self._linear) < len(sums):
-            sums = self._graph.sums(image, self._tiles)
+            needed = any(term.needs_target and not term.linear for term in self.terms)
+            sums = self._graph.sums(image, self._tiles, self._targets if needed else None)
         _, slopes = self._values(sums)
         sums = sums | {name: np.zeros_like(sums[name]) for name in self._linear}
         gradient = np.zeros(self.shape, dtype=np.float32)

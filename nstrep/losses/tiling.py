@@ -196,14 +196,19 @@ class TileGraph:
         shapes = (each.shape for each in executor.outputs)
         return {name: np.broadcast_to(0.0, shape) for name, shape in zip(outputs, shapes)}
 
-    def sums(self, image: np.ndarray, tiles: Sequence[Tile]) -> dict[str, np.ndarray]:
-        """The statistics of the whole image in float64, from all of its tiles."""
+    def sums(
+        self, image: np.ndarray, tiles: Sequence[Tile], targets: Mapping[Tile, dict] | None = None
+    ) -> dict[str, np.ndarray]:
+        """The statistics of the whole image in float64, from all of its tiles.
+
+        ``targets`` are by tile, for terms that need them.
+        """
         sums = self.zeros(tiles[0])
         for number, tile in enumerate(tiles):
             if number and not self._gradient:
                 # Without a backward pass oneDNN keeps the second factor of the first x x^T.
                 self._slot.clear()
-            for name, part in self.forward(tile, image).items():
+            for name, part in self.forward(tile, image, targets[tile] if targets else {}).items():
                 sums[name] = sums[name] + part.asnumpy()
         return sums
 

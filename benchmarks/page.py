@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 
-from benchmarks import fast, growth, harness, iteration, large, operators, quality, sweeps
+from benchmarks import fast, growth, harness, iteration, large, operators, pyramid, quality, sweeps
 
 PAGE = harness.ROOT / "docs" / "performance.md"
 
@@ -44,6 +44,13 @@ KINDS = {
         "A whole run of the default recipe in tiles. The peak is that of the process, including"
         " reading, decoding and writing the images. An epoch is one iteration.",
         large.summary,
+    ),
+    "pyramid": (
+        "From coarse to fine",
+        "The time to the loss at full size that a run at this size alone, from the content image,"
+        " has after 100 evaluations; all of the time counts ([large pictures](large.md)). VGG-19 has"
+        " random weights.",
+        pyramid.summary,
     ),
     "sweeps": (
         "Sweeps",

@@ -117,7 +117,7 @@ ODDITIES: tuple[tuple[str, Callable[[ExperimentConfig], bool]], ...] = (
         "The network's input does not range from 0 to 255. The style loss grows with the 4th power"
         " of the features and the content loss with their 2nd, so the same weights have another"
         " meaning (losses.feature_scale).",
-        lambda config: config.losses.feature_scale != 1,
+        lambda config: config.losses.feature_scale != 1 and config.losses.style.divide_by == "size",
     ),
 )
 """Quirks that follow from a recipe's values; the others are in its recipe.oddities."""
@@ -371,6 +371,9 @@ def clipping(config: ExperimentConfig) -> str:
 def stop(config: ExperimentConfig) -> str:
     """When a run ends."""
     rules = [f"{config.max_num_epochs} updates"]
+    if config.scales:
+        below = ", ".join(map(str, config.coarse_epochs))
+        rules[0] = f"{below}, ..., {rules[0]} at the scales"
     times = "" if config.stop_patience == 1 else f" {config.stop_patience} times"
     if config.stop_eps:
         rules.append(f"eps < {config.stop_eps:g}{times}")

@@ -208,8 +208,8 @@ class LossesConfig:
     tv: TvForm = group(effect=unless("tv_weight", 0))
     feature_scale: float = number(
         "factor of the features: the input range of the recipe's network divided by 255 (it scales"
-        " a content loss by its 2nd power and a style loss by its 4th; relative losses stay"
-        " unchanged)",
+        " a content loss by its 2nd power and a style loss by its 4th, those divided by the"
+        " difference by half of these; those divided by the energy stay unchanged)",
         above=0,
         effect=unless("losses.content.divide_by", "energy")
         + unless("losses.style.divide_by", "energy"),

@@ -48,8 +48,8 @@ KINDS = {
     "pyramid": (
         "From coarse to fine",
         "The time to the loss at full size that a run at this size alone, from the content image,"
-        " has after 100 evaluations; all of the time counts ([large pictures](large.md)). VGG-19 has"
-        " random weights.",
+        " has after 100 evaluations; all of the time counts ([large pictures](large.md)). The"
+        " weights of VGG-19 are random.",
         pyramid.summary,
     ),
     "sweeps": (

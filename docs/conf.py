@@ -29,7 +29,8 @@ html_title = f"nstrep {release}"
 
 CONTENTS = {
     "First steps": "docs/gallery docs/tour docs/python docs/troubleshooting",
-    "Use": "docs/keys docs/controls docs/sweeps docs/run_directory docs/reports docs/fast",
+    "Use": "docs/keys docs/controls docs/large docs/sweeps docs/run_directory docs/reports"
+    " docs/fast",
     "Background": "docs/recipes docs/quirks docs/networks docs/replication docs/performance"
     " docs/reliability",
     "Development": "docs/api docs/architecture docs/extending CONTRIBUTING CHANGELOG",

@@ -35,7 +35,7 @@ def stylize_fast(
     Args:
         image: a file, a PIL image, or an array (H, W) or (H, W, C): grey, RGB, with alpha or
             without, of uint8, uint16, or floats in [0, 1]. Alpha is composited over white.
-        style: a name of :func:`fast_styles`, a blend such as ``"swirls:0.5,wave:0.5"``, or a
+        style: a name of :func:`fast_styles`, a blend such as ``"swirls:0.5,surf:0.5"``, or a
             mapping of weights, of which the proportions count. None for a model of one style.
         strength: share s of the result in each pixel: s result + (1 - s) image; from 0 to 1.
         color: ``style``, or ``luminance`` to keep the image's colours.

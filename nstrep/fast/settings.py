@@ -16,7 +16,7 @@ class StylizeConfig:
     """The keys of nstrep.fast.stylize."""
 
     style: str | None = text(
-        "style by name, a blend such as swirls:0.5,wave:0.5, or all for one sheet of all styles;"
+        "style by name, a blend such as swirls:0.5,surf:0.5, or all for one sheet of all styles;"
         " null for a model of one style"
     )
     image: str = text("image, folder, pattern such as photos/*.jpg, or - for stdin")

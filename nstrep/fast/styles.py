@@ -65,7 +65,7 @@ class Stylizer:
     def weights(self, style: str | Mapping[str, float] | None) -> dict[str, float] | None:
         """The weights of the styles that are named, 1 in all; None for a network of one style.
 
-        ``style`` is a name, a blend such as ``swirls:0.5,wave:0.5``, or a mapping. Weights count in
+        ``style`` is a name, a blend such as ``swirls:0.5,surf:0.5``, or a mapping. Weights count in
         proportion to each other; a name without any has 1. Raises InputError for what is not known.
         """
         if not self.styles:

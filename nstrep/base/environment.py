@@ -22,6 +22,10 @@ log = logging.getLogger(__name__)
 THREAD_VARIABLE, MXNET_VARIABLE = "OMP_NUM_THREADS", "MXNET_OMP_MAX_THREADS"
 MOST_THREADS = 1024  # with some thousands OpenMP ends the process without a message
 
+ENGINES = ("ThreadedEnginePerDevice", "ThreadedEngine", "NaiveEngine")
+ENGINE_NUMBERS = ("MXNET_CPU_WORKER_NTHREADS", "MXNET_CPU_PRIORITY_NTHREADS")
+"""Variables that MXNet reads as whole numbers when it starts its engine."""
+
 CHOSEN = "NSTREP_CHOSE_THREADS"
 """Variable with the value that nstrep gave THREAD_VARIABLE; absent if the user has set that."""
 
@@ -56,6 +60,7 @@ def prepare() -> None:
     try:
         _check_versions()
         _check_threads()
+        _check_engine()
         _set_defaults()
         _check_libraries()
         # The other arenas of malloc cannot hold blocks of more than 32 MiB.
@@ -118,6 +123,19 @@ def _check_threads() -> None:
             raise ImportError(
                 f"{name}={os.environ[name]}: must be a whole number from 1 to {MOST_THREADS}"
             )
+
+
+def _check_engine() -> None:
+    """ImportError for the variables of MXNet's engine that it would abort at."""
+    for name in ENGINE_NUMBERS:
+        value = os.environ.get(name, "")
+        if value and not (value.isdecimal() and 1 <= int(value) <= MOST_THREADS):
+            raise ImportError(f"{name}={value}: must be a whole number from 1 to {MOST_THREADS}")
+    if os.environ.get("MXNET_ENGINE_TYPE", ENGINES[0]) not in ENGINES:
+        raise ImportError(
+            f"MXNET_ENGINE_TYPE={os.environ['MXNET_ENGINE_TYPE']}: must be one of"
+            f" {', '.join(ENGINES)}"
+        )
 
 
 def _check_libraries() -> None:

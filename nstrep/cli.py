@@ -62,6 +62,13 @@ PLUGINS = {
 }
 """Options that Hydra has only with an extra of this package, and the extra."""
 
+HYDRA_REFUSES = {
+    "Config group override must be": "an override: must be GROUP=OPTION, with a name as option",
+    "range() arg 3 must not be zero": "range(START,STOP,STEP): STEP must not be 0",
+    "Unable to configure": "hydra.job_logging, hydra.hydra_logging: must be settings of logging",
+}
+"""Parts of the messages of ValueErrors that Hydra passes on, and what is to be typed."""
+
 # Here, because workers import this module.
 register_schema()
 directory_names.register()
@@ -227,6 +234,8 @@ def plain_error(error: Exception, schema: type = ExperimentConfig) -> NstrepErro
             f"out of memory ({reason(error)}): take a smaller max_long_edge, tile=auto, or fewer"
             " optimizer.corrections"
         )
+    if invalid := next((key for text, key in HYDRA_REFUSES.items() if text in str(error)), None):
+        return InputError(f"{invalid} ({reason(error)})")
     if "does not support sweep type" in str(error):
         return InputError(
             "only a search takes ranges such as interval(1,2): run  pip install 'nstrep[optuna]' "

@@ -59,10 +59,12 @@ def replicate(config: ReplicationConfig) -> list[report.Finding]:
     """
     names = schema.names() if config.claims == "all" else config.claims
     names = names if isinstance(names, list) else [str(names)]
+    if not names:
+        raise InputError("claims=[]: must be all or name at least one claim")
+    folder = Path(config.folder)
+    run_directory.refuse_foreign(folder, report.MARKS, "folder")  # planning takes seconds
     claims = {name: schema.load(name) for name in names}
     planned = {name: plan.plan(name, claim, config.scale) for name, claim in claims.items()}
-    folder = Path(config.folder)
-    run_directory.refuse_foreign(folder, report.MARKS, "folder")
     findings: list[report.Finding] = []
     total, done = sum(map(len, planned.values())), 0
     start = said = time.monotonic()

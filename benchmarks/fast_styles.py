@@ -115,13 +115,13 @@ def main() -> None:
                     ("pass", ask(servers[name])), ("command", command(arguments, environment))
                 ):  # fmt: skip
                     rows.append(
-                        {"size": given.size, "what": what, "program": name, "round": number,
+                        {"model": "many", "size": given.size, "what": what, "program": name, "round": number,
                          "seconds": wall, "cpu_seconds": cpu, "load": load}
                     )  # fmt: skip
         for server in servers.values():
             server.stdin.close()
             server.wait()
-    harness.write_csv(f"fast_styles_{given.size}", rows)
+    harness.write_csv(f"styles_{given.size}", rows)
     print(summary(rows))
 
 

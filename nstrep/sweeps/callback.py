@@ -23,7 +23,7 @@ from omegaconf import DictConfig, OmegaConf, read_write
 
 from nstrep.analysis import run_reader, summary
 from nstrep.base import environment, process_memory
-from nstrep.base.errors import NstrepError, Refused
+from nstrep.base.errors import InputError, NstrepError, Refused
 from nstrep.base.text import reason
 from nstrep.config.fields import split_override
 from nstrep.experiment import run_directory
@@ -67,7 +67,11 @@ def prepare(config: DictConfig) -> None:
     runs = OmegaConf.select(config, "hydra.sweeper.n_trials")  # of a search
     if runs is None:  # all combinations of the swept values
         discrete = [item for item in overrides if item.is_discrete_sweep()]
-        runs = math.prod(sum(1 for _ in item.sweep_string_iterator()) for item in discrete)
+        counts = [sum(1 for _ in item.sweep_string_iterator()) for item in discrete]
+        runs = math.prod(counts)
+        if not runs:
+            key = discrete[counts.index(0)].key_or_group
+            raise InputError(f"{key}: no value is given; the sweep would have no run")
     added = {"hydra.sweep.dir": quoted(folder)}
     if "${nstrep.sweep_name:" in OmegaConf.to_container(config.hydra.sweep, resolve=False)["dir"]:
         # In a folder that the user named, sweeps with other constants may meet.

@@ -71,6 +71,8 @@ REFUSED = [
     ("nstrep run 'content_weight=${seed}${'", 2, "cannot be read as KEY=VALUE"),
     ("nstrep run scales=auto,sqrt2", 2, "scales=auto,sqrt2: several values need --multirun"),
     ("nstrep run --multirun 'seed=range(0,5,0)'", 2, "STEP must not be 0"),
+    ("nstrep run --multirun 'seed=range(5,0)'", 2, "seed: no value is given"),
+    ("nstrep run --multirun 'style=glob(nope*)'", 2, "style: no value is given"),
     ("nstrep run --multirun 'seed=choice()'", 2, "cannot be read as KEY=VALUE"),
     ("nstrep run --multirun 'content_weight=sort(1,a)'", 2, "cannot be read as KEY=VALUE"),
     ("nstrep run --multirun seed=1,2 hydra.sweep.dir=photo.png", 4, "photo.png: cannot be written"),

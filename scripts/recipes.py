@@ -41,7 +41,8 @@ of each value stands beside it in those files.
     python -m nstrep.run recipe=johnson_torch optimizer=adam max_long_edge=384
 
 The default, `nstrep`, is the papers' form (one content layer, five style layers of equal weight)
-with three departures: filters of equal energy, fewer means, and a total variation. Its losses are
+with four departures: filters of equal energy, fewer means, a total variation, and blurred pooling.
+Its losses are
 relative, so that the weights mean the same on every layer, network and size.
 [results/recipe/](../results/recipe/README.md) shows each departure, and those that were dropped,
 against the papers' form.

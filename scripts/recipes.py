@@ -42,8 +42,7 @@ of each value stands beside it in those files.
 
 The default, `nstrep`, is the papers' form (one content layer, five style layers of equal weight)
 with four departures: filters of equal energy, fewer means, a total variation, and blurred pooling.
-Its losses are
-relative, so that the weights mean the same on every layer, network and size.
+Its losses are relative, so that the weights mean the same on every layer, network and size.
 [results/recipe/](../results/recipe/README.md) shows each departure, and those that were dropped,
 against the papers' form.
 

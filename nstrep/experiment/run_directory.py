@@ -52,15 +52,17 @@ SWEEP = {
 
 
 def refuse_foreign(
-    folder: Path, marks: Mapping[str, str] = RUN, key: str = "hydra.run.dir"
-) -> None:
+    folder: Path, marks: Mapping[str, str] = RUN, key: str = "hydra.run.dir", *,
+    logs_count: bool = False,
+) -> None:  # fmt: skip
     """Refuse a folder for results unless it is new, empty, or of an earlier such command.
 
     ``marks`` tell the command's own folders: one of these files has the text beside it. InputError
-    if the folder holds anything else, which the command could replace.
+    if the folder holds anything else, which the command could replace. ``logs_count`` is for a
+    caller before the logging begins: a log without Hydra's settings of nstrep is not the command's.
     """
     try:
-        names = foreign(folder, marks)
+        names = foreign(folder, marks, logs_count)
     except OSError as error:
         raise ResultsError(f"{shown(folder)}: cannot be written ({reason(error)})") from None
     if names:
@@ -71,13 +73,13 @@ def refuse_foreign(
         )
 
 
-def foreign(folder: Path, marks: Mapping[str, str]) -> list[str]:
+def foreign(folder: Path, marks: Mapping[str, str], logs_count: bool = False) -> list[str]:
     """What a folder holds if it is not of a command; what precedes a run's start does not count."""
     if not folder.exists():
         return []
     settings = folder / HYDRA / "hydra.yaml"
     before = {LOCK, PROGRESS}
-    if not settings.exists() or holds(settings, "nstrep."):
+    if holds(settings, "nstrep.") if settings.exists() else not logs_count:
         before |= {HYDRA, *LOGS}
     names = sorted({entry.name for entry in folder.iterdir()} - before)
     names = [name for name in names if not name.startswith(".") or ".tmp" not in name]
@@ -137,13 +139,15 @@ def clear(directory: Path, names: Sequence[str] = ALL) -> None:
 
 
 def remove_unstarted(directory: Path) -> None:
-    """Remove a directory in which no run began, so that it does not look like a result."""
+    """Remove what precedes a run from a directory in which none began.
+
+    The callback of :mod:`nstrep.sweeps.run_callback` removes the directory if this process made it.
+    """
     with contextlib.suppress(OSError):
         if not any((directory / name).exists() for name in (CONFIG, CURVE)):
             shutil.rmtree(directory / HYDRA, ignore_errors=True)
             for name in LOGS:
                 (directory / name).unlink(missing_ok=True)
-            directory.rmdir()
 
 
 def stored(directory: Path, name: str = METRICS) -> dict[str, Any] | None:

@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-ANY_NUMBER = ("add_n", "concat", "UpSampling")  # operators that are told how many inputs they have
+ANY_NUMBER = ("add_n", "concat", "UpSampling")  # operators that need num_args
 
 
 class Symbol:

@@ -59,8 +59,8 @@ def overlaid(
 ) -> Figure:
     """Curves of all runs that have some, coloured by one key, a panel for each column.
 
-    Of the ``others``, the first of few values is told by the line style, the next by a row of
-    panels for each value; the title says which keys are not told. ``relative`` draws losses as a
+    The line style shows the first of the ``others`` that has few values, and a row of panels each
+    value of the next; the title names the keys that are not shown. ``relative`` draws losses as a
     share of their start, for runs whose losses are not the same formula.
     """
     runs = [run for run in runs if len(run.curve) > 1]

@@ -31,7 +31,7 @@ class RunCallback(Callback):
         directory, lock = Path(config.hydra.run.dir), ExitStack()
         atexit.register(lock.close)
         try:
-            run_directory.refuse_foreign(directory, self._marks)
+            run_directory.refuse_foreign(directory, self._marks, logs_count=True)
             for folder in reversed([directory, *directory.parents]):
                 if not folder.exists():
                     lock.callback(_remove_empty, folder)

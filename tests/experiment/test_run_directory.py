@@ -108,3 +108,15 @@ def test_a_photo_in_the_way_stays(run_command, tmp_path):
     done = run_command(*SMALL, "hydra.run.dir=mine")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["final.png"]
+
+
+def test_a_refused_run_removes_nothing_of_the_user(run_command, tmp_path):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs/run.log").write_text("mine")
+    for folder in ("empty", "logs", "new/folder"):
+        done = run_command(*SMALL, "content_weight=-1", f"hydra.run.dir={tmp_path}/{folder}")
+        assert done.returncode == 2, done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "logs"]
+    assert [*(tmp_path / "empty").iterdir()] == []
+    assert (tmp_path / "logs/run.log").read_text() == "mine"

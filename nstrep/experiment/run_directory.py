@@ -79,7 +79,9 @@ def foreign(folder: Path, marks: Mapping[str, str], logs_count: bool = False) ->
         return []
     settings = folder / HYDRA / "hydra.yaml"
     before = {LOCK, PROGRESS}
-    if holds(settings, "nstrep.") if settings.exists() else not logs_count:
+    if not settings.exists():
+        before |= {HYDRA} if logs_count else {HYDRA, *LOGS}
+    elif holds(settings, "nstrep."):
         before |= {HYDRA, *LOGS}
     names = sorted({entry.name for entry in folder.iterdir()} - before)
     names = [name for name in names if not name.startswith(".") or ".tmp" not in name]

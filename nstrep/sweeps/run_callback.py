@@ -29,13 +29,17 @@ class RunCallback(Callback):
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
         """Lock ``.hydra/`` until this process ends; let Hydra write to it only in a new run."""
         directory, lock = Path(config.hydra.run.dir), ExitStack()
+        settings = directory / run_directory.HYDRA
         atexit.register(lock.close)
         try:
+            if is_held := settings.exists():  # a process that starts just now has written half
+                lock.enter_context(run_directory.locked(settings))
             run_directory.refuse_foreign(directory, self._marks, logs_count=True)
             for folder in reversed([directory, *directory.parents]):
                 if not folder.exists():
                     lock.callback(_remove_empty, folder)
-            lock.enter_context(run_directory.locked(directory / run_directory.HYDRA))
+            if not is_held:
+                lock.enter_context(run_directory.locked(settings))
         except BusyError:
             raise Refused(BusyError(f"{directory}: another process is at work there")) from None
         except NstrepError as error:

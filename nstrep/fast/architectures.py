@@ -19,7 +19,8 @@ class Conv:
     channels: int
     kernel: int = 3
     stride: int = 1  # of a transposed convolution: the factor by which it enlarges the image
-    upsample: int = 1  # factor of the nearest-neighbour upsampling before the convolution
+    upsample: int = 1  # factor by which the image is enlarged before the convolution
+    bilinear: bool = False  # whether that interpolates, by a factor of 2, or repeats pixels
     transposed: bool = False
     norm: bool = True
     activation: str | None = "relu"
@@ -128,8 +129,8 @@ def _many() -> tuple[Conv | Residual, ...]:
         Conv("conv1", 32, kernel=9, stride=2),
         Conv("conv2", 48, stride=2),
         *_residuals(5, 48),
-        Conv("up1", 32, upsample=2),
-        Conv("up2", 16, upsample=2),
+        Conv("up1", 32, upsample=2, bilinear=True),
+        Conv("up2", 16, upsample=2, bilinear=True),
         Conv("conv4", 3, kernel=5, activation="tanh"),
     )
 

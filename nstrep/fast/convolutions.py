@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import operator
+from collections import Counter
 from collections.abc import Callable
 from functools import reduce
 from typing import Any
@@ -13,6 +14,11 @@ from nstrep.fast.architectures import Conv
 from nstrep.fast.symbols import Symbol
 
 Size = tuple[int, int]  # height and width
+
+# Offsets and shares of the repeated pixels that make a pixel of the upsampled image. The mean of
+# three, of which the middle one counts twice, is bilinear interpolation by a factor of 2.
+NEAREST = ((0, 1.0),)
+BILINEAR = ((-1, 0.25), (0, 0.5), (1, 0.25))
 
 
 def pads(conv: Conv, padding: str, length: int) -> tuple[int, int]:
@@ -60,23 +66,28 @@ def crop(x: Symbol, before: int, after: int) -> Symbol:
 
 
 def folded_conv(x: Symbol, conv: Conv, weights: list[Symbol], blocked: bool) -> Symbol:
-    """Nearest-neighbour upsampling and a convolution as one transposed convolution.
+    """Upsampling and a convolution as one transposed convolution.
 
     Upsampling repeats pixels, so output o sees pixel i through the sum of the kernel entries k with
     floor((o stride + k - kernel // 2) / upsample) = i. This is a transposed convolution by the
-    factor f = upsample / stride, whose entry t = o - f i is that sum. It needs less than half of
-    the arithmetic and no upsampled image. ``x`` is padded by one pixel.
+    factor f = upsample / stride, whose entry t = o - f i is that sum. It needs no upsampled image
+    and, unless the upsampling is bilinear, less than half of the arithmetic. ``x`` is padded by one
+    pixel.
     """
     factor = conv.upsample // conv.stride
-    sums: dict[int, list[int]] = {}
+    sums: dict[int, Counter] = {}  # by t: how much of which kernel entries
     for o, k in itertools.product(range(factor), range(conv.kernel)):
-        pixel = (o * conv.stride + k - conv.kernel // 2) // conv.upsample
-        sums.setdefault(o - factor * pixel, []).append(k)
+        for near, share in BILINEAR if conv.bilinear else NEAREST:
+            pixel = (o * conv.stride + k + near - conv.kernel // 2) // conv.upsample
+            sums.setdefault(o - factor * pixel, Counter())[k] += share
     least, kernel = min(sums), len(sums)
     weight, *bias = weights
     for axis in (2, 3):
         rows = sym.split(weight, num_outputs=conv.kernel, axis=axis)
-        entries = [reduce(operator.add, [rows[k] for k in sums[t]]) for t in sorted(sums)]
+        entries = [
+            reduce(operator.add, [rows[k] if share == 1 else rows[k] * share for k, share in entry])
+            for entry in (sums[t].items() for t in sorted(sums))
+        ]
         weight = sym.concat(*entries, dim=axis)
     weights = [sym.transpose(weight, axes=(1, 0, 2, 3)), *bias]
     before, after = factor - least, kernel + least

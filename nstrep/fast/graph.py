@@ -111,6 +111,12 @@ class _Builder:
         return sym.reshape(sym.dot(self.style, parameter), shape=(-1,))
 
     def _plain_conv(self, x: Symbol, conv: Conv, weights: list[Symbol], padding: str) -> Symbol:
+        if conv.bilinear:
+            x = self.pad(x, "edge" if padding == "reflect" else "constant", [(1, 1), (1, 1)])
+            x = sym.UpSampling(x, scale=conv.upsample, sample_type="nearest")
+            for _ in range(2):  # a mean of 2 x 2 pixels twice is BILINEAR
+                x = sym.Pooling(x, pool_type="avg", kernel=(2, 2), stride=(1, 1))
+            return convolutions.convolve(sym.Convolution, x, conv, weights, conv.kernel, 1)
         if conv.upsample > 1:
             x = sym.UpSampling(x, scale=conv.upsample, sample_type="nearest")
         around = [convolutions.pads(conv, padding, side * conv.upsample) for side in self.size]

@@ -161,7 +161,10 @@ class _TiledNetwork:
                 offset = -part.start
             inputs.append(np.arange(first, stop))
             results.append(slice(part.start + offset, part.stop + offset))
-        values = _read_padded(x, inputs, "zero" if conv.transposed else padding, conv.upsample)
+        if conv.bilinear:
+            values = _read_bilinear(x, inputs)
+        else:
+            values = _read_padded(x, inputs, "zero" if conv.transposed else padding, conv.upsample)
         values = mx.nd.array(values[None], ctx=self.transformer.context)
         operator = mx.nd.Deconvolution if conv.transposed else mx.nd.Convolution
         parts = ("weight", "bias") if net.bias else ("weight",)
@@ -192,3 +195,20 @@ def _read_padded(x: Features, indices: list[np.ndarray], padding: str, upsample:
         values[:, outside[0]] = 0
         values[:, :, outside[1]] = 0
     return values
+
+
+def _read_bilinear(x: Features, indices: list[np.ndarray]) -> np.ndarray:
+    """Read rows and columns of the features at twice their size; beyond the border it is repeated."""
+    parts = []
+    for index, side in zip(indices, x.size):
+        wide = np.arange(index[0] - 1, index[-1] + 2)
+        parts.append(np.clip(wide, 0, 2 * side - 1) // 2)
+    values = x.read(*parts)
+    for axis in (1, 2):
+        count = values.shape[axis] - 2
+        shifted = (
+            share * np.take(values, np.arange(count) + 1 + near, axis)
+            for near, share in convolutions.BILINEAR
+        )
+        values = sum(shifted, np.float32(0))
+    return values.astype(np.float32)

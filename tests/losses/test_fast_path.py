@@ -29,4 +29,7 @@ def test_tuning_changes_no_more_than_rounding(config, rng, recipe, tile, edge):
         assert found.losses[name] == pytest.approx(value.asscalar(), rel=1e-5), name
     gradient = found.gradient
     gradient = gradient.asnumpy() if isinstance(gradient, mx.nd.NDArray) else gradient
-    assert np.linalg.norm(gradient - slope) < 1e-5 * np.linalg.norm(slope)
+    # Where the input of a ReLU is zero up to rounding, the gradient of a few pixels around differs.
+    difference = abs(gradient - slope)
+    assert np.quantile(difference, 0.95) < 1e-6 * abs(slope).max()
+    assert np.linalg.norm(difference) < 1e-4 * np.linalg.norm(slope)

@@ -198,7 +198,7 @@ def _read_padded(x: Features, indices: list[np.ndarray], padding: str, upsample:
 
 
 def _read_bilinear(x: Features, indices: list[np.ndarray]) -> np.ndarray:
-    """Read rows and columns of the features at twice their size; beyond the border it is repeated."""
+    """Read rows and columns of the features at twice their size, the border repeated."""
     parts = []
     for index, side in zip(indices, x.size):
         wide = np.arange(index[0] - 1, index[-1] + 2)

@@ -5,19 +5,20 @@
 
 writes nstrep/fast/styles.npz in half precision, and styles.json beside it: the styles with title
 and painter, what the network was trained on, the held-out losses of each style, settings, versions
-and hashes. Trainings that it was initialised from are on the card too, the first one first.
+and hashes. Trainings that it was initialised from are on the card too, the first one first; so are
+those of the network that is in the package now, if it was initialised from that.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from nstrep.base.files import sha256_of
 from nstrep.config.folder import config_folder
 from nstrep.fast import layouts, styles
 from nstrep.images.io import STAND_INS
@@ -32,11 +33,21 @@ KEYS = (
 )  # fmt: skip
 
 
-def stages(run: Path) -> list[tuple[Path, DictConfig]]:
-    """The trainings behind a network, the first one first."""
+CARD = styles.SHIPPED.with_suffix(".json")
+
+
+def trainings(run: Path) -> list[dict[str, Any]]:
+    """What the card says of the trainings behind a network, the first one first."""
     config = OmegaConf.load(run / "config.yaml")
-    before = stages(Path(config.init_from)) if config.init_from else []
-    return [*before, (run, config)]
+    before: list[dict[str, Any]] = []
+    if config.init_from and (start := Path(config.init_from)).is_file():
+        shipped = json.loads(CARD.read_text(encoding="utf-8"))
+        if sha256_of(start) != shipped["sha256"]:
+            raise SystemExit(f"init_from={start}: is not a run directory, nor {styles.SHIPPED}")
+        before = shipped["trainings"]
+    elif config.init_from:
+        before = trainings(start)
+    return [*before, trained(run, config)]
 
 
 def described(style: dict[str, Any]) -> dict[str, str]:
@@ -77,6 +88,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("run", type=Path, help="run directory of nstrep train")
     run = parser.parse_args().run
+    behind = trainings(run)
     net, parameters = layouts.load(run)
     layouts.save(styles.SHIPPED, net, parameters, "float16")
     metrics = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
@@ -85,16 +97,15 @@ def main() -> None:
         " (Dumoulin, Shlens, Kudlur 2017)",
         "made_by": f"scripts/{Path(__file__).name}",
         "network": net.name,
-        "sha256": hashlib.sha256(styles.SHIPPED.read_bytes()).hexdigest(),
+        "sha256": sha256_of(styles.SHIPPED),
         "license": "Apache-2.0",
         "styles": {style["name"]: described(style) for style in metrics["styles"]},
         "photographs": "one for each class of ImageNet-1k (public sample), and BSDS500",
-        "trainings": [trained(*stage) for stage in stages(run)],
+        "trainings": behind,
         "versions": metrics["versions"],
     }
-    target = styles.SHIPPED.with_suffix(".json")
-    target.write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    print(styles.SHIPPED, target, sep="\n")
+    CARD.write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    print(styles.SHIPPED, CARD, sep="\n")
 
 
 if __name__ == "__main__":

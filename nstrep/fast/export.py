@@ -36,7 +36,8 @@ def main(arguments: list[str] | None = None) -> None:
             return
         size = re.fullmatch(r"(\d+)x(\d+)", config.size or "")
         if size is None:
-            raise InputError(f"size={config.size}: must be WIDTHxHEIGHT in pixels")
+            given = f"size={config.size}" if config.size else "size"
+            raise InputError(f"{given}: must be WIDTHxHEIGHT in pixels, such as 512x384")
         width, height = map(int, size.groups())
         print(export(config.model, target, height, width))
 

@@ -235,4 +235,4 @@ def test_export_in_half_precision(rng, tmp_path, capsys):
     np.testing.assert_allclose(*results, atol=0.02)
     with pytest.raises(SystemExit):
         export.main([f"model={half}", f"out={tmp_path / 'net.onnx'}"])
-    assert "size=None: must be WIDTHxHEIGHT" in capsys.readouterr().err
+    assert "size: must be WIDTHxHEIGHT" in capsys.readouterr().err

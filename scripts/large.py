@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -29,8 +30,11 @@ FOLDER = Path("results/large")
 SHOWN, LINE, GAP = 400, 16, 6
 """Pixels: long side of a picture and side of a crop, height of a caption, space between."""
 
-SHARED = ("experiment=poster", "content=chelsea", "style=swirls", "style_scale=1")
-WAYS = {"one scale": ("scales=null",), "from coarse to fine": ()}
+SHARED = ("experiment=poster", "content=chelsea", "style=swirls")
+WAYS = {
+    "one scale": ("style_scale=1.0", "scales=null"),
+    "from coarse to fine": ("style_scale=1.0",),
+}
 STYLE_SCALES = (0.25, 0.5, 1.0)
 
 
@@ -62,6 +66,7 @@ def main() -> None:
     (given.folder / "times.json").write_text(json.dumps(times, indent=2) + "\n")
 
 
+@cache  # the largest is on both sheets
 def result(overrides: tuple[str, ...]) -> tuple[np.ndarray, dict]:
     """The picture and the metrics of a run."""
     print(*overrides, flush=True)

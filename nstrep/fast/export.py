@@ -37,7 +37,7 @@ def main(arguments: list[str] | None = None) -> None:
         size = re.fullmatch(r"(\d+)x(\d+)", config.size or "")
         if size is None:
             given = f"size={config.size}" if config.size else "size"
-            raise InputError(f"{given}: must be WIDTHxHEIGHT in pixels, such as 512x384")
+            raise InputError(f"{given}: must be WIDTHxHEIGHT in pixels")
         width, height = map(int, size.groups())
         print(export(config.model, target, height, width))
 

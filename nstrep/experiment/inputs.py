@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -32,25 +32,47 @@ Image = TypeVar("Image", Picture, np.ndarray)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Inputs:
-    """What an experiment reads, all of it checked: files first, then the arrays made of them."""
+class Files:
+    """What an experiment reads, at full size."""
 
     content: Picture
     styles: tuple[Picture, ...]
     masks: dict[str, list[Picture]]  # by key: content_masks and style_masks
-    first_guess: Picture | None  # the file that start comes from, if init names one
-    given: Mapping[str, Picture]  # images that came from memory, by role
+    first_guess: Picture | None  # the image that init names, if it names one
+    network: Network
+
+    def at(self, config: ExperimentConfig) -> Inputs:
+        """Scale the images as a configuration says, check the sizes, and make the start."""
+        content_rgb01, *styles_rgb01 = images.scaled([self.content, *self.styles], config)
+        _check_sizes(config, self.network, content_rgb01, styles_rgb01)
+        mode, pixel_scale = MODES[config.color], config.preprocess.pixel_scale
+        styles_rgb01 = [mode.style(style, content_rgb01) for style in styles_rgb01]
+        content_target = mode.content(content_rgb01)
+        start = images.start_image(config, content_target, styles_rgb01[0], self.first_guess)
+        if mode.luminance:
+            start = images.to_vgg_input(grey(images.to_rgb01(start, pixel_scale)), pixel_scale)
+        stride = self.network.architecture.stride(config.style_layers)
+        style_regions = regions.assemble(
+            [images.to_vgg_input(style, pixel_scale) for style in styles_rgb01],
+            config.style_blend,
+            *scaled_masks(self.masks, content_rgb01, styles_rgb01, stride),
+        )
+        return Inputs(
+            **{each.name: getattr(self, each.name) for each in fields(Files)},
+            content_rgb01=content_rgb01, content_target=content_target, styles_rgb01=styles_rgb01,
+            regions=style_regions, start=start,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inputs(Files):
+    """The files of an experiment, and the arrays made of them, all of it checked."""
+
     content_rgb01: np.ndarray  # at working size; the result has its shape
     content_target: np.ndarray  # the same as the network sees it: all of it, or its luminance
     styles_rgb01: list[np.ndarray]  # as the network sees them
     regions: tuple[Region, ...]
     start: np.ndarray  # vgg_input, where the optimisation starts
-    network: Network
-
-    def at(self, config: ExperimentConfig) -> Inputs:
-        """The same files at the size of another configuration."""
-        files = ("content", "styles", "masks", "first_guess", "given", "network")
-        return prepared(config, **{name: getattr(self, name) for name in files})
 
     @property
     def provenance(self) -> dict[str, dict[str, Any]]:
@@ -95,40 +117,13 @@ def load_inputs(
     guess = given.get("init")
     if guess is None and config.init not in INITS:
         guess = images.load_file(config.init, key="init")
-    inputs = prepared(
-        config, content=content, styles=tuple(styles), masks=masks, first_guess=guess, given=given,
-        network=network,
-    )  # fmt: skip
-    if config.scales:  # the coarsest may be too small: say so before any work
-        inputs.at(scales_of(config, content)[0].config)
-    return inputs
-
-
-def prepared(
-    config: ExperimentConfig, *, content: Picture, styles: tuple[Picture, ...],
-    masks: dict[str, list[Picture]], first_guess: Picture | None, given: Mapping[str, Picture],
-    network: Network,
-) -> Inputs:  # fmt: skip
-    """Scale what was read, check the sizes, and make the start."""
-    content_rgb01, *styles_rgb01 = images.scaled([content, *styles], config)
-    _check_sizes(config, network, content_rgb01, styles_rgb01)
-    mode, pixel_scale = MODES[config.color], config.preprocess.pixel_scale
-    styles_rgb01 = [mode.style(style, content_rgb01) for style in styles_rgb01]
-    content_target = mode.content(content_rgb01)
-    start = images.start_image(config, content_target, styles_rgb01[0], first_guess)
-    if mode.luminance:
-        start = images.to_vgg_input(grey(images.to_rgb01(start, pixel_scale)), pixel_scale)
-    stride = network.architecture.stride(config.style_layers)
-    style_regions = regions.assemble(
-        [images.to_vgg_input(style, pixel_scale) for style in styles_rgb01],
-        config.style_blend,
-        *scaled_masks(masks, content_rgb01, styles_rgb01, stride),
+    files = Files(
+        content=content, styles=tuple(styles), masks=masks, first_guess=guess, network=network
     )
-    return Inputs(
-        content=content, styles=styles, masks=masks, first_guess=first_guess, given=given,
-        content_rgb01=content_rgb01, content_target=content_target, styles_rgb01=styles_rgb01,
-        regions=style_regions, start=start, network=network,
-    )  # fmt: skip
+    inputs = files.at(config)
+    if config.scales:  # the coarsest may be too small: say so before any work
+        files.at(scales_of(config, content)[0].config)
+    return inputs
 
 
 def _check_sizes(

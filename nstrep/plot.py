@@ -15,9 +15,9 @@ from matplotlib.figure import Figure
 from nstrep import plots
 from nstrep.analysis.run_reader import Run, Sweep, load_sweep
 from nstrep.base.command_line import Parser, plain_errors
-from nstrep.base.errors import InputError, ResultsError
-from nstrep.base.files import holds
-from nstrep.base.text import reason, shown
+from nstrep.base.errors import InputError
+from nstrep.base.files import holds, writing
+from nstrep.base.text import shown
 from nstrep.experiment import run_directory
 from nstrep.plots import NothingToDraw
 from nstrep.plots.curves import mixed
@@ -153,11 +153,9 @@ def draw(
     sweep: Sweep, kinds: Iterable[str], folder: Path, x: str | None = None, y: Keys = ()
 ) -> tuple[list[Path], list[str]]:
     """Draw kinds of plots; the files, and a line for every kind that could not be drawn."""
-    try:
+    with writing(shown(folder)):
         _keep_foreign(folder)
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ResultsError(f"{shown(folder)}: cannot be written ({reason(error)})") from None
     written, missed = [], []
     for kind in kinds:
         try:

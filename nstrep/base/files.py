@@ -69,6 +69,15 @@ def sha256_of_stream(stream: BinaryIO) -> str:
 
 
 @contextlib.contextmanager
+def writing(place: object) -> Iterator[None]:
+    """Turn an OSError of the block into a ResultsError: this place cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        raise ResultsError(f"{place}: cannot be written ({reason(error)})") from None
+
+
+@contextlib.contextmanager
 def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Give a temporary path in the folder of ``path``; after the block it is renamed to ``path``.
 

@@ -77,22 +77,20 @@ class Inputs(Files):
     @property
     def provenance(self) -> dict[str, dict[str, Any]]:
         """Names, sources and hashes of all files, as metrics.json has them."""
-        network, weights = self.network.architecture.name, self.network.weights
         return {
             **_numbered("content", [self.content]),
             **_numbered("style", self.styles),
             **_numbered("content_mask", self.masks["content_masks"]),
             **_numbered("style_mask", self.masks["style_masks"]),
-            "model": {"name": network, "source": weights.source, "sha256": weights.sha256},
+            "model": self.network.facts,
             **_numbered("init", [self.first_guess] if self.first_guess else []),
         }
 
 
 def _numbered(role: str, pictures: Sequence[Picture]) -> dict[str, dict[str, Any]]:
     """The images of a role as style, style2, style3, ..."""
-    facts = ("name", "source", "sha256", "stand_in_for")
     return {
-        f"{role}{number if number > 1 else ''}": {fact: getattr(picture, fact) for fact in facts}
+        f"{role}{number if number > 1 else ''}": picture.facts
         for number, picture in enumerate(pictures, start=1)
     }
 

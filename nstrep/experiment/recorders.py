@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import itertools
 import logging
@@ -11,15 +10,14 @@ import os
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
 from tqdm.auto import tqdm
 
-from nstrep.base.errors import ResultsError
-from nstrep.base.files import atomic_write
-from nstrep.base.text import duration, reason
+from nstrep.base.files import atomic_write, writing
+from nstrep.base.text import duration
 from nstrep.config import metrics
 from nstrep.config.schema import ExperimentConfig
 from nstrep.experiment import run_directory
@@ -49,28 +47,24 @@ class Recorders:
         after: float = 0.0,  # steps of other processes' length after the total, for the time left
         snapshots: str = run_directory.SNAPSHOTS,
     ) -> None:
-        self._curve = Curve(directory / run_directory.CURVE, upto=begun - 1 if begun else None)
-        self._progress = Progress(total, begun, unit, title, after)
-        self._snapshots = Snapshots(directory / snapshots, every, finish, unit)
-        self._board = None
+        self._recorders = [
+            Curve(directory / run_directory.CURVE, upto=begun - 1 if begun else None),
+            Progress(total, begun, unit, title, after),
+            Snapshots(directory / snapshots, every, finish, unit),
+        ]
         if logger == "tensorboard":
             folder = directory / run_directory.TENSORBOARD
-            self._board = TensorBoard(folder, every, finish, begun)
+            self._recorders.append(TensorBoard(folder, every, finish, begun))
 
     def __call__(self, step: Step) -> None:
         """Record a step."""
-        self._curve(step)
-        self._progress(step)
-        self._snapshots(step)
-        if self._board:
-            self._board(step)
+        for recorder in self._recorders:
+            recorder(step)
 
     def close(self) -> None:
         """Finish the files and remove the bar."""
-        if self._board:
-            self._board.close()
-        self._progress.close()
-        self._curve.close()
+        for recorder in reversed(self._recorders):
+            recorder.close()
 
 
 class Progress:
@@ -129,7 +123,7 @@ class Curve:
 
     def __call__(self, step: Step) -> None:
         """Append a row; ResultsError if it cannot be written."""
-        with self._plain_errors():
+        with writing(self._path):
             if not self.rows:
                 self._writer.writerow(_header(step.losses, step.scale is not None))
             values = (column.at(step) for column in metrics.columns(step.scale is not None))
@@ -139,15 +133,8 @@ class Curve:
 
     def close(self) -> None:
         """Close the file."""
-        with self._plain_errors():
+        with writing(self._path):
             self._file.close()
-
-    @contextlib.contextmanager
-    def _plain_errors(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise ResultsError(f"{self._path}: cannot be written ({reason(error)})") from None
 
 
 def rows_upto(path: Path, epoch: int, losses: Iterable[str], scaled: bool) -> int:
@@ -189,6 +176,9 @@ class Snapshots:
             self._folder.mkdir(exist_ok=True)
             path = self._folder / f"{self._unit}_{step.epoch:05d}.png"
             io.save_png(path, self._finish(step.image))
+
+    def close(self) -> None:
+        """Nothing is open."""
 
 
 class TensorBoard:

@@ -21,7 +21,7 @@ from omegaconf import OmegaConf
 
 from nstrep.base import environment
 from nstrep.base.errors import BusyError, InputError, NstrepError, ResultsError
-from nstrep.base.files import atomic_write, holds, remove_unfinished
+from nstrep.base.files import atomic_write, holds, remove_unfinished, writing
 from nstrep.base.text import reason, shown
 from nstrep.base.untrusted import MOST_JSON, read_json, read_text
 
@@ -61,10 +61,8 @@ def refuse_foreign(
     if the folder holds anything else, which the command could replace. ``logs_count`` is for a
     caller before the logging begins: a log without Hydra's settings of nstrep is not the command's.
     """
-    try:
+    with writing(shown(folder)):
         names = foreign(folder, marks, logs_count)
-    except OSError as error:
-        raise ResultsError(f"{shown(folder)}: cannot be written ({reason(error)})") from None
     if names:
         some = ", ".join(map(shown, names[:3])) + (", ..." if len(names) > 3 else "")
         raise InputError(
@@ -184,10 +182,8 @@ def _without_nan(value: Any) -> Any:
 def failures_kept(directory: Path) -> Iterator[None]:
     """Make an OSError a ResultsError, and write failed.json of any error without metrics.json."""
     try:
-        try:
+        with writing(directory):
             yield
-        except OSError as error:
-            raise ResultsError(f"{directory}: cannot be written ({reason(error)})") from None
     except Exception as error:
         keep_failure(directory, error)
         raise

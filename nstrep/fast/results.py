@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 
 from nstrep import __version__
-from nstrep.base.errors import InputError, ResultsError
-from nstrep.base.files import sha256_of
-from nstrep.base.text import reason, shown
+from nstrep.base.errors import InputError
+from nstrep.base.files import sha256_of, writing
+from nstrep.base.text import shown
 from nstrep.base.untrusted import read_json
 from nstrep.fast.settings import StylizeConfig
 from nstrep.images import io
@@ -73,16 +73,13 @@ class Target:
 
     def write(self, rgb01: np.ndarray, text: Mapping[str, str]) -> None:
         """Write a PNG with text. Raises ResultsError."""
-        try:
-            if self.is_stdout:
-                data = io.encode_png(rgb01, text)
-                with open(sys.stdout.fileno(), "wb", closefd=False) as stream:
-                    stream.write(data)
-                return
+        if self.is_stdout:
+            data = io.encode_png(rgb01, text)
+            with writing("out=-"), open(sys.stdout.fileno(), "wb", closefd=False) as stream:
+                stream.write(data)
+            return
+        with writing(f"out={shown(self.path.parent)}"):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            place = "-" if self.is_stdout else shown(self.path.parent)
-            raise ResultsError(f"out={place}: cannot be written ({reason(error)})") from None
         io.save_png(self.path, rgb01, text)
 
     def holds(self, source: Source) -> bool:

@@ -138,9 +138,7 @@ def _held_out(validation: dict[str, dict[str, float]]) -> dict[str, float]:
 
 def _metrics(trainer: Trainer, first_row: pd.Series) -> dict[str, Any]:
     config, photos = trainer.config, trainer.photos
-    weights = trainer.network.weights
-    named = ("name", "source", "sha256", "stand_in_for")
-    styles = [{n: getattr(each, n) for n in named} for each in trainer.paintings.values()]
+    styles = [painting.facts for painting in trainer.paintings.values()]
     by_style = trainer.validate()
     identity = trainer.validate(lambda crop, _: crop)
     validation = average([*by_style.values()])
@@ -152,10 +150,7 @@ def _metrics(trainer: Trainer, first_row: pd.Series) -> dict[str, Any]:
         "status": "finished", "identity": trainer.identity,
         "recipe": config.recipe.name, "net": config.net.name, "seed": config.seed,
         **({"styles": styles} if config.styles else {"style": styles[0]}),
-        "model": {
-            "name": trainer.network.architecture.name,
-            "source": weights.source, "sha256": weights.sha256,
-        },
+        "model": trainer.network.facts,
         "data": {
             "pictures": len(photos.names),
             "held_out": [picture.name for picture in photos.held_out],

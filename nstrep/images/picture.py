@@ -34,6 +34,12 @@ class Picture:
         return f"{self.name} (stand-in: {drawn(self.source)})" if self.stand_in_for else self.name
 
     @property
+    def facts(self) -> dict[str, str | None]:
+        """What metrics.json says of it."""
+        names = ("name", "source", "sha256", "stand_in_for")
+        return {name: getattr(self, name) for name in names}
+
+    @property
     def height(self) -> int:
         """Rows of pixels."""
         return self.rgb.shape[0]

@@ -36,6 +36,14 @@ class Network:
         object.__setattr__(self, "weights", on_device(self.weights, self.context))
         object.__setattr__(self, "_kept", LRUCache(KEPT_BYTES, getsizeof=_share))
 
+    @property
+    def facts(self) -> dict[str, str]:
+        """What metrics.json says of it."""
+        weights = self.weights
+        return {
+            "name": self.architecture.name, "source": weights.source, "sha256": weights.sha256,
+        }  # fmt: skip
+
     def taps(self, image: mx.sym.Symbol, layers: Iterable[str]) -> dict[str, mx.sym.Symbol]:
         """Symbols of ``layers`` over ``image``; see :func:`nstrep.networks.vgg.taps`."""
         return vgg.taps(

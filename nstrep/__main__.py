@@ -6,7 +6,7 @@ import os
 import sys
 from importlib import import_module
 
-from nstrep.base.command_line import answer, closed_pipe_is_quiet
+from nstrep.base.command_line import answer, closed_pipe_is_quiet, fail
 from nstrep.base.errors import InputError
 from nstrep.base.text import shown
 
@@ -38,8 +38,7 @@ def main() -> None:
                 sys.argv[1:] = arguments
             else:
                 answer([name], _usage())
-                print(f"nstrep: error: {InputError(_unknown(name))}", file=sys.stderr)
-                sys.exit(InputError.exit_code)
+                fail(InputError(_unknown(name)))
             sys.exit(import_module(COMMANDS[name][0]).main())
         except KeyboardInterrupt:
             sys.exit(130)
@@ -63,11 +62,11 @@ Completion by TAB:  eval "$(nstrep run -sc install=bash)"
 
 
 def _unknown(name: str) -> str:
-    from nstrep.config.messages import did_you_mean
+    from nstrep.config.messages import one_of
 
     if "=" in name:
         return f"{name}: the command is missing, as in  nstrep run {name}"
-    return f"{shown(name)}: must be one of {', '.join(COMMANDS)}{did_you_mean(name, COMMANDS)}"
+    return f"{shown(name)}: must be {one_of(name, COMMANDS)}"
 
 
 def _completed() -> str:

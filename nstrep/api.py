@@ -27,7 +27,7 @@ from nstrep.base.text import one_line, shown
 from nstrep.config.checks import check
 from nstrep.config.fields import absolute_paths
 from nstrep.config.folder import compose, group_options, swept_by
-from nstrep.config.messages import did_you_mean, explain
+from nstrep.config.messages import explain, one_of
 from nstrep.config.schema import GROUPS, ExperimentConfig, PictureConfig
 from nstrep.config.typed_keys import check_no_sweep, check_typed
 from nstrep.experiment import run as experiment
@@ -163,17 +163,15 @@ def _experiment(
         if path in options:
             groups[role] = path
         elif not os.path.exists(path) and not Path(path).suffix:  # probably a misspelt name
-            allowed = f"a file, an array, or one of {', '.join(options)}"
-            hint = did_you_mean(path, options)
-            raise InputError(f"{role}={shown(path)}: must be {allowed}{hint}")
+            allowed = one_of(path, options)
+            raise InputError(f"{role}={shown(path)}: must be a file, an array, or {allowed}")
         else:
             values[f"{role}_image"] = path
     for key in set(values) & set(IMAGES):
         values[key] = _named(key, values[key], arrays)
     for group, name in groups.items():
         if name not in (options := group_options(group)):
-            hint = did_you_mean(str(name), options)
-            raise InputError(f"{group}={name}: must be one of {', '.join(options)}{hint}")
+            raise InputError(f"{group}={name}: must be {one_of(name, options)}")
     if groups.get("experiment"):
         swept = swept_by(groups["experiment"])
         check_no_sweep(swept, values | groups, "which  python -m nstrep.run --multirun  makes")

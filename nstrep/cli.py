@@ -21,7 +21,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from nstrep.base.command_line import closed_pipe_is_quiet
+from nstrep.base.command_line import closed_pipe_is_quiet, fail
 from nstrep.base.errors import (  # fmt: skip
     BusyError,
     InputError,
@@ -33,7 +33,7 @@ from nstrep.base.errors import (  # fmt: skip
 )
 from nstrep.base.files import check_current_folder
 from nstrep.base.signals import exit_code, sigterm_interrupts
-from nstrep.base.text import nameless, reason, shown
+from nstrep.base.text import reason, shown
 from nstrep.config.checks import check
 from nstrep.config.fields import absolute_paths
 from nstrep.config.folder import config_folder, register_schema
@@ -62,12 +62,19 @@ PLUGINS = {
 }
 """Options that Hydra has only with an extra of this package, and the extra."""
 
-HYDRA_REFUSES = {
-    "Config group override must be": "an override: must be GROUP=OPTION, with a name as option",
-    "range() arg 3 must not be zero": "range(START,STOP,STEP): STEP must not be 0",
-    "Unable to configure": "hydra.job_logging, hydra.hydra_logging: must be settings of logging",
+EXPLAINED = {
+    'Could not detect "srun"': "hydra/launcher=slurm: there is no srun here; start it on the"
+    " cluster",
+    "does not support sweep type": "only a search takes ranges such as interval(1,2): run "
+    " pip install 'nstrep[optuna]'  and add hydra/sweeper=optuna; or list the values, as in"
+    " content_weight=10,20",
+    "Config group override must be": "an override: must be GROUP=OPTION, with a name as option"
+    " ({reason})",
+    "range() arg 3 must not be zero": "range(START,STOP,STEP): STEP must not be 0 ({reason})",
+    "Unable to configure": "hydra.job_logging, hydra.hydra_logging: must be settings of logging"
+    " ({reason})",
 }
-"""Parts of the messages of ValueErrors that Hydra passes on, and what is to be typed."""
+"""Parts of the messages of Hydra and its plugins, and what is wrong with the user's input."""
 
 # Here, because workers import this module.
 register_schema()
@@ -202,9 +209,9 @@ def main(
     if callback.SweepCallback.progress is not None:
         sys.exit(callback.close(plain))
     if plain is not None:
-        if not isinstance(plain, StoppedError):  # the run has said so
-            print(f"nstrep: error: {plain}", file=sys.stderr)
-        sys.exit(plain.exit_code)
+        if isinstance(plain, StoppedError):  # the run has said so
+            sys.exit(plain.exit_code)
+        fail(plain)
 
 
 def plain_error(error: Exception, schema: type = ExperimentConfig) -> NstrepError:
@@ -223,8 +230,6 @@ def plain_error(error: Exception, schema: type = ExperimentConfig) -> NstrepErro
         return WorkerError(
             "a worker process was killed, perhaps for lack of memory; the same command continues"
         )
-    if 'Could not detect "srun"' in str(error):
-        return InputError("hydra/launcher=slurm: there is no srun here; start it on the cluster")
     if "No trials are completed" in str(error):
         return NstrepError("hydra/sweeper=optuna: no trial finished, so that there is no best one")
     if "--experimental-rerun" in sys.argv and isinstance(error, (ValueError, OSError)):
@@ -234,16 +239,11 @@ def plain_error(error: Exception, schema: type = ExperimentConfig) -> NstrepErro
             f"out of memory ({reason(error)}): take a smaller max_long_edge, tile=auto, or fewer"
             " optimizer.corrections"
         )
-    if invalid := next((key for text, key in HYDRA_REFUSES.items() if text in str(error)), None):
-        return InputError(f"{invalid} ({reason(error)})")
-    if "does not support sweep type" in str(error):
-        return InputError(
-            "only a search takes ranges such as interval(1,2): run  pip install 'nstrep[optuna]' "
-            " and add hydra/sweeper=optuna; or list the values, as in content_weight=10,20"
-        )
+    for part, explanation in EXPLAINED.items():
+        if part in str(error):
+            return InputError(explanation.format(reason=reason(error)))
     if isinstance(error, OSError):
-        place = error.filename or nameless(error)
-        return ResultsError(f"{place}: cannot be used ({reason(error)})")
+        return ResultsError.of(error)
     return NstrepError(
         f"unexpected {type(error).__name__}: {reason(error)};"
         " HYDRA_FULL_ERROR=1 in the environment shows where, please report it"

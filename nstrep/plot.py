@@ -50,10 +50,8 @@ def curves(sweep: Sweep, x: str | None = None, y: Keys = ()) -> Named:
     columns, relative = y or ("total", "eps"), mixed(sweep.swept)
     for key in [x] if x else compared(sweep) or ["seed"]:
         others = [other for other in sweep.swept if other != key]
-        yield (
-            f"curves_{key}",
-            plots.overlaid(sweep.runs, key, columns, others=others, relative=relative),
-        )
+        figure = plots.overlaid(sweep.runs, key, columns, others=others, relative=relative)
+        yield f"curves_{key}", figure
 
 
 def compared(sweep: Sweep) -> list[str]:
@@ -61,15 +59,13 @@ def compared(sweep: Sweep) -> list[str]:
 
     Runs that were not made as a sweep may have none: then the one that tells most of the loss.
     """
-    values = [
-        {key: plain(run.value(key)) for key in sweep.swept} for run in sweep.runs if run.config
-    ]
+    runs = [run for run in sweep.runs if run.config]
 
-    def alone(key: str) -> bool:
-        rest = {tuple(str(v) for k, v in one.items() if k != key) for one in values}
-        return len(rest) < len({tuple(map(str, one.values())) for one in values})
+    def different(keys: Keys) -> int:
+        return len({tuple(str(plain(run.value(key))) for key in keys) for run in runs})
 
-    keys = [key for key in sweep.swept if alone(key)]
+    every = different(sweep.swept)
+    keys = [key for key in sweep.swept if different({*sweep.swept} - {key}) < every]
     return keys or [key for key in [most_telling(sweep.runs, sweep.swept)] if key]
 
 

@@ -16,6 +16,8 @@ from PIL import Image
 
 from nstrep.base.text import counted, one_line
 from nstrep.images.io import encode_png, resize_long_edge, to_uint8
+from nstrep.plots.labels import heading, short
+from nstrep.plots.panels import picture_of
 
 if TYPE_CHECKING:
     from nstrep.analysis.run_reader import Run, Sweep
@@ -58,13 +60,12 @@ def outcome(status: str, metrics: dict[str, Any], curve: pd.DataFrame) -> str:
 
 def table(sweep: Sweep) -> str:
     """A sweep as an HTML table: a picture, the swept keys and the main numbers of each run."""
-    from nstrep.plots.labels import heading
-
     numbers = [name for name in NUMBERS if name in sweep.summary]
     rows = [["picture", *(sweep.swept or ["run"]), "status", *map(heading, numbers)]]
     for run, numbers_of_run in zip(sweep.runs[:ROWS], sweep.summary[numbers].itertuples(False)):
         cells = [f"{value:.4g}" if pd.notna(value) else "" for value in numbers_of_run]
-        rows.append([*_settings(run, sweep.swept), run.status, *cells])
+        settings = [short(run.value(key)) for key in sweep.swept] or [run.name]
+        rows.append([*settings, run.status, *cells])
     head, *body = [[escape(one_line(cell, 100)) for cell in row] for row in rows]
     images = [_image(run) for run in sweep.runs]
     lines = [f"<tr><th>{'</th><th>'.join(head)}</th></tr>"]
@@ -78,14 +79,6 @@ def table(sweep: Sweep) -> str:
     )
 
 
-def _settings(run: Run, swept: list[str]) -> list[str]:
-    from nstrep.plots.labels import short
-
-    return [short(run.value(key)) for key in swept] or [run.name]
-
-
 def _image(run: Run) -> str:
-    from nstrep.plots.panels import picture_of  # loads matplotlib
-
     address = data_address(picture_of(run), THUMBNAIL)
     return f'<img src="{address}" alt="{escape(one_line(run.name, 100))}">' if address else ""

@@ -51,7 +51,8 @@ def table(runs: Sequence[Run], swept: Sequence[str]) -> pd.DataFrame:
         "reason": [run.reason for run in runs],
     }
     for key in (*swept, "recipe"):
-        columns.setdefault(key, [plain(_option(run, key)) for run in runs])
+        values = (choice(run, key) if key in GROUPS else run.value(key) for run in runs)
+        columns.setdefault(key, list(map(plain, values)))
     for group in ("content", "style", "model"):
         columns.setdefault(group, [plain(choice(run, group)) for run in runs])
         if group != "model":
@@ -69,10 +70,6 @@ def table(runs: Sequence[Run], swept: Sequence[str]) -> pd.DataFrame:
         columns[name] = [_number(run.metrics.get(name)) for run in runs]
     columns["path"] = [str(run.path) for run in runs]
     return pd.DataFrame({_utf8(name): typed(values) for name, values in columns.items()})
-
-
-def _option(run: Run, key: str) -> Any:
-    return choice(run, key) if key in GROUPS else run.value(key)
 
 
 def typed(values: Sequence[Any]) -> pd.Series:

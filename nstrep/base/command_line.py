@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 import nstrep
 from nstrep.base import signals
 from nstrep.base.errors import InputError, NstrepError, ResultsError
-from nstrep.base.text import nameless, printable, reason
+from nstrep.base.text import printable
 
 VERSION = f"nstrep {nstrep.__version__}"
 
@@ -23,6 +23,12 @@ def synopsis(doc: str) -> tuple[str, str]:
     """Usage and description in a command's docstring, which begins with "``USAGE``: "."""
     usage, _, text = doc.removeprefix("``").partition("``: ")
     return usage, text[:1].upper() + text[1:].rstrip()
+
+
+def fail(error: NstrepError) -> NoReturn:
+    """Print an error as one line on stderr, and exit with its code."""
+    print(f"nstrep: error: {error}", file=sys.stderr)
+    sys.exit(error.exit_code)
 
 
 class Parser(argparse.ArgumentParser):
@@ -35,8 +41,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Exit with the message."""
-        print(f"nstrep: error: {InputError(message)}", file=sys.stderr)
-        sys.exit(InputError.exit_code)
+        fail(InputError(message))
 
 
 def answer(arguments: Sequence[str], usage: str = "") -> None:
@@ -76,7 +81,7 @@ def closed_pipe_is_quiet() -> Iterator[None]:
 
 @contextlib.contextmanager
 def plain_errors() -> Iterator[None]:
-    """Print an error raised in the block as one line on stderr, and exit with its code."""
+    """:func:`fail` with an error that is raised in the block."""
     handler = logging.StreamHandler()
     handler.setFormatter(LineFormatter())
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
@@ -84,12 +89,9 @@ def plain_errors() -> Iterator[None]:
         with signals.sigterm_interrupts(), closed_pipe_is_quiet():
             yield
     except NstrepError as error:
-        print(f"nstrep: error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+        fail(error)
     except OSError as error:
-        name = error.filename or nameless(error)
-        print(f"nstrep: error: {name}: cannot be used ({reason(error)})", file=sys.stderr)
-        sys.exit(ResultsError.exit_code)
+        fail(ResultsError.of(error))
     except KeyboardInterrupt as stop:
         print("nstrep: interrupted", file=sys.stderr)
         sys.exit(signals.exit_code(stop))

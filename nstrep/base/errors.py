@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from nstrep.base.text import printable
+import errno
+
+from nstrep.base.text import printable, reason
 
 MAX_LENGTH = 4000  # characters of a message: a path of any length and the problem with it
 
@@ -40,6 +42,12 @@ class ResultsError(NstrepError):
     """The results cannot be written: no permission, no space, or the folder was removed."""
 
     exit_code = 4
+
+    @classmethod
+    def of(cls, error: OSError) -> ResultsError:
+        """An error of the operating system, with the file that it is about."""
+        unnamed = "the current folder" if error.errno == errno.ENOENT else "the output"
+        return cls(f"{error.filename or unnamed}: cannot be used ({reason(error)})")
 
 
 class BusyError(NstrepError):

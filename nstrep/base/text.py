@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 
 
@@ -26,11 +25,6 @@ def shown(path: str | os.PathLike[str]) -> str:
     """A path for a one-line message: as given, or quoted and escaped if it is not printable."""
     text = os.fspath(path)
     return text if text and text.isprintable() else ascii(text)
-
-
-def nameless(error: OSError) -> str:
-    """What an error of the system without a file's name is about."""
-    return "the current folder" if error.errno == errno.ENOENT else "the output"
 
 
 def reason(error: BaseException) -> str:

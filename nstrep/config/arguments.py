@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from nstrep.base.command_line import answer, synopsis
 from nstrep.base.errors import InputError
 from nstrep.config.fields import Key, declared
-from nstrep.config.messages import KINDS, as_typed, did_you_mean, unknown_key
+from nstrep.config.messages import KINDS, as_typed, one_of, unknown_key
 
 Schema = TypeVar("Schema")
 
@@ -79,8 +79,7 @@ def check_value(key: Key, value: Any) -> None:
         if key.is_path(path):
             _check_path(key.name, path)
     if key.options and value not in key.options:
-        hint = did_you_mean(str(value), key.options)
-        raise InputError(f"{key.name}={value}: must be one of {', '.join(key.options)}{hint}")
+        raise InputError(f"{key.name}={value}: must be {one_of(value, key.options)}")
     if key.limits is None:
         return
     if not math.isfinite(value):

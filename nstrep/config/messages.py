@@ -26,6 +26,11 @@ def did_you_mean(word: str, options: Iterable[str]) -> str:
     return f" (did you mean {near[0]}?)" if near else ""
 
 
+def one_of(word: object, options: Iterable[str]) -> str:
+    """``one of a, b``: the options that are allowed, and whether the word is similar to one."""
+    return f"one of {', '.join(options)}{did_you_mean(str(word), options)}"
+
+
 def unknown_key(key: str, schema: type) -> str:
     """Say that a key does not exist, and suggest a similar key or group of a schema."""
     groups = getattr(schema, "GROUPS", ())

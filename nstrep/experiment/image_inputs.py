@@ -17,7 +17,7 @@ from nstrep import assets
 from nstrep.base.errors import InputError
 from nstrep.base.files import stamp
 from nstrep.config.folder import config_folder, group_options
-from nstrep.config.messages import did_you_mean
+from nstrep.config.messages import one_of
 from nstrep.config.schema import SIDES, ExperimentConfig, ObjectiveConfig, PictureConfig
 from nstrep.images import io
 from nstrep.images.io import Picture
@@ -57,8 +57,8 @@ def load_style(name: str, download: str) -> Picture:
         values = OmegaConf.load(config_folder() / "style" / f"{name}.yaml")
         return load_named(PictureConfig(**values), key="styles", download=download)
     if not os.path.exists(name) and not Path(name).suffix:  # rather a misspelt name
-        allowed = ", ".join(options) + did_you_mean(Path(name).name, options)
-        raise InputError(f"styles={Path(name).name}: must be a file, or one of {allowed}")
+        word = Path(name).name
+        raise InputError(f"styles={word}: must be a file, or {one_of(word, options)}")
     return load_file(name, key="styles")
 
 

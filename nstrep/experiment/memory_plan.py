@@ -55,9 +55,7 @@ def working_bytes(
     used = network.architecture.up_to([*layers["content"], *layers["style"]])
     # A convolution's output is rectified in place.
     kept = [floats(name) for name in used if not name.startswith("conv")]
-    copies = [
-        floats(name) for name in layers["style"] if name in used
-    ]  # as matrix products want them
+    copies = map(floats, layers["style"])  # as matrix products want them
     most = max(map(floats, used))
     return factor * pixels * FLOAT * (sum(kept) + sum(copies) + WORKING * most)
 

@@ -23,14 +23,7 @@ logging.getLogger("PIL.TiffImagePlugin").addFilter(lambda _record: False)  # lin
 MAX_PIXELS = 100_000_000  # width x height of a picture: as float32 RGB that is 1.2 GB
 
 FORMATS = "JPEG, PNG, TIFF, WebP, BMP or GIF"
-PILLOWS_FORMATS = (
-    "JPEG",
-    "PNG",
-    "TIFF",
-    "WEBP",
-    "BMP",
-    "GIF",
-)  # JPEG includes MPO, of many cameras
+PILLOWS_FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP", "GIF")  # JPEG includes cameras' MPO
 
 HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"}
 AVIF_BRANDS = {b"avif", b"avis"}

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from nstrep.base.errors import DivergedError, InputError
-from nstrep.config.messages import did_you_mean
+from nstrep.config.messages import one_of
 from nstrep.config.schema import OptimizerConfig
 from nstrep.optim.float32 import norm
 from nstrep.optim.lbfgs import Lbfgs
@@ -61,8 +61,8 @@ class Step:
 def check(settings: OptimizerConfig, lr: float | None) -> None:
     """Raise InputError if there is no such optimiser, or it needs a learning rate."""
     if settings.name not in OPTIMIZERS:
-        allowed = ", ".join(OPTIMIZERS) + did_you_mean(settings.name, OPTIMIZERS)
-        raise InputError(f"optimizer.name={settings.name}: must be one of {allowed}")
+        allowed = one_of(settings.name, OPTIMIZERS)
+        raise InputError(f"optimizer.name={settings.name}: must be {allowed}")
     if lr is None and OPTIMIZERS[settings.name].needs_lr:
         raise InputError(f"lr=null: optimizer={settings.name} needs a number above 0")
 

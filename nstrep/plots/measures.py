@@ -135,17 +135,17 @@ def _tick_the_values(axes: Axes, spots: Sequence[float]) -> None:
     axes.xaxis.set_minor_locator(NullLocator())
 
 
-def most_telling(runs: Sequence[RunLike], keys: Sequence[str], name: str = "total") -> str | None:
-    """The key of at most 12 values that separates the results the most; None without a key.
+def most_telling(runs: Sequence[RunLike], keys: Sequence[str]) -> str | None:
+    """The key of at most 12 values that separates the final losses the most; None without a key.
 
-    Between its values lies the largest share of the variance of the number's logarithm.
+    Between its values lies the largest share of the variance of the total loss's logarithm.
     """
+    totals = [(run, total) for run in runs if (total := final_number(run, "total")) > 0]
     shares = {}
     for key in keys:
         groups: dict[Any, list[float]] = {}
-        for run in runs:
-            if final_number(run, name) > 0:
-                groups.setdefault(level(run, key), []).append(math.log(final_number(run, name)))
+        for run, total in totals:
+            groups.setdefault(level(run, key), []).append(math.log(total))
         if len(levels(run.value(key) for run in runs)) <= 12 and groups:
             centre = np.mean(np.concatenate(list(groups.values())))
             shares[key] = sum(len(g) * (np.mean(g) - centre) ** 2 for g in groups.values())
@@ -183,9 +183,8 @@ def tradeoff(
     panels = figure.subplots(rows, columns, squeeze=False).flat
     for (name, alike), axes in zip(groups.items(), panels):
         _front(axes, alike, [looks[level(run, colour)] for run in alike])
-        axes.set_title(
-            style.text(textwrap.fill(name, 36, break_on_hyphens=False)), fontsize="medium"
-        )
+        name = style.text(textwrap.fill(name, 36, break_on_hyphens=False))
+        axes.set_title(name, fontsize="medium")
     for axes in panels[len(groups) :]:
         axes.set_visible(False)
     style.finish(figure, colour, looks, lines=False, title=title, runs=runs)

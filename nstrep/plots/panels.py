@@ -141,8 +141,7 @@ def captioned(pictures: Mapping[str, np.ndarray]) -> np.ndarray:
     panels = figure.subplots(rows, columns, squeeze=False).flat
     for axes, (name, picture) in zip(panels, pictures.items()):
         _bare(axes)
-        small = io.resize_long_edge(picture, 512, upscale=False)
-        axes.imshow(small, interpolation="antialiased")
+        _draw(axes, picture)
         axes.set_title(text(name), fontsize="medium")
     for axes in panels[len(pictures) :]:
         axes.set_visible(False)
@@ -163,9 +162,8 @@ def _show(axes: Axes, run: RunLike | None, aspect: float) -> None:
     reason = "not run"
     if run is not None:
         picture = picture_of(run)
-        if picture is not None:  # 512 pixels are more than its cell has
-            small = io.resize_long_edge(picture, 512, upscale=False)
-            axes.imshow(small, interpolation="antialiased")
+        if picture is not None:
+            _draw(axes, picture)
             if run.status != "finished":
                 axes.set_xlabel(run.status, fontsize="x-small")
             return
@@ -177,6 +175,11 @@ def _show(axes: Axes, run: RunLike | None, aspect: float) -> None:
         0.5, 0.5, text(reason), transform=axes.transAxes, ha="center", va="center",
         fontsize="x-small", color="#444444", clip_on=True,
     )  # fmt: skip
+
+
+def _draw(axes: Axes, picture: np.ndarray) -> None:
+    small = io.resize_long_edge(picture, 512, upscale=False)  # more pixels than a cell has
+    axes.imshow(small, interpolation="antialiased")
 
 
 def _lines(value: Any, length: int = 24) -> str:

@@ -156,10 +156,10 @@ def logarithmic(axes: Axes, which: str) -> None:
         axis.set_minor_formatter(NullFormatter())
 
 
-def scaled(axes: Axes, which: str, values: Iterable[float], ratio: float = 8) -> None:
-    """A logarithmic axis where positive values span more than ``ratio``, else few ticks."""
+def scaled(axes: Axes, which: str, values: Iterable[float]) -> None:
+    """A logarithmic axis where positive values span more than a factor of 8, else few ticks."""
     known = [value for value in values if np.isfinite(value)]
-    if known and min(known) > 0 and max(known) / min(known) > ratio:
+    if known and min(known) > 0 and max(known) / min(known) > 8:
         logarithmic(axes, which)
     else:
         one = getattr(axes, f"{which}axis")
@@ -176,9 +176,9 @@ FORMATS: dict[str, dict[str, Any]] = {
 }
 
 
-def rendered(figure: Figure, dpi: int = 120) -> np.ndarray:
+def rendered(figure: Figure) -> np.ndarray:
     """A figure as an image (H, W, 3), uint8."""
-    figure.set_dpi(dpi)
+    figure.set_dpi(120)
     figure.canvas.draw()
     return np.asarray(figure.canvas.buffer_rgba())[..., :3]
 

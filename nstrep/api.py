@@ -206,20 +206,18 @@ def _in_memory(role: str, image: Image.Image | np.ndarray) -> Picture:
 
 def _named(key: str, value: Any, arrays: dict[str, Picture]) -> Any:
     """The value of a setting that names images, with names for those in memory, which are added."""
-    if isinstance(value, IN_MEMORY):
-        if key != "init":
-            raise InputError(f"{key}: must be a list of images")
-        arrays[key] = _in_memory(key, value)
-        return arrays[key].name
-    if not isinstance(value, (list, tuple)):
-        return value
-    names = list(value)
-    for place, each in enumerate(value):
-        if isinstance(each, IN_MEMORY):
-            role = f"{key}[{place}]"
-            arrays[role] = _in_memory(role, each)
-            names[place] = arrays[role].name
-    return names
+
+    def name(role: str, image: Any) -> Any:
+        if isinstance(image, IN_MEMORY):
+            arrays[role] = _in_memory(role, image)
+            return arrays[role].name
+        return image
+
+    if isinstance(value, (list, tuple)):
+        return [name(f"{key}[{place}]", each) for place, each in enumerate(value)]
+    if isinstance(value, IN_MEMORY) and key != "init":
+        raise InputError(f"{key}: must be a list of images")
+    return name(key, value)
 
 
 def _plain(value: Any) -> Any:

@@ -78,11 +78,9 @@ def label(run: Run, group: str) -> str | None:
 
 def stood_in(run: Run, role: str) -> str | None:
     """The drawings that replaced images of a role, content or style; None if all were there."""
-    images = {key: value for key, value in run.metrics.items() if isinstance(value, dict)}
-    sources = [
-        images[key].get("source") for key in images
-        if key.rstrip("0123456789") == role and images[key].get("stand_in_for")
-    ]  # fmt: skip
+    images = (run.metrics[key] for key in run.metrics if key.rstrip("0123456789") == role)
+    replaced = (each for each in images if isinstance(each, dict) and each.get("stand_in_for"))
+    sources = [each.get("source") for each in replaced]
     return "+".join(dict.fromkeys(drawn(str(source)) for source in sources)) or None
 
 

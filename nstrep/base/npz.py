@@ -20,6 +20,7 @@ from typing import IO
 
 import numpy as np
 
+from nstrep.base.errors import InputError
 from nstrep.base.files import atomic_write
 from nstrep.base.text import reason
 
@@ -44,6 +45,17 @@ def save_npz(path: str | os.PathLike[str], /, **arrays: np.ndarray) -> None:
     np.savez_compressed(packed, **arrays)
     with atomic_write(path) as temporary:
         temporary.write_bytes(packed.getbuffer())
+
+
+@contextlib.contextmanager
+def as_input_error(what: str) -> Iterator[None]:
+    """Turn the errors of a file that cannot be used into InputErrors that begin with ``what``."""
+    try:
+        yield
+    except FormatError as error:
+        raise InputError(f"{what}: {error}") from error
+    except OSError as error:
+        raise InputError(f"{what}: cannot be read ({reason(error)})") from error
 
 
 def check_file(path: Path, expected: str) -> None:

@@ -13,8 +13,6 @@ from nstrep.base.errors import InputError
 from nstrep.config.folder import config_folder, group_options
 from nstrep.config.messages import explain
 
-SCALES = ("smoke", "quick", "paper")
-
 
 @dataclass
 class Band:

@@ -64,8 +64,10 @@ def converted(key: Key, value: str) -> Any:
     if value == "null" and type(None) in kinds:
         return None
     kind = kinds[0]
+    if kind is Any:
+        return value
     try:
-        return WORDS[value.lower()] if kind is bool else kind(value) if kind is not Any else value
+        return WORDS[value.lower()] if kind is bool else kind(value)
     except (KeyError, ValueError):
         name = {"int": "integer"}.get(kind.__name__, kind.__name__)
         raise InputError(f"{key.name}={value}: must be {KINDS[name]}") from None

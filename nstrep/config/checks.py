@@ -223,7 +223,7 @@ def _check_scales(config: ExperimentConfig) -> None:
         )
     each = epochs if isinstance(epochs, list) else [epochs]
     if not each or not all(type(number) is int and number >= 1 for number in each):
-        typed = as_typed(epochs) if isinstance(epochs, list) else epochs
         raise InputError(
-            f"coarse_epochs={typed}: must be a whole number of at least 1, or a list of these"
+            f"coarse_epochs={as_typed(epochs)}: must be a whole number of at least 1, or a list of"
+            " these"
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nstrep.config.fields import declared, known_keys
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 KINDS = {"float": "a number", "integer": "a whole number", "bool": "true or false"}
 
 
-def as_typed(values: list) -> str:
-    """A list as it is typed on the command line."""
-    return "[" + ",".join(map(str, values)) + "]"
+def as_typed(value: Any) -> str:
+    """A value as it is typed on the command line."""
+    return "[" + ",".join(map(str, value)) + "]" if isinstance(value, list) else str(value)
 
 
 def did_you_mean(word: str, options: Iterable[str]) -> str:

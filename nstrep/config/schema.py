@@ -56,10 +56,8 @@ class WeightsConfig:
 
     path: str | None = text(
         "weights file, or random; null selects the network's own weights",
-        file=True,
-        words=("random",),
-        identity=False,
-    )
+        file=True, words=("random",), identity=False,
+    )  # fmt: skip
     normalize: bool = text("rescale each filter to a mean activation of 1 (Gatys 2016, sec. 2)")
 
 
@@ -109,11 +107,8 @@ class OptimizerConfig:
     average_decay: float | None = number(
         "decay rate of an average of the iterates, which is the result of each scale instead of the"
         " last iterate; null for none",
-        at_least=0,
-        below=1,
-        absent=None,
-        **STEPS,
-    )
+        at_least=0, below=1, absent=None, **STEPS,
+    )  # fmt: skip
     lr_decay: float | None = number(
         "factor of the learning rate at each decay", above=0, at_most=1,
         effect=unless("optimizer.lr_decay_every", None),
@@ -282,9 +277,8 @@ class ExperimentConfig(ObjectiveConfig):
     )
     styles: list[str] = input_file(
         "several style images instead of one: options of the style group, or files",
-        names_of="style",
-        replaces=("style_image", "style_blend"),
-    )
+        names_of="style", replaces=("style_image", "style_blend"),
+    )  # fmt: skip
     style_blend: list[float] = text(
         "weights of the styles in their blend; [] for equal weights", changes="inputs"
     )
@@ -293,10 +287,8 @@ class ExperimentConfig(ObjectiveConfig):
         " content image, whose mean and covariance are transferred to the style image with a"
         " symmetric or triangular matrix) or luminance (the content image, whose chrominance is"
         " kept while only luminance is stylised)",
-        COLORS,
-        changes="formula",
-        common=True,
-    )
+        COLORS, changes="formula", common=True,
+    )  # fmt: skip
     content_masks: list[str] = input_file(
         "masks of the content image's shape, white where the style applies; each is a region with"
         " a style loss of its own"
@@ -307,19 +299,13 @@ class ExperimentConfig(ObjectiveConfig):
     )
     max_long_edge: int = number(
         "long side of the result in pixels; an upper limit if preprocess sets another side",
-        at_least=1,
-        at_most=20000,
-        changes="inputs",
-        common=True,
+        at_least=1, at_most=20000, changes="inputs", common=True,
         effect=only("scales", None, "auto", "sqrt2"),
-    )
+    )  # fmt: skip
     style_scale: float = number(
         "size of the style image relative to the result",
-        above=0,
-        at_most=10,
-        changes="inputs",
-        common=True,
-    )
+        above=0, at_most=10, changes="inputs", common=True,
+    )  # fmt: skip
     remove_noise: float = number(
         "strength of the filter on the saved result: weight of the total variation filter"
         " (Chambolle), or sigma of the Gaussian in pixels; 0 for no filter",
@@ -342,37 +328,30 @@ class ExperimentConfig(ObjectiveConfig):
         "sizes at which the image is optimised, from coarse to fine: auto (the long side halved"
         " down to 256 pixels), sqrt2 (divided by the square root of 2 down to 128), a list of long"
         " sides, whose last replaces max_long_edge, or null for the size of the result alone",
-        absent=None,
-        common=True,
-    )
+        absent=None, common=True,
+    )  # fmt: skip
     coarse_epochs: Any = text(
         "maximum number of iterations at each of the scales but the last: a number, or a list from"
         " the coarsest on, whose last holds for the rest",
-        absent=50,
-        effect=unless("scales", None),
-    )
+        absent=50, effect=unless("scales", None),
+    )  # fmt: skip
     basis: str = choice(
         "coordinates that are optimised: pixels, or dct for cosines", ("pixels", "dct")
     )
     basis_power: float = number(
         "exponent p of basis=dct, which scales cosines by frequency^-p: a larger value delays fine"
         " structures, 0.25 lowers the loss faster and leaves more grain, 0 is the same as pixels",
-        at_least=0,
-        at_most=2,
-        effect=only("basis", "dct"),
-    )
+        at_least=0, at_most=2, effect=only("basis", "dct"),
+    )  # fmt: skip
     bounds: bool = text("keep pixels between black and white during optimisation")
     max_num_epochs: int = number(
         "maximum number of iterations; with scales, at the last",
-        at_least=1,
-        later="larger",
-        common=True,
-    )
+        at_least=1, later="larger", common=True,
+    )  # fmt: skip
     stop_eps: float = number(
         "relative change of the image, ||x_t - x_(t-1)|| / ||x_t||, below which a run stops",
-        at_least=0,
-        later="smaller",
-    )
+        at_least=0, later="smaller",
+    )  # fmt: skip
     stop_loss_change: float = number(
         "relative loss change below which a run stops", at_least=0, later="smaller"
     )
@@ -383,10 +362,8 @@ class ExperimentConfig(ObjectiveConfig):
     extra_losses: Any = text(
         "further losses by name, each with its settings, such as {NAME_loss: {weight: 1, layers:"
         " [relu2_1]}}, registered in nstrep/losses/; null for none",
-        section="Losses",
-        absent=None,
-        changes="formula",
-    )
+        section="Losses", absent=None, changes="formula",
+    )  # fmt: skip
     seed: int = number(
         "seed of noise and random weights", section="Run", at_least=0, at_most=2**32 - 1,
         effect=only("init", "noise") + only("weights.path", "random"), common=True,
@@ -402,24 +379,20 @@ class ExperimentConfig(ObjectiveConfig):
     logger: str = choice("log of losses and images in addition to the run's own files", LOGGERS)
     checkpoint_seconds: float | None = number(
         "seconds between two checkpoints; 0 for every iteration, null for none at all",
-        at_least=0,
-        **LOCAL,
-    )
+        at_least=0, **LOCAL,
+    )  # fmt: skip
     resume: bool = text(
         "continue the run in hydra.run.dir from its checkpoint (a sweep always does), also to more"
         " max_num_epochs",
-        section="Reruns and sweeps",
-        **LOCAL,
-    )
+        section="Reruns and sweeps", **LOCAL,
+    )  # fmt: skip
     from_image: str | None = text(
         "final.png whose experiment is run again", file=True, **LOCAL, changes="inputs", common=True
     )
     from_image_root: str | None = text(
         "folder whose files from_image may read, besides the current folder and the image's",
-        file=True,
-        effect=unless("from_image", None),
-        **LOCAL,
-    )
+        file=True, effect=unless("from_image", None), **LOCAL,
+    )  # fmt: skip
     objective: str = text(
         "number that a search (hydra/sweeper=optuna) minimises: losses.NAME or"
         " losses_at_start.NAME with a loss of curve.csv, or another number of metrics.json",

@@ -84,9 +84,10 @@ def resumed(composed: DictConfig, directory: Path) -> DictConfig:
     config = _merged(composed, stored, shown(path))
     for key, value in typed_overrides().items():
         then, now = (OmegaConf.select(each, key) for each in (config, composed))
-        if key in KEYS and KEYS[key].is_path(then) and KEYS[key].is_path(now):
+        declaration = KEYS.get(key, Key(key, Any))
+        if declaration.is_path(then) and declaration.is_path(now):
             then, now = _real(then), _real(now)
-        later = KEYS[key].later if key in KEYS else ""
+        later = declaration.later
         if later and (now > then if later == "larger" else now < then):
             OmegaConf.update(config, key, now)
         elif then != now:
@@ -148,7 +149,7 @@ def _check_files(config: DictConfig, key: Key, inputs: dict[str, Any]) -> None:
     image = f"from_image={shown(config.from_image)}"
     value = OmegaConf.select(config, key.name)
     files = [value] if isinstance(value, str) else value or []
-    typed = f"{key.name}={value if isinstance(value, str) else as_typed(files)}"
+    typed = f"{key.name}={value if isinstance(value, str) else as_typed([*files])}"
     recorded = [about.get("sha256") for about in inputs.values() if isinstance(about, dict)]
     folders = [".", os.path.dirname(config.from_image) or ".", home(), config.from_image_root]
     allowed = [_real(folder) for folder in folders if folder is not None]

@@ -98,11 +98,10 @@ def plan(
         return tiling.cost(network, names, *shape[2:], side)
 
     side = None if tile == "auto" else tile
-    share = process_memory.SHARE
-    if tile == "auto" and need(None) > share * free:
-        side = largest(share * free)
-        if cost(side) > SLOW and (roomier := largest(ALMOST_ALL * free)) > side:
-            side = roomier
+    if tile == "auto" and need(None) > process_memory.SHARE * free:
+        side = largest(process_memory.SHARE * free)
+        if cost(side) > SLOW:
+            side = largest(ALMOST_ALL * free)
     size = need(side)
     log.info(
         "memory: about %.0f MB more for this run, %.0f MB free%s",

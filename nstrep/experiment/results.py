@@ -19,43 +19,13 @@ from nstrep.images import io
 
 if TYPE_CHECKING:  # reading results needs no MXNet
     from nstrep.experiment.run import Experiment
+    from nstrep.optim.minimize import Step
 
 
 def save(experiment: Experiment) -> dict[str, Any]:
     """Write what a run leaves besides its curve and snapshots; return its metrics."""
-    directory, config, inputs = experiment.directory, experiment.config, experiment.inputs
-    provenance, content, last = inputs.provenance, inputs.content_rgb01, experiment.last
-    measured = {}
-    if last is not None:
-        raw = experiment.raw(last.image)
-        save_npz(directory / run_directory.RAW, rgb01=raw.astype(np.float32))
-        filtered = experiment.filtered(raw)
-        versions = environment.versions()
-        text = {
-            "Software": f"nstrep {versions['nstrep']}",
-            **from_image.texts(config, {**provenance, "versions": versions}),
-        }
-        finished = experiment.status == "finished"
-        name = run_directory.FINAL if finished else run_directory.LAST_GOOD
-        io.save_png(directory / name, filtered, text)
-        figure = plots.single(
-            pd.read_csv(directory / run_directory.CURVE),
-            title=plots.described(
-                inputs.content.label,
-                "+".join(style.label for style in inputs.styles),
-                config.recipe.name,
-                width=content.shape[1],
-                height=content.shape[0],
-            ),
-            stop_eps=config.stop_eps,
-        )
-        plots.save(figure, (directory / run_directory.LOSS).with_suffix(""), ["png"])
-        measured = {
-            **final(last),
-            "losses": dict(last.losses),
-            "losses_at_start": dict(experiment.losses_at_start),
-            **compare(filtered, content),
-        }
+    config, provenance = experiment.config, experiment.inputs.provenance
+    height, width = experiment.inputs.content_rgb01.shape[:2]
     metrics = {
         "status": experiment.status,
         "stop_reason": experiment.reason,
@@ -63,17 +33,44 @@ def save(experiment: Experiment) -> dict[str, Any]:
         "recipe": config.recipe.name,
         "seed": config.seed,
         **provenance,
-        "width": content.shape[1],
-        "height": content.shape[0],
+        "width": width,
+        "height": height,
         "filter": config.denoise if config.remove_noise else None,
-        **measured,
+        **(_save_images(experiment, experiment.last) if experiment.last else {}),
         # Of the process since the network was bound.
         "peak_memory_mb": process_memory.memory_mb()["peak"],
         "memory_before_mb": experiment.memory_before_mb,
         "resumed_at": experiment.resumed_at,
         "tile": experiment.tile,
     }
-    return run_directory.write_metrics(directory, metrics)
+    return run_directory.write_metrics(experiment.directory, metrics)
+
+
+def _save_images(experiment: Experiment, last: Step) -> dict[str, Any]:
+    """Write the result and the plot of the losses; return what is measured at the last step."""
+    directory, config, inputs = experiment.directory, experiment.config, experiment.inputs
+    raw = experiment.raw(last.image)
+    save_npz(directory / run_directory.RAW, rgb01=raw.astype(np.float32))
+    filtered, versions = experiment.filtered(raw), environment.versions()
+    text = {
+        "Software": f"nstrep {versions['nstrep']}",
+        **from_image.texts(config, {**inputs.provenance, "versions": versions}),
+    }
+    finished = experiment.status == "finished"
+    name = run_directory.FINAL if finished else run_directory.LAST_GOOD
+    io.save_png(directory / name, filtered, text)
+    height, width = filtered.shape[:2]
+    styles = "+".join(style.label for style in inputs.styles)
+    title = plots.described(inputs.content.label, styles, config.recipe.name, width, height)
+    curve = pd.read_csv(directory / run_directory.CURVE)
+    figure = plots.single(curve, title=title, stop_eps=config.stop_eps)
+    plots.save(figure, (directory / run_directory.LOSS).with_suffix(""), ["png"])
+    return {
+        **final(last),
+        "losses": dict(last.losses),
+        "losses_at_start": dict(experiment.losses_at_start),
+        **compare(filtered, inputs.content_rgb01),
+    }
 
 
 def compare(result: np.ndarray, content: np.ndarray) -> dict[str, float | None]:

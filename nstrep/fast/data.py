@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Iterable
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -47,10 +48,7 @@ class Photos:
             folder = os.path.expanduser(config.dir)
             if not os.path.isdir(folder):
                 raise InputError(f"data.dir={folder}: is not a folder")
-            paths = Path(folder).rglob("*")
-            files = sorted(str(path) for path in paths if path.suffix.lower() in SUFFIXES)
-            if not files:
-                raise InputError(f"data.dir={folder}: holds no picture ({', '.join(SUFFIXES)})")
+            files = _picture_files(Path(folder).rglob("*"), f"data.dir={folder}")
             rng = np.random.Generator(np.random.PCG64(seed))
             self.names = candidates = [files[number] for number in rng.permutation(len(files))]
         readable = filter(None, map(self._read, candidates))
@@ -108,10 +106,7 @@ def paintings(config: TrainConfig) -> dict[str, Picture]:
     for item in config.styles:
         folder = Path(os.path.expanduser(item))
         if folder.is_dir():
-            files = sorted(file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES)
-            if not files:
-                raise InputError(f"styles={item}: holds no picture ({', '.join(SUFFIXES)})")
-            given += map(str, files)
+            given += _picture_files(folder.iterdir(), f"styles={item}")
         else:
             given.append(item)
     found: dict[str, Picture] = {}
@@ -121,6 +116,14 @@ def paintings(config: TrainConfig) -> dict[str, Picture]:
             raise InputError(f"styles: {painting.name} is named twice")
         found[painting.name] = painting
     return found
+
+
+def _picture_files(paths: Iterable[Path], folder: str) -> list[str]:
+    """The paths of pictures, sorted; InputError that begins with ``folder`` if there are none."""
+    files = sorted(str(path) for path in paths if path.suffix.lower() in SUFFIXES)
+    if not files:
+        raise InputError(f"{folder}: holds no picture ({', '.join(SUFFIXES)})")
+    return files
 
 
 def center(rgb01: np.ndarray, size: int) -> np.ndarray:

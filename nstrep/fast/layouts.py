@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from nstrep.base.errors import InputError
-from nstrep.base.npz import FormatError, Stored, save_npz
+from nstrep.base.npz import FormatError, Stored, as_input_error, save_npz
 from nstrep.base.text import reason, shown
 from nstrep.base.untrusted import read_json
 from nstrep.fast.architectures import NETS, TransformNet, choose
@@ -89,7 +89,7 @@ def load(path: str | Path, key: str = "model") -> tuple[TransformNet, dict[str, 
     none of the table.
     """
     file = file_of(path)
-    try:
+    with as_input_error(f"{key}={shown(path)}"):
         if os.path.isdir(file.parent) and file.name == PARAMETERS and not os.path.isfile(file):
             raise FormatError(f"holds no {PARAMETERS}: no run that has finished")
         with open_arrays(file) as stored:
@@ -98,10 +98,6 @@ def load(path: str | Path, key: str = "model") -> tuple[TransformNet, dict[str, 
                 name: np.ascontiguousarray(load_array(stored, layout, name, shape, net.name))
                 for name, shape in net.shapes.items()
             }
-    except FormatError as error:
-        raise InputError(f"{key}={shown(path)}: {error}") from error
-    except OSError as error:
-        raise InputError(f"{key}={shown(path)}: cannot be read ({reason(error)})") from error
 
 
 def _described_net(stored: Mapping[str, Stored]) -> TransformNet | None:

@@ -108,10 +108,7 @@ class Trainer:
                 f" net.name={stored.name} net.border={stored.border} net.padding={stored.padding}"
             )
         if stored.styles:
-            names = [
-                *stored.styles,
-                *(each for each in self.paintings if each not in stored.styles),
-            ]
+            names = list(dict.fromkeys([*stored.styles, *self.paintings]))
         net = choose(*given, styles=names)
         return net, with_styles(parameters, stored, net)
 

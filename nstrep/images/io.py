@@ -88,10 +88,10 @@ def load_picture(
     Formats are JPEG, PNG, TIFF, WebP, BMP and GIF (the first frame) with up to 8 bits a sample,
     and PNG and TIFF with 16, of which the high byte is used. Not read are TIFF of floats, of 32
     bits, and of 16 bits in separate planes or as grey with alpha. AVIF needs Pillow 11.3, HEIC the
-    extra ``heif``. Alpha is composited over white
-    in the encoded values, as browsers do. EXIF orientation is applied. An embedded ICC profile is
-    converted to sRGB by LittleCMS; a damaged one is ignored with a log warning. CMYK without a
-    profile is converted naively. PNG gAMA and cHRM are ignored.
+    extra ``heif``. Alpha is composited over white in the encoded values, as browsers do. EXIF
+    orientation is applied. An embedded ICC profile is converted to sRGB by LittleCMS; a damaged one
+    is ignored with a log warning. CMYK without a profile is converted naively. PNG gAMA and cHRM
+    are ignored.
 
     MAX_PIXELS is checked against the header, before any pixel is decoded. Raises InputError: one
     line with `key=path`, what was found and what is allowed.

@@ -15,7 +15,7 @@ from nstrep.config.checks import layer_weights
 from nstrep.config.schema import LossesConfig, ObjectiveConfig
 from nstrep.losses.regions import Region
 from nstrep.losses.term import Edges, LossTerm, Symbols, kinds
-from nstrep.losses.tiling import Scene, Tile, TileGraph, key, of_term, tiles
+from nstrep.losses.tiling import Scene, Tile, TileGraph, assign, key, of_term, tiles
 from nstrep.networks.features import Network
 
 # In tiles, content targets of at most so many numbers a pixel are kept; larger ones are recomputed.
@@ -164,15 +164,13 @@ class Values:
 
     def set(self, constants: Mapping[str, np.ndarray]) -> None:
         """Replace constants of the terms, by :func:`nstrep.losses.tiling.key`."""
-        for name in constants.keys() & self._arguments.keys():
-            self._arguments[name][:] = constants[name]
+        assign(self._arguments, constants)
 
     def __call__(
         self, sums: Mapping[str, mx.nd.NDArray | np.ndarray]
     ) -> tuple[list[mx.nd.NDArray], dict[str, mx.nd.NDArray]]:
         """The unweighted values, and the gradient of the objective to each statistic."""
-        for name, array in sums.items():
-            self._arguments[name][:] = array
+        assign(self._arguments, sums)
         values = self._executor.forward(is_train=True)
         coefficients = (np.atleast_1d(term.coefficient) for term in self._terms)
         self._executor.backward([mx.nd.array(each, ctx=self._context) for each in coefficients])

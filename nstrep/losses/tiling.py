@@ -11,6 +11,7 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import mxnet as mx
 import numpy as np
@@ -143,6 +144,12 @@ def key(name: str, term: LossTerm) -> str:
     return f"{name} {term.name}"
 
 
+def assign(arguments: Mapping[str, mx.nd.NDArray], values: Mapping[str, Any]) -> None:
+    """Set those arguments of a graph for which there are values."""
+    for name in arguments.keys() & values.keys():
+        arguments[name][:] = values[name]
+
+
 class TileGraph:
     """The network and the statistics of terms over a tile, bound for one kind of tile at a time.
 
@@ -171,15 +178,13 @@ class TileGraph:
         for term in self._terms:
             for name, array in term.maps.items():
                 arrays[key(name, term)] = tile.own(array, self._strides[term])
-        for name in arrays.keys() & arguments.keys():
-            arguments[name][:] = arrays[name]
+        assign(arguments, arrays)
         return dict(zip(outputs, executor.forward(is_train=self._gradient)))
 
     def set(self, tile: Tile, constants: Mapping[str, np.ndarray]) -> None:
         """Replace constants that the statistics use, by :func:`key`."""
         _, _, arguments, _ = self._bind(tile)
-        for name in constants.keys() & arguments.keys():
-            arguments[name][:] = constants[name]
+        assign(arguments, constants)
 
     def backward(self, tile: Tile, slopes: Mapping[str, mx.nd.NDArray]) -> mx.nd.NDArray:
         """The gradient to what the tile of the last :meth:`forward` sees; a view.

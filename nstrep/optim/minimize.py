@@ -2,8 +2,8 @@
 
 An epoch is one update of the image, as in the MXNet example that this project descends from. Epoch
 0 is the start; epoch t describes the image after t updates. In a run over several scales the start
-at each is an epoch too. The state between two epochs can be
-saved, and another process continues from it to the same bytes.
+at each is an epoch too. The state between two epochs can be saved, and another process continues
+from it to the same bytes.
 """
 
 from __future__ import annotations

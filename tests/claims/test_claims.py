@@ -18,6 +18,7 @@ from nstrep.base.errors import BusyError, InputError, ResultsError
 from nstrep.claims import figures, plan, quantities, report, schema, statistics, verdicts
 from nstrep.claims.plan import ClaimRun
 from nstrep.claims.schema import Band, Measure
+from nstrep.config.folder import group_options
 from nstrep.images import io
 
 NETWORK = {"name": "vgg19_slim", "sha256": "0" * 64}
@@ -70,7 +71,7 @@ def test_a_claim_names_only_what_there_is(name):
     for runs in claim.runs.values():
         assert runs.losses_of is None or claim.runs[runs.losses_of].training
         scales = {*runs.at, *(runs.training.at if runs.training else ())}
-        assert scales <= set(schema.SCALES)
+        assert scales <= set(group_options("scale"))
 
 
 def test_the_first_run_of_each_claim_can_be_configured_at_the_scale_that_few_can_run(hydra_ready):

@@ -8,10 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from nstrep.base.errors import InputError
 from nstrep.base.files import sha256_of
-from nstrep.base.npz import FormatError
-from nstrep.base.text import reason, shown
+from nstrep.base.npz import as_input_error
+from nstrep.base.text import shown
 from nstrep.networks.vgg import Architecture
 from nstrep.networks.weights import calibration, layouts
 from nstrep.networks.weights.containers import open_arrays
@@ -39,14 +38,10 @@ def load_weights(
     content decides, not its name. Dense layers are ignored. ``key`` is the setting that an error
     message names. Raises InputError if the file does not hold this architecture.
     """
-    try:
+    with as_input_error(f"{key}={shown(path)}"):
         with open_arrays(Path(path)) as stored:
             arrays = layouts.canonical(stored, architecture)
         digest = sha256_of(path)
-    except FormatError as error:
-        raise InputError(f"{key}={shown(path)}: {error}") from error
-    except OSError as error:
-        raise InputError(f"{key}={shown(path)}: cannot be read ({reason(error)})") from error
     shipped = Path(path).resolve().parent == NETWORKS
     return Weights(arrays, f"nstrep/networks/{Path(path).name}" if shipped else str(path), digest)
 

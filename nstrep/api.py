@@ -158,15 +158,10 @@ def _experiment(
             raise InputError(f"{role}: is given twice")
         if isinstance(picture, IN_MEMORY):
             arrays[role] = _in_memory(role, picture)
-            continue
-        path, options = os.fspath(picture), group_options(role)
-        if path in options:
+        elif (path := os.fspath(picture)) in group_options(role):
             groups[role] = path
-        elif not os.path.exists(path) and not Path(path).suffix:  # probably a misspelt name
-            allowed = one_of(path, options)
-            raise InputError(f"{role}={shown(path)}: must be a file, an array, or {allowed}")
         else:
-            values[f"{role}_image"] = path
+            values[f"{role}_image"] = _file(role, path)
     for key in set(values) & set(IMAGES):
         values[key] = _named(key, values[key], arrays)
     for group, name in groups.items():
@@ -197,6 +192,14 @@ def _experiment(
             named = PictureConfig(picture.name, None, None, None)
             setattr(config, key, picture.name if key in IMAGES else named)
     return config, arrays, made_from
+
+
+def _file(role: str, path: str) -> str:
+    """The path, unless it is probably a misspelt name of an option."""
+    if os.path.exists(path) or Path(path).suffix:
+        return path
+    allowed = one_of(path, group_options(role))
+    raise InputError(f"{role}={shown(path)}: must be a file, an array, or {allowed}")
 
 
 def _in_memory(role: str, image: Image.Image | np.ndarray) -> Picture:

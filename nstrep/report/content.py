@@ -38,6 +38,8 @@ LINKED = (
     run_directory.LOG,
 )  # fmt: skip
 
+ROLES = ("content", "style")
+
 SIDES = ((8, 860), (24, 512), (80, 320), (math.inf, 224))
 """Number of runs up to which the images have a certain longer side in pixels."""
 
@@ -53,40 +55,27 @@ def content(sweep: Sweep, folder: Path) -> dict[str, Any]:
     side = next(side for most, side in SIDES if len(sweep.runs) <= most)
     common = next((flat(run.config) for run in sweep.runs if run.config), {})
     inputs, numbers, drawn = InputImages(side), table_columns(), curve_columns(sweep)
+    points = max(20, POINTS // len(sweep.runs))
+    title = one_line(sweep.path.absolute().name, 100)
     runs = [
         {
-            "name": one_line(run.name, 200),
-            "status": run.status,
-            "reason": run.reason,
             "keys": {key: plain(run.value(key)) for key in sweep.swept},
             "short": {key: short(run.value(key)) for key in sweep.swept},
             "numbers": {name: _finite(final_number(run, name)) for name in numbers},
             "picture": data_address(picture_of(run), side),
             "photo": inputs.content(run),
             "paintings": inputs.styles(run),
-            "inputs": {role: short(run.value(role), 60) for role in ("content", "style")},
-            "curve": curve(run, drawn, max(20, POINTS // len(sweep.runs))),
+            "curve": curve(run, drawn, points),
             "config": difference(flat(run.config), common),
-            "metrics": {
-                key: rounded(value)
-                for key, value in flat(run.metrics).items()
-                if not key.startswith("versions")
-            },
-            "typed": shlex.join(run.overrides),
-            "folder": link(run.path, folder),
-            "files": {
-                name: link(run.path / name, folder)
-                for name in LINKED
-                if os.path.isfile(run.path / name)
-            },
+            **about(run, folder),
         }
         for run in sweep.runs
     ]
+    replaced = {(run, role) for run in sweep.runs for role in ROLES if stood_in(run, role)}
     return {
         "summary": link(sweep.path / "summary.csv", folder),
-        "title": one_line(sweep.path.absolute().name, 100),
-        # Where a long name of settings may break.
-        "title_parts": re.split(r"(?<=[,+ ])", one_line(sweep.path.absolute().name, 100)),
+        "title": title,
+        "title_parts": re.split(r"(?<=[,+ ])", title),  # where a long name of settings may break
         "runs": runs,
         "common": common,
         "swept": [swept(sweep, key) for key in sweep.swept],
@@ -95,14 +84,23 @@ def content(sweep: Sweep, folder: Path) -> dict[str, Any]:
         "images": inputs.addresses,
         "side": side,
         "mixed": mixed(sweep.swept),
-        "stand_ins": sorted(
-            {
-                f"{role}={label(run, role)}"
-                for run in sweep.runs
-                for role in ("content", "style")
-                if stood_in(run, role)
-            }
-        ),
+        "stand_ins": sorted({f"{role}={label(run, role)}" for run, role in replaced}),
+    }
+
+
+def about(run: Run, folder: Path) -> dict[str, Any]:
+    """What a run says of itself, and its files."""
+    metrics = flat(run.metrics).items()
+    files = [run.path / name for name in LINKED if os.path.isfile(run.path / name)]
+    return {
+        "name": one_line(run.name, 200),
+        "status": run.status,
+        "reason": run.reason,
+        "inputs": {role: short(run.value(role), 60) for role in ROLES},
+        "metrics": {key: rounded(v) for key, v in metrics if not key.startswith("versions")},
+        "typed": shlex.join(run.overrides),
+        "folder": link(run.path, folder),
+        "files": {file.name: link(file, folder) for file in files},
     }
 
 

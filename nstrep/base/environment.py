@@ -188,21 +188,20 @@ def physical_cores() -> int:
     cores = set()
     with contextlib.suppress(OSError):
         for number in allowed:
-            with open(f"/sys/devices/system/cpu/cpu{number}/topology/thread_siblings_list") as file:
-                cores.add(file.read())
+            topology = Path(f"/sys/devices/system/cpu/cpu{number}/topology")
+            cores.add((topology / "thread_siblings_list").read_text())
     return len(cores) or visible
 
 
 def _quota(visible: int) -> int:
     """Processors that the control group allows; ``visible`` if it has no limit."""
-    values = []
     for files in (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us")):
-        with contextlib.suppress(OSError):  # versions 2 and 1
-            for name in files:
-                with open(f"{CONTROL_GROUPS}/{name}") as file:
-                    values += file.read().split()
-    quota, period = (values or ["max"])[0], (values or [""])[-1]
-    return -(-int(quota) // int(period)) if quota.isdigit() and int(quota) else visible
+        with contextlib.suppress(OSError, ValueError):  # ValueError: "max" is no limit
+            texts = " ".join(Path(CONTROL_GROUPS, name).read_text() for name in files)
+            quota, period = map(int, texts.split())
+            if quota > 0:
+                return -(-quota // period)
+    return visible
 
 
 def threads() -> int | None:

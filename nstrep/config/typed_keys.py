@@ -46,7 +46,7 @@ def check_typed(config: Any, typed: Mapping[str, Any]) -> None:
 
 
 def _idle(config: Any, key: Key, value: Any) -> str:
-    """A key that changes nothing, with the values of others that are why; else empty."""
+    """``key=value with other=value`` if the key has no effect because of the other; else empty."""
     if key.is_group or not key.effect or attrgetter(key.name)(config) is None:
         return ""
     if any(condition.holds(config) for condition in key.effect):

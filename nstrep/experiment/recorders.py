@@ -138,7 +138,7 @@ class Curve:
 
 
 def rows_upto(path: Path, epoch: int, losses: Iterable[str], scaled: bool) -> int:
-    """How many whole rows a curve of these losses has up to an epoch, that of the start too."""
+    """The number of complete rows of a curve from epoch 0 to ``epoch``; 0 for other columns."""
     header, *rows = _rows(path, epoch) or [""]
     return len(rows) if header == ",".join(_header(losses, scaled)) else 0
 

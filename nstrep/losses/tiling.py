@@ -259,8 +259,9 @@ def order(terms: Sequence[LossTerm], layers: Sequence[str]) -> list[LossTerm]:
     """The terms in the order in which their statistics are best computed.
 
     The deepest last: the gradient of each is then computed when the backward pass comes to its
-    layer, not kept from the beginning. But the Gram product of a layer lays its features out as
-    MXNet's pooling is ten times slower on; so it waits for a deeper one, which needs the pooling.
+    layer, not kept from the beginning. There is one exception: a Gram product changes the layout
+    of its features, and MXNet's pooling is ten times slower on that. So the terms of a layer that
+    is pooled come after those of the next deeper layer, which compute the pooling first.
     """
     depths = {layer: depth for depth, layer in enumerate(layers)} | {None: -1}
     ordered: list[LossTerm] = []

@@ -155,7 +155,7 @@ def _untold(title: str, keys: Sequence[str]) -> str:
 def _told(
     runs: Sequence[RunLike], others: Sequence[str], dashable: bool
 ) -> tuple[str | None, str | None]:
-    """The keys that line style and rows of panels tell: the first that have few enough values."""
+    """The keys shown by the line style and by rows of panels: the first with few enough values."""
     told: list[str | None] = []
     count = {other: len(levels(run.value(other) for run in runs)) for other in others}
     for most in (len(style.DASHES) if dashable else 0, ROWS):

@@ -26,10 +26,8 @@ log = logging.getLogger(__name__)
 REPORTS, PARENT = "NSTREP_SWEEP_REPORTS", "NSTREP_SWEEP_PID"
 """Environment variables of a run: the folder for its reports, and the process that started it."""
 
-AT_WORK, PATIENCE = ".run", 30.0
-"""End of the names of files that tell which of this machine's processes compute a run, and seconds
-that the sweep waits for these when it is stopped.
-"""
+AT_WORK = ".run"  # suffix of a file named by a process of this machine while it computes a run
+PATIENCE = 30.0  # seconds that a sweep which is stopped waits for these processes
 
 PR_SET_PDEATHSIG = 1  # from Linux's prctl.h
 

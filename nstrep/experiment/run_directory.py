@@ -45,10 +45,8 @@ ALL = (*AT_THE_END, CONFIG, CURVE, SNAPSHOTS, TENSORBOARD, CHECKPOINT)
 # By what a folder is known to be of a command: files, each with a text in it.
 RUN = {CONFIG: "max_num_epochs:", METRICS: '"losses_at_start"', FAILED: '"exit_code"'}
 TRAINING = {CONFIG: "batch_size:", METRICS: '"validation_of_identity"', FAILED: '"exit_code"'}
-SWEEP = {
-    "multirun.yaml": "nstrep.",
-    **{f"*/{HYDRA}/hydra.yaml": "nstrep.", f"*/{CONFIG}": "content_layers:"},
-}
+SWEEP = dict.fromkeys(("multirun.yaml", f"*/{HYDRA}/hydra.yaml"), "nstrep.")
+SWEEP[f"*/{CONFIG}"] = "content_layers:"
 
 
 def refuse_foreign(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from functools import lru_cache
-from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -14,7 +13,7 @@ from PIL import Image
 from nstrep.base.errors import InputError
 from nstrep.base.files import stamp
 from nstrep.fast import styles
-from nstrep.fast.layouts import PARAMETERS
+from nstrep.fast.layouts import file_of
 from nstrep.fast.styles import Stylizer, check_options
 from nstrep.images import io
 from nstrep.images.picture import picture_from_value
@@ -73,8 +72,7 @@ def fast_styles(model: str | os.PathLike[str] | None = None) -> dict[str, str]:
 def _stylizer(model: str | os.PathLike[str] | None) -> Stylizer:
     if model is not None and not isinstance(model, (str, os.PathLike)):
         raise InputError(f"model: must be a path, not {type(model).__name__}")
-    file = styles.SHIPPED if model is None else Path(os.path.expanduser(model))
-    return _loaded(model, stamp(file / PARAMETERS if file.is_dir() else file))
+    return _loaded(model, stamp(styles.SHIPPED if model is None else file_of(model)))
 
 
 @lru_cache(4)

@@ -119,13 +119,10 @@ def headline(figure: Figure, title: str, runs: Sequence[RunLike]) -> None:
     width = figure.get_figwidth()
     free = width - (1.5 if figure.legends else 0.2)  # inches; about 12 letters fit in one
     letters = max(16, int(12 * free))
-    lines = [
-        textwrap.fill(line, letters, break_on_hyphens=False)
-        for line in (title, about(runs))
-        if line
-    ]
-    if lines:
-        figure.suptitle(text("\n".join(lines)), x=free / width / 2, fontsize="medium")
+    lines = [textwrap.fill(line, letters, break_on_hyphens=False) for line in (title, about(runs))]
+    if any(lines):
+        whole = text("\n".join(filter(None, lines)))
+        figure.suptitle(whole, x=free / width / 2, fontsize="medium")
 
 
 def tidy(axes: Axes) -> None:

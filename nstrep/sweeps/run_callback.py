@@ -8,8 +8,7 @@ settings as those of that run. A folder that holds anything else is refused here
 from __future__ import annotations
 
 import atexit
-import contextlib
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -51,5 +50,5 @@ class RunCallback(Callback):
 
 def _remove_empty(folder: Path) -> None:
     """Remove a folder that this process made, if its run was refused and left nothing."""
-    with contextlib.suppress(OSError):
+    with suppress(OSError):
         folder.rmdir()

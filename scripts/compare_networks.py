@@ -46,7 +46,6 @@ from nstrep.images import texture
 from nstrep.networks.vgg import ARCHITECTURES
 from nstrep.networks.weights import load_weights
 from scripts import texture_distance
-from scripts.grid_peaks import grid_peaks
 
 Overrides = tuple[str, ...]
 Result = TypeVar("Result")
@@ -272,7 +271,7 @@ def measured_painting(config: ExperimentConfig) -> dict[str, float]:
 
 def grid(rgb01: np.ndarray, flat_in: np.ndarray | None = None) -> float:
     """The highest peak of a regular grid over all periods."""
-    return max(grid_peaks(rgb01, flat_in).values())
+    return max(texture.grid_peaks(rgb01, flat_in).values())
 
 
 def large_enough(measure: Callable[..., float], *rgb01: np.ndarray) -> float:
@@ -374,8 +373,8 @@ every run is a row of [networks.csv](networks.csv):
 
 {table(rows)}
 
-No network was trained or optimised for these measures, which `nstrep/images/texture.py`,
-`scripts/texture_distance.py` and `scripts/grid_peaks.py` define:
+No network was trained or optimised for these measures, which `nstrep/images/texture.py` and
+`scripts/texture_distance.py` define:
 
 - texture distance: of oriented-filter statistics (after Portilla and Simoncelli 2000) to the
   painting's. 0 is the same, about 1 what two unrelated photographs differ by.

@@ -6,7 +6,7 @@ A style's painting is the option of the style group with its name, or a file of 
 style without one is left out. The photos are in scikit-image, and none was trained on. The sheet
 has a row for each style: the painting, and for each photo one pass and the optimised picture of the
 same losses. styles.csv has the losses of both, the number of L-BFGS iterations from the photo whose
-loss is that of the pass, and the artefacts that nstrep/images/texture.py and grid_peaks.py measure.
+loss is that of the pass, and the artefacts that nstrep/images/texture.py measures.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ import nstrep
 from nstrep.config.folder import group_options
 from nstrep.fast.styles import Stylizer
 from nstrep.images import io, texture
-from scripts.grid_peaks import grid_peaks
 
 ROOT = Path(__file__).resolve().parents[1]
 TARGET = ROOT / "results" / "fast"
@@ -63,8 +62,8 @@ def compared(
             "iterations": int(best.curve["epoch"][reached[0]]) if len(reached) else STEPS + 1,
             "border_error": texture.border_error(passed),
             "photo_border_error": texture.border_error(content),
-            "grid": max(grid_peaks(passed, content).values()),
-            "painting_grid": max(grid_peaks(read(painting)).values()),
+            "grid": max(texture.grid_peaks(passed, content).values()),
+            "painting_grid": max(texture.grid_peaks(read(painting)).values()),
         },
     )
 

@@ -137,6 +137,14 @@ class Curve:
             self._file.close()
 
 
+def read_curve(path: Path) -> dict[str, np.ndarray]:
+    """The columns of a curve.csv by name, with NaN for empty cells."""
+    with path.open(newline="") as file:
+        header, *rows = csv.reader(file)
+    columns = ([float(cell or "nan") for cell in column] for column in zip(*rows))
+    return {name: np.array(column) for name, column in zip(header, columns)}
+
+
 def rows_upto(path: Path, epoch: int, losses: Iterable[str], scaled: bool) -> int:
     """The number of complete rows of a curve from epoch 0 to ``epoch``; 0 for other columns."""
     header, *rows = _rows(path, epoch) or [""]

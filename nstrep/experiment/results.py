@@ -6,14 +6,13 @@ import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from nstrep import plots
 from nstrep.base import environment, process_memory
 from nstrep.base.npz import save_npz
 from nstrep.config.metrics import final
-from nstrep.experiment import from_image, run_directory
+from nstrep.experiment import from_image, recorders, run_directory
 from nstrep.experiment.identity import identity_of
 from nstrep.images import io
 
@@ -62,7 +61,7 @@ def _save_images(experiment: Experiment, last: Step) -> dict[str, Any]:
     height, width = filtered.shape[:2]
     styles = "+".join(style.label for style in inputs.styles)
     title = plots.described(inputs.content.label, styles, config.recipe.name, width, height)
-    curve = pd.read_csv(directory / run_directory.CURVE)
+    curve = recorders.read_curve(directory / run_directory.CURVE)
     figure = plots.single(curve, title=title, stop_eps=config.stop_eps)
     plots.save(figure, (directory / run_directory.LOSS).with_suffix(""), ["png"])
     return {

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -17,11 +16,16 @@ from nstrep.config.schema import ExperimentConfig
 from nstrep.plots import style
 from nstrep.plots.labels import RunLike, axis, heading, level, levels, short
 
+if TYPE_CHECKING:  # a run draws its losses without pandas, whose import is slow
+    import pandas as pd
+
+    Curve = Mapping[str, np.ndarray] | pd.DataFrame  # columns of curve.csv
+
 ROWS = 6
 """Largest number of rows of panels, one for each value of a key."""
 
 
-def single(curve: pd.DataFrame, *, title: str, stop_eps: float) -> Figure:
+def single(curve: Curve, *, title: str, stop_eps: float) -> Figure:
     """The losses and the convergence of one run; ``stop_eps`` is a line unless 0."""
     figure, (left, right) = style.subplots(2, 9, 3.6)
     style.headline(figure, title, [])
@@ -40,10 +44,10 @@ def single(curve: pd.DataFrame, *, title: str, stop_eps: float) -> Figure:
     return figure
 
 
-def mark_scales(axes: Axes, curves: Sequence[pd.DataFrame]) -> None:
+def mark_scales(axes: Axes, curves: Sequence[Curve]) -> None:
     """Dotted lines between the scales of curves that change theirs at the same epochs."""
-    scales = (_column(curve, "scale").diff() > 0 for curve in curves)
-    changes = {tuple(curve["epoch"][change]) for curve, change in zip(curves, scales)}
+    scales = (np.diff(_column(curve, "scale"), prepend=np.nan) > 0 for curve in curves)
+    changes = {tuple(_column(curve, "epoch")[change]) for curve, change in zip(curves, scales)}
     for epoch in changes.pop() if len(changes) == 1 else ():
         axes.axvline(epoch - 0.5, color="grey", linestyle=":", linewidth=1)
 
@@ -123,7 +127,7 @@ def by_layer(
             axes.legend(frameon=False, fontsize="small")
         else:
             for run in runs:
-                values = [_column(run.curve, name).iloc[-1] for name in layers]
+                values = [_column(run.curve, name)[-1] for name in layers]
                 axes.plot(range(len(layers)), values, alpha=0.8, ms=5, **looks[level(run, key)])
             ticks = [style.text(name.partition(".")[2]) for name in layers]
             axes.set_xticks(range(len(layers)), ticks)
@@ -135,7 +139,7 @@ def by_layer(
     return figure
 
 
-def losses(curve: pd.DataFrame) -> list[str]:
+def losses(curve: Curve) -> list[str]:
     """The columns of a curve that are losses: the total and its terms, not those of layers."""
     return [
         name for name in curve if name == "total" or (name.endswith("_loss") and "." not in name)
@@ -165,19 +169,19 @@ def _told(
 
 
 def _line(
-    axes: Axes, curve: pd.DataFrame, name: str, label: str, share: bool = False, **look: Any
+    axes: Axes, curve: Curve, name: str, label: str, share: bool = False, **look: Any
 ) -> None:
     """One column of a curve, without what a logarithmic axis cannot show."""
     values = _column(curve, name)
     if share:
-        values = values / values.iloc[0] if values.iloc[0] > 0 else values * np.nan
+        values = values / values[0] if values[0] > 0 else values * np.nan
     # Starting from the content image, the content loss begins at rounding error, not at 0: that is
     # not worth ten decades of the axis.
-    values = values.where(values > 0)
-    if values.iloc[0] < 1e-6 * values.max():
-        values.iloc[0] = np.nan
-    if values.notna().any():
-        point = {"marker": "o"} if values.notna().sum() == 1 else {}
+    values = np.where(values > 0, values, np.nan)
+    if (known := values > 0).any():
+        if values[0] < 1e-6 * values[known].max():
+            values[0], known[0] = np.nan, False
+        point = {"marker": "o"} if known.sum() == 1 else {}
         axes.plot(curve["epoch"], values, label=style.text(label), **look | point)
 
 
@@ -203,5 +207,6 @@ def _threshold(axes: Axes, stop_eps: Any) -> None:
     )  # fmt: skip
 
 
-def _column(curve: pd.DataFrame, name: str) -> pd.Series:
-    return curve.get(name, pd.Series(np.nan, index=curve.index))
+def _column(curve: Curve, name: str) -> np.ndarray:
+    values = curve[name] if name in curve else np.full(len(curve["epoch"]), np.nan)
+    return np.asarray(values, float)

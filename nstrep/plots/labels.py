@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePath
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-import pandas as pd
 
 from nstrep.base.text import one_line
 from nstrep.config.metrics import METRICS
+
+if TYPE_CHECKING:  # a run draws its losses without pandas, whose import is slow
+    import pandas as pd
 
 
 class RunLike(Protocol):

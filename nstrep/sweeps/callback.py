@@ -19,9 +19,9 @@ from typing import Any, ClassVar
 from hydra.core.override_parser.types import Override
 from hydra.core.utils import JobReturn
 from hydra.experimental.callback import Callback
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, read_write
 
-from nstrep.analysis import run_reader, summary
 from nstrep.base import environment, process_memory
 from nstrep.base.errors import InputError, NstrepError, Refused
 from nstrep.base.text import reason
@@ -47,6 +47,8 @@ class SweepCallback(Callback):
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **_: Any) -> None:
         """Free memory: Hydra keeps the configurations of all runs, a third of a megabyte each."""
+        if config.hydra.mode == RunMode.RUN:  # the process ends
+            return
         job_return.cfg = job_return.hydra_cfg = None
         gc.collect()
         if not gc.get_freeze_count():
@@ -115,6 +117,8 @@ def close(error: NstrepError | None) -> int:
     progress = SweepCallback.progress
     code = progress.close(error)
     if progress.ended:
+        from nstrep.analysis import run_reader, summary  # slow, and no run needs them
+
         try:
             summary.write(run_reader.load_sweep(progress.sweep))
             say(f"summary: {os.path.relpath(progress.sweep / 'summary.csv')}")

@@ -180,6 +180,14 @@ def rendered(figure: Figure) -> np.ndarray:
     return np.asarray(figure.canvas.buffer_rgba())[..., :3]
 
 
+def _lay_out(figure: Figure, dpi: int) -> None:
+    """Fix the layout, so that saving draws once; with an engine it first draws without output."""
+    if (engine := figure.get_layout_engine()) is not None:
+        figure.set_dpi(dpi)
+        engine.execute(figure)
+        figure.set_layout_engine(None)
+
+
 def save(
     figure: Figure, path: Path, kinds: Sequence[str] = ("png", "svg"), dpi: int = 120
 ) -> list[Path]:
@@ -193,5 +201,7 @@ def save(
         ):
             # A name may be in a script that the font does not have: boxes are drawn.
             warnings.filterwarnings("ignore", message="Glyph .* missing from")
+            if [*kinds] == ["png"]:  # the layout of an SVG differs by fractions of a pixel
+                _lay_out(figure, dpi)
             figure.savefig(temporary, format=kind, dpi=dpi, **FORMATS[kind])
     return written

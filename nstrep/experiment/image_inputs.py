@@ -62,13 +62,20 @@ def load_style(name: str, download: str) -> Picture:
     return load_file(name, key="styles")
 
 
-@cached(
-    LRUCache(2**29, getsizeof=lambda picture: picture.rgb.nbytes),
-    key=lambda path, *, key: (path, key, stamp(path)),
-)
+_KEPT: LRUCache = LRUCache(2**29, getsizeof=lambda picture: picture.rgb.nbytes)
+"""Images of earlier runs of this process, which are read-only."""
+
+
+@cached(_KEPT, key=lambda path, *, key: (path, key, stamp(path)))
 def load_file(path: str, *, key: str) -> Picture:
     """An image file, decoded once in a process unless it changes."""
     return io.load_picture(path, key=key)
+
+
+@cached(_KEPT, key=lambda name, *, key: (name, key))
+def _builtin(name: str, *, key: str) -> Picture:
+    """A picture of the packages, decoded once in a process."""
+    return io.builtin(name, key=key)
 
 
 def load_named(named: PictureConfig, *, key: str, download: str = "never") -> Picture:
@@ -76,7 +83,7 @@ def load_named(named: PictureConfig, *, key: str, download: str = "never") -> Pi
     if named.asset is None:
         if named.builtin is None:
             raise InputError(f"{key}={named.name}: names neither an asset nor a built-in picture")
-        return replace(io.builtin(named.builtin, key=key), name=named.name)
+        return replace(_builtin(named.builtin, key=key), name=named.name)
     asset = Path(named.asset).name
     path = assets.ensure(asset, download)
     if path is not None:
@@ -91,7 +98,7 @@ def load_named(named: PictureConfig, *, key: str, download: str = "never") -> Pi
         " fetch the real one with  python -m nstrep.assets %s",
         key, named.name, named.title, named.builtin, asset,
     )  # fmt: skip
-    stand_in = io.builtin(named.builtin, key=key)
+    stand_in = _builtin(named.builtin, key=key)
     return replace(stand_in, name=named.name, stand_in_for=named.title)
 
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from nstrep.base.errors import DivergedError, InputError
 from nstrep.config.schema import ExperimentConfig
-from nstrep.experiment import from_image, network_input, results, run
+from nstrep.experiment import from_image, image_inputs, network_input, results, run
 from nstrep.images import io
 from nstrep.networks.vgg import ARCHITECTURES
 from tests.conftest import SMALL
@@ -54,6 +54,18 @@ def test_the_curve_has_a_row_an_epoch_with_every_named_loss(done):
     assert curve["total"].to_numpy() == pytest.approx(branches, rel=1e-6)
     assert curve["total"].is_monotonic_decreasing
     assert curve["seconds"].is_monotonic_increasing
+
+
+def test_what_runs_of_a_process_share_changes_no_byte(config, tmp_path):
+    one, two = ([*SMALL, "style=swirls", f"content_weight={weight}"] for weight in (7, 8))
+    run.run(config(*one), tmp_path / "before")
+    run.run(config(*two), tmp_path / "shared")
+    network_input._network.cache_clear()
+    network_input._weights.cache_clear()
+    image_inputs.load_file.cache.clear()
+    run.run(config(*two), tmp_path / "alone")
+    shared, alone = ((tmp_path / name / "raw.npz").read_bytes() for name in ("shared", "alone"))
+    assert shared == alone
 
 
 def test_the_metrics_are_those_of_the_files(done):

@@ -193,7 +193,10 @@ def test_nothing_is_computed_twice_in_a_process(config, tmp_path, monkeypatch):
     second = run.run(config(*SMALL, *files, "content_weight=8"), tmp_path / "b")
     assert (len(forward), len(read)) == (2, 2)
     assert second["losses_at_start"]["style_loss"] == first["losses_at_start"]["style_loss"]
+    for weight in (7, 8):
+        run.run(config(*SMALL, "style=swirls", f"content_weight={weight}"), tmp_path / f"{weight}")
+    assert (len(forward), len(read)) == (4, 4)  # of two built-in pictures
     photo(two, shade=60)  # the same file with other pixels
     third = run.run(config(*SMALL, *files, "content_weight=8"), tmp_path / "c")
-    assert (len(forward), len(read)) == (3, 3)
+    assert (len(forward), len(read)) == (5, 5)
     assert third["losses_at_start"]["style_loss"] != first["losses_at_start"]["style_loss"]

@@ -17,6 +17,7 @@ from benchmarks import (  # fmt: skip
     operators,
     pyramid,
     quality,
+    startup,
     sweeps,
 )
 
@@ -70,6 +71,14 @@ KINDS = {
         " Seconds besides optimising are those of importing, composing, reading images, computing"
         " targets and writing results; for parallel runs the seconds of every core count.",
         sweeps.summary,
+    ),
+    "startup": (
+        "Where the seconds of a small run go",
+        "A new process with two iterations of the default recipe, and one that imports the"
+        " libraries alone. Imports count wherever they happen, and include those of matplotlib and"
+        " of nstrep. The parts are those of another run, with clocks. The rest is the start and end"
+        " of the process, the checks and hashes of the settings, and the log.",
+        startup.summary,
     ),
     "fast": (
         "One pass of a feed-forward network against PyTorch",

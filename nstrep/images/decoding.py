@@ -13,13 +13,7 @@ import stat
 from typing import BinaryIO
 
 import numpy as np
-from PIL import (
-    Image,
-    ImageCms,
-    ImageOps,
-    TiffImagePlugin,
-    WebPImagePlugin,  # noqa: F401 (to find it, Pillow would import all its plugins)
-)
+from PIL import Image, ImageCms, ImageOps, TiffImagePlugin
 
 from nstrep.base.text import reason
 

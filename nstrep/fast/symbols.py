@@ -41,12 +41,12 @@ def Variable(name: str) -> Symbol:  # noqa: N802
 
 def ones(length: int) -> Symbol:
     """An array (length,) of ones."""
-    return Symbol("_ones", (), "", {"shape": (length,)})
+    return Symbol("_ones", (), "", {"shape": (length,), "dtype": "float32"})
 
 
 def zeros(length: int) -> Symbol:
     """An array (length,) of zeros."""
-    return Symbol("_zeros", (), "", {"shape": (length,)})
+    return Symbol("_zeros", (), "", {"shape": (length,), "dtype": "float32"})
 
 
 def BatchNorm(*inputs: Symbol, name: str, **attributes: Any) -> Symbol:  # noqa: N802

@@ -78,7 +78,7 @@ EXPLAINED = {
 
 # Here, because workers import this module.
 register_schema()
-directory_names.register()
+directory_names.register_resolvers()
 
 
 def job(composed: DictConfig) -> float:

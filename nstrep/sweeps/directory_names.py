@@ -64,7 +64,7 @@ def sweep_name(config: DictConfig) -> str:
     return folder_name([item.input_line for item in items], "sweep")
 
 
-def register() -> None:
+def register_resolvers() -> None:
     """Register the OmegaConf resolvers that the files in configs/ use to name folders."""
     resolvers = {
         "typed_name": lambda *, _root_: folder_name(_root_.hydra.overrides.task, "default"),

@@ -12,7 +12,6 @@ import logging
 import os
 import sys
 import warnings
-from importlib import metadata
 from pathlib import Path
 
 from nstrep.base import process_memory
@@ -65,15 +64,11 @@ def prepare() -> None:
         _check_libraries()
         # The other arenas of malloc cannot hold blocks of more than 32 MiB.
         process_memory.mallopt(process_memory.M_ARENA_MAX, 1)
+        _settle_numpy()
     except ImportError as problem:
         if is_command:
             raise SystemExit(f"nstrep: error: {problem}") from None
         raise
-    import numpy as np
-
-    # MXNet 1.9.1 uses np.bool, which NumPy 1.24 removed; hasattr would raise a FutureWarning.
-    if "bool" not in np.__dict__:
-        np.bool = bool
 
 
 def _check_versions() -> None:
@@ -88,14 +83,21 @@ def _check_versions() -> None:
         )
     if sys.platform != "linux":
         raise ImportError(f"MXNet 1.9.1 has no wheel that works on {sys.platform}: use Linux")
+
+
+def _settle_numpy() -> None:
+    """Import NumPy, whose version must be 1, with the name that MXNet needs."""
     try:
-        version = metadata.version("numpy")
-    except metadata.PackageNotFoundError:
+        import numpy as np
+    except ModuleNotFoundError:
         raise ImportError("NumPy is not installed: run  pip install nstrep") from None
-    if not version.startswith("1."):
+    if not np.__version__.startswith("1."):
         raise ImportError(
-            f"NumPy {version} cannot work with MXNet 1.9.1: run  pip install 'numpy<2'"
+            f"NumPy {np.__version__} cannot work with MXNet 1.9.1: run  pip install 'numpy<2'"
         )
+    # MXNet 1.9.1 uses np.bool, which NumPy 1.24 removed; hasattr would raise a FutureWarning.
+    if "bool" not in np.__dict__:
+        np.bool = bool
 
 
 def _settle_command() -> None:
@@ -212,6 +214,8 @@ def threads() -> int | None:
 
 def versions() -> dict[str, str]:
     """Name and version of Python and of every package that can change a result."""
+    from importlib import metadata
+
     import nstrep
 
     result = {"python": ".".join(map(str, sys.version_info[:3])), "nstrep": nstrep.__version__}

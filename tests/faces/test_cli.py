@@ -256,7 +256,7 @@ def test_the_log_of_a_failed_run_holds_the_error(tmp_path):
 @pytest.mark.parametrize(
     ("patch", "message"),
     [
-        ("metadata.version = lambda name: '2.4.6'", "NumPy 2.4.6 cannot work with MXNet 1.9.1"),
+        ("numpy.__version__ = '2.4.6'", "NumPy 2.4.6 cannot work with MXNet 1.9.1"),
         ("sys.version_info = (3, 13, 0)", "cannot run MXNet 1.9.1: use Python 3.10"),
         ("ctypes.CDLL = gone", "libgomp.so.1 is missing.*apt-get install -y libgomp1"),
     ],
@@ -272,8 +272,8 @@ def test_a_machine_that_cannot_work_is_told_in_one_line(monkeypatch, patch, mess
     if "version_info" in patch:
         Version = collections.namedtuple("Version", "major minor micro")
         monkeypatch.setattr(sys, "version_info", Version(3, 13, 0))
-    elif "metadata" in patch:
-        monkeypatch.setattr(environment.metadata, "version", lambda name: "2.4.6")
+    elif "numpy" in patch:
+        monkeypatch.setattr("numpy.__version__", "2.4.6")
     else:
         monkeypatch.setattr(environment.ctypes, "CDLL", gone)
     monkeypatch.setattr(environment, "_set_defaults", lambda: None)

@@ -6,7 +6,8 @@
 writes nstrep/fast/styles.npz in half precision, and styles.json beside it: the styles with title
 and painter, what the network was trained on, the held-out losses of each style, settings, versions
 and hashes. Trainings that it was initialised from are on the card too, the first one first; so are
-those of the network that is in the package now, if it was initialised from that.
+those of the network that is in the package now, if it was initialised from that. With
+--changed NOTE it was initialised from a file that was made from that network as NOTE says.
 """
 
 from __future__ import annotations
@@ -28,26 +29,35 @@ DRAWN = "drawn by this project"
 PAINTERS = {"starry_night": ("The Starry Night", "Vincent van Gogh, 1889, public domain")}
 KEYS = (
     "recipe", "content_weight", "content_weights", "style_weight", "tv_weight", "content_layers",
-    "style_layers", "losses", "pooling", "style_size", "data", "lr", "lr_steps", "batch_size",
-    "steps", "seed",
+    "style_layers", "losses", "pooling", "grid_weight", "preprocess", "style_size", "data", "lr",
+    "lr_steps", "batch_size", "steps", "seed",
 )  # fmt: skip
 
 
 CARD = styles.SHIPPED.with_suffix(".json")
 
 
-def trainings(run: Path) -> list[dict[str, Any]]:
-    """What the card says of the trainings behind a network, the first one first."""
+def trainings(run: Path, changed: str | None) -> list[dict[str, Any]]:
+    """What the card says of the trainings behind a network, the first one first.
+
+    ``changed`` says what was done to the network of the package before the first of them.
+    """
     config = OmegaConf.load(run / "config.yaml")
-    before: list[dict[str, Any]] = []
-    if config.init_from and (start := Path(config.init_from)).is_file():
-        shipped = json.loads(CARD.read_text(encoding="utf-8"))
-        if sha256_of(start) != shipped["sha256"]:
-            raise SystemExit(f"init_from={start}: is not a run directory, nor {styles.SHIPPED}")
-        before = shipped["trainings"]
-    elif config.init_from:
-        before = trainings(start)
-    return [*before, trained(run, config)]
+    own = trained(run, config)
+    if config.init_from is None:
+        return [own]
+    start = Path(config.init_from)
+    if start.is_dir():
+        return [*trainings(start, changed), own]
+    shipped = json.loads(CARD.read_text(encoding="utf-8"))
+    if changed is not None:
+        own = {"initialised_from": changed, **own}
+    elif sha256_of(start) != shipped["sha256"]:
+        raise SystemExit(
+            f"init_from={start}: is not a run directory, nor {styles.SHIPPED}; --changed NOTE tells"
+            " how it was made from that"
+        )
+    return [*shipped["trainings"], own]
 
 
 def described(style: dict[str, Any]) -> dict[str, str]:
@@ -87,8 +97,9 @@ def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("run", type=Path, help="run directory of nstrep train")
-    run = parser.parse_args().run
-    behind = trainings(run)
+    parser.add_argument("--changed", metavar="NOTE")
+    given = parser.parse_args()
+    run, behind = given.run, trainings(given.run, given.changed)
     net, parameters = layouts.load(run)
     layouts.save(styles.SHIPPED, net, parameters, "float16")
     metrics = json.loads((run / "metrics.json").read_text(encoding="utf-8"))

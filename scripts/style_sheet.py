@@ -62,10 +62,18 @@ def compared(
             "iterations": int(best.curve["epoch"][reached[0]]) if len(reached) else STEPS + 1,
             "border_error": texture.border_error(passed),
             "photo_border_error": texture.border_error(content),
-            "grid": max(texture.grid_peaks(passed, content).values()),
-            "painting_grid": max(texture.grid_peaks(read(painting)).values()),
+            "optimised_border_error": texture.border_error(best.picture),
+            "grid": grid(passed, content),
+            "photo_grid": grid(content, content),
+            "optimised_grid": grid(best.picture, content),
+            "painting_grid": grid(read(painting)),
         },
     )
+
+
+def grid(picture: np.ndarray, flat_in: np.ndarray | None = None) -> float:
+    """The highest peak of any period."""
+    return max(texture.grid_peaks(picture, flat_in).values())
 
 
 def read(painting: str) -> np.ndarray:
@@ -104,13 +112,15 @@ def report(table: pd.DataFrame, command: str, card: dict[str, Any]) -> str:
     medians = table.groupby("style", sort=False).median(numeric_only=True)
     lines = [
         f"| `{style}` | {row['pass']:.3f} | {row.optimised:.3f} | {row.iterations:.0f}"
-        f" | {row.border_error:.2f} | {row.photo_border_error:.2f} | {row.grid:.2f}"
-        f" | {row.painting_grid:.2f} |"
+        f" | {row.border_error:.2f} | {row.photo_border_error:.2f}"
+        f" | {row.optimised_border_error:.2f} | {row.grid:.2f} | {row.photo_grid:.2f}"
+        f" | {row.optimised_grid:.2f} | {row.painting_grid:.2f} |"
         for style, row in medians.iterrows()
     ]
-    minutes = sum(training["minutes"] for training in card["trainings"])
-    updates = sum(training["updates"] for training in card["trainings"])
-    photos = card["trainings"][-1]["pictures"]
+    trainings = card["trainings"]
+    minutes = sum(training["minutes"] for training in trainings)
+    updates = sum(training["updates"] for training in trainings)
+    photos = trainings[-1]["pictures"]
     return f"""# The styles in the package
 
 One network, {len(card["styles"])} styles: {updates:,} updates on {photos:,} photographs, {minutes:.0f} minutes
@@ -122,10 +132,11 @@ settings of each training. Each row: the painting, then for each photo one pass 
 
 Medians over the photos ({", ".join(dict.fromkeys(table["photo"]))}, {EDGE} pixels), which were not trained on; each pair is a
 row of [styles.csv](styles.csv). "iterations" is after how many the optimised picture has the loss
-of the pass. A border error or a grid above that of the photo or the painting is an artefact.
+of the pass. A border error or a grid above those of the photo, the optimised picture and the
+painting is an artefact of the network.
 
-| style | loss of one pass | loss after {STEPS} iterations | iterations | border error | the photo's | grid | the painting's |
-|---|---:|---:|---:|---:|---:|---:|---:|
+| style | loss of one pass | loss after {STEPS} iterations | iterations | border error | the photo's | the optimised | grid | the photo's | the optimised | the painting's |
+|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|
 {chr(10).join(lines)}
 
 Made by

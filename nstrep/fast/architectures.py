@@ -48,6 +48,9 @@ class TransformNet:
     affine: bool = True  # whether instance normalisation has a scale (gamma) and a shift (beta)
     eps: float = 1e-5  # added to the variance by instance normalisation
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)  # subtracted from the input
+    # Standard deviation of the grey noise that is added to the image, from 0 to 255. Where a photo
+    # is flat, a network without it can only repeat one pattern.
+    noise: float = 0.0
     scale: float = 1.0  # the result is scale * (output of the last layer) + shift
     shift: tuple[float, float, float] = (0.0, 0.0, 0.0)
     # Distribution of the initial weights: truncated_normal (TensorFlow; standard deviation 0.1, cut
@@ -128,7 +131,7 @@ def _many() -> tuple[Conv | Residual, ...]:
     return (
         Conv("conv1", 32, kernel=9, stride=2),
         Conv("conv2", 48, stride=2),
-        *_residuals(5, 48),
+        *_residuals(3, 48),
         Conv("up1", 32, upsample=2, bilinear=True),
         Conv("up2", 16, upsample=2, bilinear=True),
         Conv("conv4", 3, kernel=5, activation="tanh"),
@@ -170,8 +173,8 @@ NETS = {
         ),
         # This project, for several styles: all features at half the size or less but the last 16
         TransformNet(
-            "many", _many(), padding="reflect", border=8, mean=RGB_MEAN, scale=127.5, shift=MIDDLE,
-            blocked=True,
+            "many", _many(), padding="reflect", border=8, mean=RGB_MEAN, noise=6.0, scale=127.5,
+            shift=MIDDLE, blocked=True,
         ),
         # pytorch/examples, fast_neural_style/neural_style/transformer_net.py
         TransformNet(

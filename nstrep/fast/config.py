@@ -96,6 +96,10 @@ class TrainConfig(ObjectiveConfig):
     published: dict[str, float] = text(
         "style weights of the source, by the name of the style", listed=False
     )
+    grid_weight: float = number(
+        "weight of the loss for patterns that repeat every 4 pixels (nstrep/fast/grid.py)",
+        at_least=0, absent=0.0,
+    )  # fmt: skip
     lr: float = number("learning rate", above=0, **FLOAT32, common=True)
     lr_steps: int | None = number(
         "update at which the learning rate, falling as half a cosine, is 0; null: constant",

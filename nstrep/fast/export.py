@@ -57,7 +57,7 @@ def export(model: str | Path, target: Path, height: int, width: int) -> Path:
     net, parameters = layouts.load(model)
     graph.check_size(net, height, width, f"size={width}x{height}")
     symbol = network.symbol(net, height, width, portable=True)
-    known = {**parameters, **graph.constants(net)}
+    known = {**parameters, **graph.constants(net, height, width)}
     arrays = {name: mx.nd.array(array) for name, array in known.items()}
     with atomic_write(target) as temporary:
         given = {"image": (1, 3, height, width), "style": (1, len(net.styles))}

@@ -21,10 +21,20 @@ from nstrep.fast.symbols import Symbol
 Style = str | Mapping[str, float] | Sequence[float] | np.ndarray | None
 
 
-def constants(net: TransformNet) -> dict[str, np.ndarray]:
-    """The arguments besides the image and the parameters, each (1, 3, 1, 1) float32."""
+def constants(net: TransformNet, height: int, width: int) -> dict[str, np.ndarray]:
+    """The arguments besides the image, the style and the parameters, float32.
+
+    ``input_mean`` and ``output_shift``, (1, 3, 1, 1), and the :func:`noise` of a network with it.
+    """
     mean, shift = np.array([net.mean, net.shift], np.float32).reshape(2, 1, 3, 1, 1)
-    return {"input_mean": mean, "output_shift": shift}
+    added = {"noise": noise(net, height, width)} if net.noise else {}
+    return {"input_mean": mean, "output_shift": shift, **added}
+
+
+def noise(net: TransformNet, height: int, width: int, seed: int = 0) -> np.ndarray:
+    """What is added to the image, (1, 1, height, width); a pass has the seed 0."""
+    rng = np.random.Generator(np.random.PCG64(seed))
+    return rng.standard_normal((1, 1, height, width), np.float32) * np.float32(net.noise)
 
 
 def symbol(net: TransformNet, height: int, width: int, *, portable: bool = False) -> Symbol:
@@ -42,6 +52,8 @@ def symbol(net: TransformNet, height: int, width: int, *, portable: bool = False
     style = sym.Variable("style") if net.styles else None
     build = _Builder(net, (height, width), portable, style)
     x = sym.broadcast_sub(sym.Variable("image"), sym.Variable("input_mean"))
+    if net.noise:
+        x = sym.broadcast_add(x, sym.Variable("noise"))
     if net.border:
         x = build.pad(x, "reflect", [(net.border, net.border)] * 2)
     for layer in net.layers:

@@ -124,6 +124,8 @@ def _recognise(stored: Mapping[str, Stored]) -> tuple[TransformNet, Layout]:
                 continue
             net = described
         if {*layout.names.values()} <= {*stored}:
+            if described is not None and (others := {*stored} - {*layout.names.values(), NET}):
+                raise FormatError(f"has {min(others)!r}, which net={net.name} has not")
             shapes = {layout.names[name]: layout.in_file(net.shapes[name]) for name in net.shapes}
             misfits = [name for name, shape in shapes.items() if stored[name].shape != shape]
             if not misfits:

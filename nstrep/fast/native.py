@@ -58,7 +58,8 @@ class Network:
     def _bind(self, height: int, width: int) -> _Executor:
         """An executor for images of one size."""
         shape = (1, 3, height, width)
-        values = {**self.parameters, **graph.constants(self.net), "image": np.zeros(shape)}
+        values = {**self.parameters, **graph.constants(self.net, height, width)}
+        values["image"] = np.zeros(shape)
         values["style"] = np.zeros((1, len(self.net.styles)))
         for conv, _ in self.net.convs:  # the moving averages of batch normalisation, never read
             for what in ("mean", "var"):

@@ -62,7 +62,7 @@ class Transformer:
         Running it backward adds to ``gradients``, arrays by the name of their parameter.
         """
         net = symbol(self.net, height, width)
-        inputs = {"image": np.zeros((1, 3, height, width)), **constants(self.net)}
+        inputs = {"image": np.zeros((1, 3, height, width)), **constants(self.net, height, width)}
         inputs["style"] = np.eye(1, len(self.net.styles))
         inputs = {n: mx.nd.array(a, ctx=self.context) for n, a in inputs.items() if a.size}
         known = {**inputs, **self.parameters}

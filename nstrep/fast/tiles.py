@@ -57,8 +57,8 @@ def stylize(
     """
     net = transformer.net
     size = rgb01.shape[:2]
-    mean, shift = (array[0] for array in graph.constants(net).values())
-    image = to_pixels(rgb01)[0] - mean
+    mean, shift, *noise = (array[0] for array in graph.constants(net, *size).values())
+    image = sum(noise, to_pixels(rgb01)[0] - mean)
     if net.border:
         image = np.pad(image, ((0, 0), *[(net.border,) * 2] * 2), mode="reflect")
     weights = style_weights(net, style) if net.styles else None

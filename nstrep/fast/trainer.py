@@ -21,7 +21,8 @@ from nstrep.fast import layouts
 from nstrep.fast.architectures import TransformNet, choose
 from nstrep.fast.config import TrainConfig
 from nstrep.fast.data import Photos, center, paintings
-from nstrep.fast.graph import check_size, style_weights, to_pixels
+from nstrep.fast.graph import check_size, noise, style_weights, to_pixels
+from nstrep.fast.grid import grid_loss
 from nstrep.fast.network import Transformer, initial
 from nstrep.images import io
 from nstrep.losses import regions
@@ -150,7 +151,12 @@ class Trainer:
         mean = mx.nd.array(np.reshape(RGB_MEAN, (1, 3, 1, 1)), ctx=self.network.context)
         pixels = mx.nd.array(pixels, ctx=self.network.context)
         evaluation = self._objective(mx.nd.broadcast_sub(pixels, mean))
-        return evaluation.losses, evaluation.gradient
+        losses, gradient = evaluation.losses, evaluation.gradient
+        if weight := self.config.grid_weight:
+            grid, slope = grid_loss(pixels)
+            losses |= {"total": losses["total"] + weight * grid, "grid_loss": weight * grid}
+            gradient = gradient + weight * slope
+        return losses, gradient
 
     def batch(self) -> tuple[dict[str, float], float]:
         """Compute the gradient of this step's batch; the mean losses and its norm, both finite."""
@@ -159,9 +165,11 @@ class Trainer:
         each, count = [], self.config.batch_size
         for number, crop in enumerate(self.photos.crops(self.step, count)):
             style = self.style_of(self.step * count + number)
-            inputs = {"image": to_pixels(crop)}
-            if self.transformer.net.styles:
-                inputs["style"] = style_weights(self.transformer.net, style)[None]
+            net, inputs = self.transformer.net, {"image": to_pixels(crop)}
+            if net.noise:
+                inputs["noise"] = noise(net, *crop.shape[:2], self.step * count + number + 1)
+            if net.styles:
+                inputs["style"] = style_weights(net, style)[None]
             (pixels,) = self._executor.forward(is_train=True, **inputs)
             losses, gradient = self.losses(crop, pixels, style)
             self._executor.backward([gradient])

@@ -73,10 +73,12 @@ def test_an_error_of_mxnet_is_told():
 
 
 def test_the_graph_is_a_symbol_of_mxnet():
-    net = choose("small")
+    net = choose("many")
+    constants = graph.constants(net, 20, 24)
+    assert constants["noise"].shape == (1, 1, 20, 24)
     symbol = mx.sym.load_json(sym.to_json(graph.symbol(net, 20, 24)))
-    assert set(symbol.list_arguments()) == {*net.shapes, *graph.constants(net), "image"}
-    known = {name: array.shape for name, array in graph.constants(net).items()}
+    assert set(symbol.list_arguments()) == {*net.shapes, *constants, "image"}
+    known = {name: array.shape for name, array in constants.items()}
     _, (shape,), _ = symbol.infer_shape(image=(1, 3, 20, 24), **net.shapes, **known)
     assert shape == (1, 3, 20, 24)
 

@@ -61,7 +61,7 @@ def test_the_portable_graph_is_the_same_network(name, rng, photo):
     net = narrow(name)
     parameters, picture = drawn(net, rng), photo(41, 46)
     symbol = network.symbol(net, 41, 46, portable=True)
-    known = {"image": graph.to_pixels(picture), **graph.constants(net), **parameters}
+    known = {"image": graph.to_pixels(picture), **graph.constants(net, 41, 46), **parameters}
     arguments = {name: mx.nd.array(known[name]) for name in symbol.list_arguments()}
     executor = symbol.bind(mx.cpu(), arguments, grad_req="null")
     found = graph.to_rgb01(executor.forward(is_train=False)[0].asnumpy())
@@ -101,6 +101,15 @@ def test_styles_are_scales_and_shifts_that_can_be_mixed(weights, many, photo):
     np.testing.assert_allclose(found, expected.transpose(1, 2, 0) / 255, rtol=1e-4, atol=1e-4)
     tiled = tiles.stylize(many, picture, 16, style=weights)
     np.testing.assert_allclose(tiled, found, rtol=1e-4, atol=1e-4)
+
+
+def test_noise_makes_strokes_where_the_photo_is_flat(many):
+    grey = np.full((48, 48, 3), 0.5, np.float32)
+    found = many(grey, "wave")
+    np.testing.assert_array_equal(many(grey, "wave"), found)
+    quiet = Transformer(dataclasses.replace(many.net, noise=0.0), many.arrays())(grey, "wave")
+    # Normalisation divides rounding by a deviation of almost 0, so that a little is left.
+    assert found.std(axis=(0, 1)).min() > 5 * quiet.std(axis=(0, 1)).max()
 
 
 def test_one_style_is_the_network_with_its_scales_and_shifts(many, photo):
@@ -243,6 +252,11 @@ def test_other_files_are_refused_in_one_line(rng, tmp_path):
     layouts.save(tmp_path / "cut.npz", NETS["small"], parameters)
     with pytest.raises(InputError, match="'up1_weight' with shape"):
         layouts.load(tmp_path / "cut.npz")
+    parameters = drawn(NETS["many"], rng)
+    parameters["res4_1_weight"] = parameters["res3_1_weight"]
+    layouts.save(tmp_path / "deep.npz", NETS["many"], parameters)
+    with pytest.raises(InputError, match="has 'res4_1_weight', which net=many has not"):
+        layouts.load(tmp_path / "deep.npz")
     parameters = drawn(NETS["small"], rng)
     parameters["up1_weight"][0] = np.nan
     layouts.save(tmp_path / "nan.npz", NETS["small"], parameters)

@@ -182,6 +182,24 @@ def test_each_style_has_its_own_targets(composed, rng):
         np.testing.assert_array_equal(same.asnumpy(), gradient.asnumpy())
 
 
+def test_a_grid_costs_what_its_weight_says(composed, rng):
+    crop = rng.random((32, 32, 3)).astype(np.float32)
+    pixels = (rng.random((1, 3, 32, 32)) * 255).astype(np.float32)
+    found = {
+        weight: Trainer(composed(*MANY, f"grid_weight={weight}")).losses(crop, pixels)
+        for weight in (0, 0.5, 1)
+    }
+    assert "grid_loss" not in found[0][0]
+    half, whole = found[0.5][0], found[1][0]
+    assert whole["grid_loss"] == 2 * half["grid_loss"] > 0
+    assert half["total"] == found[0][0]["total"] + half["grid_loss"]
+    slopes = [gradient.asnumpy() for _, gradient in found.values()]
+    np.testing.assert_allclose(
+        slopes[2] - slopes[0], 2 * (slopes[1] - slopes[0]), rtol=1e-3, atol=1e-5
+    )
+    assert np.abs(slopes[2] - slopes[0]).max() > 0
+
+
 def test_styles_take_turns(composed):
     state = Trainer(composed(*MANY, STYLES))
     order = [state.style_of(number) for number in range(30)]

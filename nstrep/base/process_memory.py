@@ -8,6 +8,7 @@ import math
 import os
 import re
 import resource
+from collections.abc import Iterator
 from pathlib import Path
 
 PROCESSES_VARIABLE = "NSTREP_PROCESSES"
@@ -36,11 +37,22 @@ def settle_malloc(*, keep: bool) -> None:
     """Choose whether malloc keeps freed blocks for reuse, or returns all above 4 MiB to the system.
 
     Keeping blocks saves time in iterations on the whole image, where fresh pages take a tenth of an
-    iteration of VGG-19. Returning them saves memory in iterations on tiles, which take far longer.
+    iteration of VGG-19. Returning them saves memory in iterations on tiles: arrays of the size of
+    the image would lie between those of the tiles, and leave gaps that nothing fits into.
     """
     mallopt(M_MMAP_MAX, 0 if keep else 2**16)
-    mallopt(M_TRIM_THRESHOLD, 2**31 - 1 if keep else 2**22)
+    mallopt(M_TRIM_THRESHOLD, -1 if keep else 2**22)  # -1: never
     mallopt(M_MMAP_THRESHOLD, 2**22)
+
+
+@contextlib.contextmanager
+def blocks_kept() -> Iterator[None]:
+    """Keep what is freed in here for reuse, where malloc returns it otherwise."""
+    settle_malloc(keep=True)
+    try:
+        yield
+    finally:
+        settle_malloc(keep=False)
 
 
 def mallopt(option: int, value: int) -> None:

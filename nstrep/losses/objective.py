@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,12 +11,13 @@ from typing import Any
 import mxnet as mx
 import numpy as np
 
+from nstrep.base import process_memory
 from nstrep.base.errors import InputError
 from nstrep.config.checks import layer_weights
 from nstrep.config.schema import LossesConfig, ObjectiveConfig
 from nstrep.losses.regions import Region
 from nstrep.losses.term import Edges, LossTerm, Symbols, kinds
-from nstrep.losses.tiling import Scene, Tile, TileGraph, assign, key, of_term, tiles
+from nstrep.losses.tiling import Scene, Tile, TileGraph, assign, key, of_term, release, tiles
 from nstrep.networks.features import Network
 
 # In tiles, content targets of at most so many numbers a pixel are kept; larger ones are recomputed.
@@ -73,9 +75,10 @@ class Objective:
         whole = [term.name for term in self.terms if not term.sums_over_positions]
         if tile is not None and whole:
             raise InputError(f"tile={tile}: must be null, {whole[0]} is no sum over positions")
-        self._tiles, slot = tiles(network, self.terms, content, tile), {}
-        self._graph = TileGraph(network, self.terms, slot, gradient=True)
-        self._targets = Targets(scene, self.terms, self._tiles, slot)
+        self._tiles, self._slot = tiles(network, self.terms, content, tile), {}
+        self._grown = False
+        self._graph = TileGraph(network, self.terms, self._slot, gradient=True)
+        self._targets = Targets(scene, self.terms, self._tiles, self._slot)
         self._zeros = self._graph.zeros(self._tiles[0])
         suffixes = tuple(key("", term) for term in self.terms if term.linear)
         self._linear = [name for name in self._zeros if name.endswith(suffixes)]
@@ -124,13 +127,24 @@ class Objective:
     def _in_tiles(self, image: mx.nd.NDArray | np.ndarray) -> tuple[list, mx.nd.NDArray]:
         if isinstance(image, mx.nd.NDArray):
             image = image.asnumpy()
+        gradient = np.zeros(self.shape, dtype=np.float32)
+        # For the graphs, one after the other; but MXNet's own work space grows in the first
+        # evaluation, and each of its sizes would leave a gap.
+        with process_memory.blocks_kept() if self._grown else contextlib.nullcontext():
+            values = self._add_tiles(image, gradient)
+        self._grown = True
+        release(self._slot)  # the optimiser's arrays take its place
+        process_memory.give_memory_back()
+        return values, mx.nd.array(gradient, ctx=self.network.context)
+
+    def _add_tiles(self, image: np.ndarray, gradient: np.ndarray) -> list[mx.nd.NDArray]:
+        """Add the gradient of each tile to that of the image, and return the values."""
         sums = self._zeros
         if len(self._linear) < len(sums):
             needed = any(term.needs_target and not term.linear for term in self.terms)
             sums = self._graph.sums(image, self._tiles, self._targets if needed else None)
         _, slopes = self._values(sums)
         sums = sums | {name: np.zeros_like(sums[name]) for name in self._linear}
-        gradient = np.zeros(self.shape, dtype=np.float32)
         # Backwards, because the graph of the last tile is bound.
         for tile in reversed(self._tiles):
             parts = self._graph.forward(tile, image, self._targets[tile])
@@ -138,7 +152,7 @@ class Objective:
             for name in self._linear:
                 sums[name] += parts[name].asnumpy()
         values, _ = self._values(sums)
-        return values, mx.nd.array(gradient, ctx=self.network.context)
+        return values
 
 
 class Values:

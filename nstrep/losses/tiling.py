@@ -107,14 +107,26 @@ def smallest_tile(network: Network, layers: Sequence[str]) -> int:
     return 2 * network.margin(layers) + network.architecture.stride(layers)
 
 
+def lengths(
+    network: Network, layers: Sequence[str], height: int, width: int, side: int
+) -> tuple[list[int], list[int]]:
+    """Pixels along the sides of the tiles, margins included: of the rows, and of the columns."""
+    how = (side, network.margin(layers), network.architecture.stride(layers))
+    rows, columns = (
+        [span.stop - span.start for span in spans(length, *how)] for length in (height, width)
+    )
+    return rows, columns
+
+
 def cost(network: Network, layers: Sequence[str], height: int, width: int, side: int) -> float:
     """How much longer tiles of ``side`` take than the whole: their area over the image's."""
-    margin, stride = network.architecture.margin(layers), network.architecture.stride(layers)
-    lengths = (
-        sum(span.stop - span.start for span in spans(length, side, margin, stride)) / length
-        for length in (height, width)
-    )
-    return math.prod(lengths)
+    rows, columns = lengths(network, layers, height, width, side)
+    return sum(rows) * sum(columns) / (height * width)
+
+
+def most_pixels(network: Network, layers: Sequence[str], height: int, width: int, side: int) -> int:
+    """Pixels of the largest of the tiles, which is smaller than ``side`` x ``side`` at times."""
+    return math.prod(map(max, lengths(network, layers, height, width, side)))
 
 
 def check(network: Network, layers: Sequence[str], height: int, width: int, side: int) -> None:
@@ -148,6 +160,12 @@ def assign(arguments: Mapping[str, mx.nd.NDArray], values: Mapping[str, Any]) ->
     """Set those arguments of a graph for which there are values."""
     for name in arguments.keys() & values.keys():
         arguments[name][:] = values[name]
+
+
+def release(slot: dict) -> None:
+    """Drop the bound graph, and wait until MXNet has freed it: the next would grow beside it."""
+    slot.clear()
+    mx.nd.waitall()
 
 
 class TileGraph:
@@ -212,7 +230,7 @@ class TileGraph:
         for number, tile in enumerate(tiles):
             if number and not self._gradient:
                 # Without a backward pass oneDNN keeps the second factor of the first x x^T.
-                self._slot.clear()
+                release(self._slot)
             for name, part in self.forward(tile, image, targets[tile] if targets else {}).items():
                 sums[name] = sums[name] + part.asnumpy()
         return sums
@@ -222,7 +240,7 @@ class TileGraph:
         bound = id(self), tile.kind  # a reference to self would keep the graph until a collection
         if bound in self._slot:
             return self._slot[bound]
-        self._slot.clear()
+        release(self._slot)
         network, image = self._network, mx.sym.Variable("image")
         layers = {term.layer for term in self._terms} - {None}
         tapped = network.taps(image, layers) | {None: image}

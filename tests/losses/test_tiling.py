@@ -3,6 +3,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from nstrep.base import process_memory
 from nstrep.base.errors import InputError
 from nstrep.config.schema import LossesConfig, LossForm, StyleForm, TvForm
 from nstrep.losses import objective, tiling
@@ -221,6 +222,16 @@ def test_too_small_a_tile_is_refused(tiny, image, painting):
     with pytest.raises(InputError, match="tile=27: must be at least 28 pixels"):
         both(tiny, image(40, 40), whole(painting(20, 20)), GATYS, 27)
     both(tiny, image(20, 26), whole(painting(20, 20)), GATYS, 27)  # one tile is enough
+
+
+def test_malloc_keeps_blocks_from_the_second_evaluation_on(tiny, image, painting, monkeypatch):
+    settings = []
+    monkeypatch.setattr(process_memory, "settle_malloc", lambda *, keep: settings.append(keep))
+    _, tiled = both(tiny, image(50, 65), whole(painting(30, 30)), NSTREP, 32)
+    tiled(image(50, 65))
+    assert (settings, tiled._slot) == ([], {})  # and no graph is left
+    tiled(image(50, 65))
+    assert (settings, tiled._slot) == ([True, False], {})
 
 
 def test_the_same_bytes_again(tiny, image, painting):

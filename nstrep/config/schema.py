@@ -375,6 +375,10 @@ class ExperimentConfig(ObjectiveConfig):
         " memory, else the largest tiles that do",
         identity=False,
     )
+    max_memory_mb: float | None = number(
+        "memory of the process in MB within which tile=auto plans each scale; null: what is free",
+        above=0, identity=False,
+    )  # fmt: skip
     save_epochs: int = number("iterations between two saved images; 0 for none", at_least=0)
     logger: str = choice("log of losses and images in addition to the run's own files", LOGGERS)
     checkpoint_seconds: float | None = number(

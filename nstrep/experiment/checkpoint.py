@@ -115,7 +115,7 @@ class Keeper:
             self._last = time.monotonic()
 
     def flush(self) -> None:
-        """Write the last state now, unless the file has it or none is wanted."""
+        """Write the last state now, unless the file has it or none is wanted; hold it no longer."""
         if self._unwritten is not None and self._seconds < math.inf:
             write(self._path, self._unwritten)
-            self._unwritten = None
+        self._unwritten = None

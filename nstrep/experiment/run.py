@@ -183,13 +183,14 @@ class Experiment:
             inputs.network.architecture.name, config.optimizer.name, config.recipe.name,
         )  # fmt: skip
         scales = scales_of(config, inputs.content)
-        if len(scales) > 1:
-            plan(config, inputs)  # of the largest, to warn before the work
+        self._planned = plan(config, inputs)  # for the largest, to warn before the work
         with logging_redirect_tqdm():
             try:
                 for number in range(self._scale, len(scales)):
                     self._scale = number
                     self._optimise_at(scales[number], inputs)
+                    if not scales[number].is_last:  # what it holds would lie beside the next
+                        self._keeper.flush()
                     if self.reason == "callback":
                         break
             except DivergedError as error:
@@ -206,7 +207,9 @@ class Experiment:
             log.info("scale %s", scale.title)
         start, seconds = inputs.start, 0.0
         if last is not None:
-            start, self._begun = start_from(last.image, self.inputs, inputs, config), last.epoch + 1
+            # In the place of the start that the scale has alone: one array of its size less.
+            start[:] = start_from(last.image, self.inputs, inputs, config)
+            self._begun = last.epoch + 1
         end, begun = self._begun + scale.epochs, self._begun
         self._stop_rule = StopRule(config, end)
         if state is not None:
@@ -223,7 +226,12 @@ class Experiment:
             after=scale.after,
         )
         with closing(recorders):
-            whole = problem(config, inputs)
+            # MXNet keeps the work space of the largest graph so far: no scale takes a larger one
+            # than the last, which needs the most memory.
+            planned = self._planned
+            if not scale.is_last:
+                planned = plan(config, inputs, planned.pixels)
+            whole = problem(config, inputs, planned)
             self.tile = whole.objective.tile
             process_memory.give_memory_back()  # what computing the targets took
             if last is not None:

@@ -75,6 +75,17 @@ def test_a_run_in_pieces_goes_on(config, tmp_path, tile):
     assert metrics["losses"] == whole["losses"]
 
 
+@pytest.mark.parametrize(("limit", "tile"), [(1, "176"), (2**20, "null")])
+def test_the_limit_of_memory_changes_no_more_than_the_tile(config, tmp_path, limit, tile):
+    typed = (*LONG, "max_long_edge=192", "max_num_epochs=2")
+    limited = run.run(config(*typed, "tile=auto", f"max_memory_mb={limit}"), tmp_path / "limited")
+    given = run.run(config(*typed, f"tile={tile}"), tmp_path / "given")
+    assert str(limited["tile"]) == {"null": "None"}.get(tile, tile)
+    assert limited["identity"] == given["identity"]
+    raw = [(tmp_path / name / "raw.npz").read_bytes() for name in ("limited", "given")]
+    assert raw[0] == raw[1]
+
+
 def test_the_stop_rule_remembers(config, tmp_path):
     settings = config(*LONG, "stop_eps=1", "stop_patience=3")
     whole = run.run(settings, tmp_path / "whole")

@@ -1,6 +1,9 @@
+import math
+
 import pytest
 
 from nstrep.base import process_memory
+from nstrep.base.errors import InputError
 from nstrep.config.schema import OptimizerConfig
 from nstrep.experiment import memory_plan
 from nstrep.losses import tiling
@@ -20,10 +23,16 @@ def network():
 
 @pytest.fixture
 def plan(network, config):
-    def make(side, tile="auto", free=4 * GB, paintings=(), optimizer="adam"):
-        settings = config(f"optimizer={optimizer}", f"tile={tile or 'null'}", "basis=pixels")
+    def make(
+        side, tile="auto", free=4 * GB, paintings=(), optimizer="adam", most="null", used=None,
+        pixels=math.inf,
+    ):  # fmt: skip
+        settings = config(
+            f"optimizer={optimizer}", f"tile={tile or 'null'}", "basis=pixels",
+            f"max_memory_mb={most}",
+        )  # fmt: skip
         shape = (1, 3, side, side)
-        return memory_plan.plan(network, shape, paintings, LAYERS, settings, free)
+        return memory_plan.plan(network, shape, paintings, LAYERS, settings, free, used, pixels)
 
     return make
 
@@ -37,7 +46,7 @@ def test_what_does_not_fit_is_tiled_within_the_budget(plan, network):
     assert tiling.smallest_tile(network, [*LAYERS["content"], *LAYERS["style"]]) < found.tile < 3000
     assert found.bytes <= process_memory.SHARE * 4 * GB
     assert plan(3000, tile=None).bytes > process_memory.SHARE * 4 * GB
-    assert plan(3000, free=5 * GB).tile > found.tile
+    assert plan(3000, free=8 * GB).tile > found.tile
 
 
 def test_a_large_painting_counts(plan):
@@ -79,6 +88,58 @@ def test_the_cost_of_tiles_is_their_area(network):
 def test_what_cannot_fit_is_said(plan, caplog):
     assert plan(3000, free=GB / 4, optimizer="lbfgs").tile == 176
     assert "the run may not fit; take a smaller max_long_edge, fewer" in caplog.text
+
+
+def test_each_scale_is_whole_or_in_tiles_within_the_limit(plan):
+    scales = (360, 720, 1440, 2880)
+    plans = [plan(side, free=64 * GB, most=4000, used=GB / 2) for side in scales]
+    assert [found.tile is None for found in plans] == [True, True, True, False]
+    assert all(found.bytes <= 4000 * 2**20 - GB / 2 for found in plans)
+    assert all(plan(side, free=64 * GB).tile is None for side in scales)
+
+
+def test_what_the_process_holds_counts_against_the_limit(plan):
+    tiles = [plan(3000, most=3000, used=used).tile for used in (0, GB, 2 * GB)]
+    assert tiles[0] > tiles[1] > tiles[2]
+    assert plan(512, most=3000).tile is None  # what it finds: less than this
+
+
+def test_the_smaller_of_limit_and_free_memory_decides(plan):
+    assert plan(3000, most=64 * 1024, used=0) == plan(3000)
+    assert plan(3000, free=64 * GB, most=2048, used=0).bytes <= 2 * GB
+    assert plan(3000, free=GB, most=2048, used=0) == plan(3000, free=GB)
+
+
+def test_a_coarser_scale_takes_no_larger_graph_than_the_last(plan):
+    last = plan(2880, free=64 * GB, most=4000, used=GB / 2)
+    whole, tiles = (
+        plan(side, free=64 * GB, most=4000, used=GB / 2, pixels=last.pixels) for side in (720, 1440)
+    )
+    assert (whole.tile, whole.pixels) == (None, 720**2)
+    assert tiles.tile is not None
+    assert tiles.pixels <= last.pixels < 1440**2
+
+
+def test_tiles_are_no_larger_than_what_is_faster(plan, network):
+    layers, found = [*LAYERS["content"], *LAYERS["style"]], plan(3000)
+    cost = lambda side: tiling.cost(network, layers, 3000, 3000, side)  # noqa: E731
+    assert cost(found.tile) < cost(found.tile - 16)
+
+
+def test_a_limit_that_is_too_small_is_one_line(plan, caplog):
+    found = plan(3000, free=64 * GB, optimizer="lbfgs", most=700, used=GB / 2)
+    assert found.tile == 176
+    total = 512 + found.bytes / 2**20
+    (line,) = (each.getMessage() for each in caplog.records if each.levelname == "WARNING")
+    assert line == (
+        f"max_memory_mb=700: the run may need {total:.0f} MB; take a smaller max_long_edge,"
+        " fewer optimizer.corrections (20) or optimizer=adam"
+    )
+
+
+def test_the_limit_must_be_above_0(config):
+    with pytest.raises(InputError, match="max_memory_mb=0: must be above 0"):
+        config("max_memory_mb=0")
 
 
 @pytest.mark.parametrize("version", [1, 2])

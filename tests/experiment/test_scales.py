@@ -226,13 +226,28 @@ def test_the_picture_makes_the_run_again(config, tmp_path):
 def test_the_memory_is_planned_for_the_largest_scale_first(config, tmp_path, monkeypatch):
     planned, plan = [], memory_plan.plan
 
-    def record(network, shape, *arguments):
+    def record(network, shape, *arguments, **options):
         planned.append(max(shape[2:]))
-        return plan(network, shape, *arguments)
+        return plan(network, shape, *arguments, **options)
 
     monkeypatch.setattr(memory_plan, "plan", record)
     run.run(config(*THREE), tmp_path / "a")
-    assert planned == [48, 32, 40, 48]
+    assert planned == [48, 32, 40]
+
+
+def test_a_scale_keeps_no_state_of_the_one_below(config, tmp_path, monkeypatch):
+    held, plan = [], memory_plan.plan
+
+    def record(*arguments, **options):
+        held.append(experiment._keeper._unwritten)
+        return plan(*arguments, **options)
+
+    settings = config(*THREE, "checkpoint_seconds=1000")
+    (tmp_path / "a").mkdir()
+    experiment = run.Experiment(settings, tmp_path / "a", run.load_inputs(settings))
+    monkeypatch.setattr(memory_plan, "plan", record)
+    experiment.carry_out()
+    assert held == [None] * 3
 
 
 def test_one_scale_has_neither_column_nor_another_identity(config, small, tmp_path):

@@ -30,7 +30,10 @@ FOLDER = Path("results/large")
 SHOWN, LINE, GAP = 400, 16, 6
 """Pixels: long side of a picture and side of a crop, height of a caption, space between."""
 
-SHARED = ("experiment=poster", "content=chelsea", "style=swirls")
+SHARED = (
+    "experiment=poster", "content=chelsea", "style=swirls", "coarse_epochs=[150,100,60]",
+    "max_num_epochs=40", "optimizer.corrections=10",
+)  # fmt: skip
 WAYS = {
     "one scale": ("style_scale=1.0", "scales=null"),
     "from coarse to fine": ("style_scale=1.0",),

@@ -41,7 +41,7 @@ def settle_malloc(*, keep: bool) -> None:
     the image would lie between those of the tiles, and leave gaps that nothing fits into.
     """
     mallopt(M_MMAP_MAX, 0 if keep else 2**16)
-    mallopt(M_TRIM_THRESHOLD, -1 if keep else 2**22)  # -1: never
+    mallopt(M_TRIM_THRESHOLD, 2**31 - 1 if keep else 2**22)
     mallopt(M_MMAP_THRESHOLD, 2**22)
 
 

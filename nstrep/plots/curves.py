@@ -27,16 +27,18 @@ ROWS = 6
 
 def single(curve: Curve, *, title: str, stop_eps: float) -> Figure:
     """The losses and the convergence of one run; ``stop_eps`` is a line unless 0."""
-    figure, (left, right) = style.subplots(2, 9, 3.6)
+    figure, (left, right) = style.fixed_subplots(2, 9, 3.6)
     style.headline(figure, title, [])
     for name, colour in zip(losses(curve), itertools.cycle(style.COLOURS)):
         _line(left, curve, name, heading(name), color=colour)
-    left.set_title("weighted losses", fontsize="medium")
+    # A title with a place of its own: finding one measures the axes before they are drawn.
+    left.set_title("weighted losses", fontsize="medium", y=1)
     for name, colour in zip(("eps", "loss_change"), style.COLOURS[1:]):
         _line(right, curve, name, axis(name), color=colour)
-    right.set_title("convergence", fontsize="medium")
+    right.set_title("convergence", fontsize="medium", y=1)
     for axes in (left, right):
         _finish(axes)
+        style.fewer_ticks(axes.yaxis)
         axes.legend(*axes.get_legend_handles_labels(), frameon=False, fontsize="small")
         mark_scales(axes, [curve])
     if stop_eps:

@@ -12,10 +12,18 @@ from typing import Any
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import (  # fmt: skip
+    FuncFormatter,
+    LogFormatter,
+    LogLocator,
+    MaxNLocator,
+    NullFormatter,
+    NullLocator,
+)
 
 from nstrep.base.errors import InputError
 from nstrep.base.files import atomic_write
@@ -47,6 +55,23 @@ def subplots(columns: int, width: float, height: float, **options: Any) -> tuple
     """A new figure, and its axes in one row."""
     figure = new_figure(width, height)
     return figure, figure.subplots(1, columns, squeeze=False, **options)[0]
+
+
+def fixed_subplots(columns: int, width: float, height: float) -> tuple[Figure, Any]:
+    """Like :func:`subplots` for axes without labels at their left: margins are set, not computed.
+
+    Computing them takes longer than drawing, and every run draws its losses. A title of one or two
+    lines and numbers such as 1.5e+06 fit.
+    """
+    figure = Figure(figsize=(width, height))
+    FigureCanvasAgg(figure)
+    left, right, bottom, top, between = 0.75, 0.15, 0.55, 0.68, 0.8  # inches
+    panel = (width - left - right - between * (columns - 1)) / columns
+    figure.subplots_adjust(
+        left=left / width, right=1 - right / width, bottom=bottom / height, top=1 - top / height,
+        wspace=between / panel,
+    )  # fmt: skip
+    return figure, figure.subplots(1, columns, squeeze=False)[0]
 
 
 def text(value: Any) -> str:
@@ -151,6 +176,16 @@ def logarithmic(axes: Axes, which: str) -> None:
         axis.set_major_locator(LogLocator(subs=subs))
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axis.set_minor_formatter(NullFormatter())
+
+
+def fewer_ticks(axis: Axis) -> None:
+    """On a logarithmic axis, ticks between the numbers at 2 and 5 alone: each takes a millisecond.
+
+    The axis has none where these are numbers already.
+    """
+    if isinstance(axis.get_minor_locator(), LogLocator):
+        decades = isinstance(axis.get_major_formatter(), LogFormatter)
+        axis.set_minor_locator(LogLocator(subs=(2, 5)) if decades else NullLocator())
 
 
 def scaled(axes: Axes, which: str, values: Iterable[float]) -> None:

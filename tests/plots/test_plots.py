@@ -69,6 +69,32 @@ def test_epochs_are_whole_and_the_rounding_at_the_start_is_left_out():
     assert "stop_eps = 0.005" in [text.get_text() for text in right.texts]
 
 
+def test_the_margins_of_a_run_hold_its_title_and_numbers():
+    """They are set and not computed, which would take longer than the drawing."""
+    losses = {"total": [1.57e7, 2e6, 1.55e6], "eps": [math.nan, 1.5e-5, 1e-6]}
+    curve = pd.DataFrame({"epoch": range(3), **losses})
+    figure = plots.single(curve, title="a long title " * 12, stop_eps=0)
+    assert figure.get_layout_engine() is None
+    figure.canvas.draw()
+    heading = figure.findobj(lambda a: getattr(a, "get_text", str)() == figure.get_suptitle())[0]
+    assert heading.get_text().count("\n") == 1
+    for axes in figure.axes:
+        place = axes.get_tightbbox()
+        assert figure.bbox.x0 <= place.x0 < place.x1 <= figure.bbox.x1
+        assert figure.bbox.y0 <= place.y0 < place.y1 <= heading.get_window_extent().y0
+    left, right = (axes.get_tightbbox() for axes in figure.axes)
+    assert left.x1 < right.x0
+
+
+def test_few_ticks_stand_between_the_numbers_of_a_run():
+    curve = pd.DataFrame({"epoch": range(3), "total": [1e4, 1.0, 1e-3], "eps": [1.0, 0.3, 0.1]})
+    wide, narrow = plots.single(curve, title="", stop_eps=0).axes
+    low, high = wide.get_ylim()
+    between = [tick for tick in wide.yaxis.get_minorticklocs() if low <= tick <= high]
+    assert {f"{tick:.0e}"[0] for tick in between} == {"2", "5"}
+    assert not len(narrow.yaxis.get_minorticklocs())
+
+
 def test_a_curve_without_an_epoch_is_drawn(tmp_path):
     curve = pd.DataFrame({"epoch": [0], "total": [3.0], "eps": [math.nan]})
     left, right = plots.single(curve, title="", stop_eps=0).axes

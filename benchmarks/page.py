@@ -69,7 +69,9 @@ KINDS = {
         "Runs of the default recipe: one process per run; all runs in one process with all threads"
         " (hydra/launcher=basic); and one run on each core with one thread (joblib, the default)."
         " Seconds besides optimising are those of importing, composing, reading images, computing"
-        " targets and writing results; for parallel runs the seconds of every core count.",
+        " targets and writing results; for parallel runs the seconds of every core count. The"
+        " ratio to its iterations alone is that of the whole time to the time of all iterations,"
+        " divided by the cores for parallel runs.",
         sweeps.summary,
     ),
     "startup": (

@@ -2,6 +2,7 @@
 
 python -m benchmarks.sweeps                       # eight runs each way, some minutes
 python -m benchmarks.sweeps --size 512 --epochs 60 --runs 4    # as long as real ones
+python -m benchmarks.sweeps --epochs 30 --rounds 5 --only cores   # the default launcher alone
 
 Eight runs of the default recipe, small and short, so that what is paid once shows: each in a
 process of its own, all in one process with all threads (hydra/launcher=basic), and one a core with
@@ -53,6 +54,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", choices=PLACES.values(), help="measure this way alone")
     given = parser.parse_args()
     rows = []
     environment = {**os.environ, "PYTHONPATH": str(harness.ROOT), "TQDM_DISABLE": "1"}
@@ -61,12 +63,14 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             ways = commands(given.runs, given.size, given.epochs, Path(folder))
             for way, parts in ways.items():
-                began = time.perf_counter()
+                if given.only not in (None, PLACES.get(way)):
+                    continue
+                began, before = time.perf_counter(), os.times()
                 for command in parts:
                     subprocess.run(
                         command, check=True, capture_output=True, env=environment, cwd=folder
                     )
-                seconds = time.perf_counter() - began
+                seconds, after = time.perf_counter() - began, os.times()
                 made = list(Path(folder).glob(f"{PLACES.get(way, '[0-9]*')}/**/metrics.json"))
                 optimising = sum(json.loads(path.read_text())["seconds"] for path in made)
                 rows.append(
@@ -79,18 +83,21 @@ def main() -> None:
                         "round": turn,
                         "seconds": seconds,
                         "optimising": optimising,
+                        "cpu": sum(after[2:4]) - sum(before[2:4]),  # of child processes
                         "load": harness.load(),
                     }
                 )
                 harness.progress(f"round {turn + 1}: {way}: {seconds:.1f} s")
-    harness.write_csv(f"sweeps_vgg19_slim_{given.size}", rows)
-    print(summary(rows))
+    name = f"sweeps_vgg19_slim_{given.size}" + f"_{given.only}" * bool(given.only)
+    harness.write_csv(name, rows)
+    print(summary([{**row, "machine": harness.machine()} for row in rows]))
 
 
 def summary(rows: list[dict]) -> str:
     """Seconds a run by way, its share of the first way's, and what was not optimising.
 
-    Runs side by side each take a core's seconds.
+    Runs side by side each take a core's seconds: their iterations alone would take the sum of
+    their seconds divided by the cores, of which the whole is a multiple.
     """
     lines, first = [], None
     for way in dict.fromkeys(row["way"] for row in rows):
@@ -105,9 +112,19 @@ def summary(rows: list[dict]) -> str:
             if row.get("optimising")  # older tables do not have it
         ]
         rest = harness.median_and_spread(besides)[0] if besides else "not measured"
-        lines.append([way, median, f"{least:.3g} to {most:.3g}", median / first, rest])
+        alone = [
+            together * float(row["seconds"]) / float(row["optimising"])
+            for row in mine
+            if row.get("optimising")
+        ]
+        times = harness.median_and_spread(alone)[0] if alone else "not measured"
+        cpu = [float(row["cpu"]) / int(row["runs"]) for row in mine if row.get("cpu")]
+        work = harness.median_and_spread(cpu)[0] if cpu else "not measured"
+        spread = f"{least:.3g} to {most:.3g}"
+        lines.append([way, median, spread, median / first, rest, times, work])
     header = (
-        "way", "seconds a run", "from, to", "/ a process a run", "seconds besides optimising",
+        "way", "seconds a run", "from, to", f"/ {rows[0]['way']}", "seconds besides optimising",
+        "/ its iterations alone", "CPU seconds a run",
     )  # fmt: skip
     return harness.table(header, lines)
 

@@ -12,6 +12,7 @@ import logging
 import os
 import sys
 import warnings
+from functools import cache
 from pathlib import Path
 
 from nstrep.base import process_memory
@@ -214,6 +215,11 @@ def threads() -> int | None:
 
 def versions() -> dict[str, str]:
     """Name and version of Python and of every package that can change a result."""
+    return dict(_installed())
+
+
+@cache  # a process keeps what it has imported, and each run of a sweep asks three times
+def _installed() -> dict[str, str]:
     from importlib import metadata
 
     import nstrep

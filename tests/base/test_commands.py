@@ -50,3 +50,13 @@ def test_limits_of_containers(monkeypatch, tmp_path, files, cores):
         (tmp_path / name).write_text(text)
     monkeypatch.setattr(environment, "CONTROL_GROUPS", str(tmp_path))
     assert environment._quota(8) == cores
+
+
+def test_versions_are_looked_up_once_and_belong_to_the_caller(monkeypatch):
+    from nstrep.base import environment
+
+    then = environment.versions()
+    monkeypatch.setattr(environment.metadata, "version", None)
+    assert environment.versions() == then
+    environment.versions().clear()
+    assert environment.versions() == then

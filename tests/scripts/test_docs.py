@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from benchmarks import page as performance
+from benchmarks import sweeps
 from tests.faults import page as reliability
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -106,3 +107,10 @@ def test_the_citation_names_this_version_and_the_papers():
     citation = yaml.safe_load(text("CITATION.cff"))
     assert f"version = {citation['version']}\n" in text("setup.cfg")
     assert [paper["year"] for paper in citation["references"]] == [2015, 2016]
+
+
+def test_a_sweep_is_compared_with_its_iterations_on_all_cores():
+    row = {"way": "one run a core", "runs": 8, "machine": "some processor, 2 cores", "cpu": 24}
+    (line,) = sweeps.summary([{**row, "seconds": 12, "optimising": 20}]).splitlines()[2:]
+    cells = [cell.strip() for cell in line.strip("|").split("|")]
+    assert cells[-3:] == ["0.5", "1.2", "3"]  # seconds besides, 12 / (20 / 2), CPU seconds

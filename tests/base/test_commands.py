@@ -56,7 +56,7 @@ def test_versions_are_looked_up_once_and_belong_to_the_caller(monkeypatch):
     from nstrep.base import environment
 
     then = environment.versions()
-    monkeypatch.setattr(environment.metadata, "version", None)
+    monkeypatch.setattr("importlib.metadata.version", None)
     assert environment.versions() == then
     environment.versions().clear()
     assert environment.versions() == then

@@ -89,7 +89,7 @@ class Room(NamedTuple):
         return cls(free, config.max_memory_mb * MB - used)
 
     def share(self, of_free: float) -> float:
-        """The smaller of a share of what is free, which others need too, and the limit."""
+        """The limit, or this share of the free memory if that is less."""
         return min(of_free * self.free, self.limit)
 
     def __str__(self) -> str:
